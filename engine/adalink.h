@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The AdaLink engine: adapt frozen language models through what goes into them. This header is the manual.
+ *
+ * Introduction
+ *   A frozen model is opened once; an adapter e' = e + s·f(e·D)·U acts on its input embeddings; only D [d, r] and
+ *   U [r, d] are trained, in f32. Handles are opaque and come in open/close pairs; close takes a pointer to the
+ *   handle, accepts NULL, and nulls it. Option structs are zero-initialised: zero means the default in [brackets].
+ *   Every call that can fail returns an ada_status; ada_error() then says why, in one line. The library never
+ *   prints, exits or aborts; ada_log_set receives its remarks.
+ *
+ * Simple call
+ *   ada_model *m = NULL; ada_adapter *a = NULL; ada_trainer *t = NULL; ada_report rep;
+ *   ada_model_open(&m, "SmolLM2-135M-Instruct", NULL);
+ *   ada_adapter_new(&a, m, &(ada_adapter_opts){ .method = "adalink", .rank = 64 });
+ *   ada_trainer_open(&t, m, a, &(ada_train_opts){ .data = "train.jsonl", .steps = 500 });
+ *   while ((st = ada_trainer_step(t, &rep)) == ADA_OK) show(&rep);
+ *   ada_adapter_save(a, "out/adapter.h5");
+ *
+ * Threads: a model may be shared; every other handle belongs to one thread at a time. */
+#ifndef ADA_ENGINE_ADALINK_H
+#define ADA_ENGINE_ADALINK_H
+
+#include "io/dataset.h"
+#include "io/status.h"
+#include "simd/types.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ADA_VERSION "0.1.0"
+#if defined(__GNUC__)
+#define ADA_API __attribute__((visibility("default")))
+#else
+#define ADA_API
+#endif
+
+typedef struct ada_model ada_model;
+typedef struct ada_adapter ada_adapter;
+typedef struct ada_trainer ada_trainer;
+
+/* ---- models ---- */
+typedef struct ada_model_opts {
+    bool f32;          /* [bf16] weights and matmul inputs in f32 */
+    int threads;       /* [all that this process may use] */
+} ada_model_opts;
+/* path: an HF folder, a .gguf, or our .h5. EIO, EFORMAT, EUNSUPPORTED (architecture, type), EMISMATCH (tensors). */
+ADA_API ada_status ada_model_open(ada_model **m, const char *path, const ada_model_opts *o) ADA_MUST_USE;
+ADA_API void ada_model_close(ada_model **m);
+/* Writes weights (dtype: ADA_BF16, ADA_F32), tokenizer, chat template, config and digests as one .h5. */
+ADA_API ada_status ada_model_import(const char *source, const char *out, ada_dtype dtype) ADA_MUST_USE;
+/* A JSON object: architecture, shapes, parameters, dtype, tokenizer, chat family, matmul maker, ISA, threads … */
+ADA_API ada_status ada_model_describe(const ada_model *m, ada_json **j) ADA_MUST_USE;
+
+/* ---- adapters ---- */
+typedef struct ada_adapter_opts {
+    const char *method;     /* ["adalink"] */
+    int rank;               /* [64] */
+    double scale;           /* [1] s */
+    const char *activation; /* ["none"] none | relu | gelu : f */
+    bool bias;              /* [no] a bias after each product: b_down [r], b_up [d] */
+    double init_std;        /* [ADA_INIT_STD] standard deviation of D's start; U starts at 0 */
+    uint64_t seed;          /* [0] */
+} ada_adapter_opts;
+ADA_API ada_status ada_adapter_new(ada_adapter **a, ada_model *m, const ada_adapter_opts *o) ADA_MUST_USE;
+/* EMISMATCH, naming both bases, when the file was made for another model. */
+ADA_API ada_status ada_adapter_open(ada_adapter **a, ada_model *m, const char *path) ADA_MUST_USE;
+ADA_API ada_status ada_adapter_save(const ada_adapter *a, const char *path) ADA_MUST_USE;
+ADA_API void ada_adapter_close(ada_adapter **a);
+ADA_API size_t ada_adapter_params(const ada_adapter *a);
+
+/* ---- training ---- */
+typedef struct ada_train_opts {
+    const char *data;         /* JSONL */
+    const char *eval_data;    /* [none] JSONL for validation */
+    const char *out;          /* [none] folder: adapter.h5 (best or last), checkpoints, metrics.jsonl */
+    ada_dataset_opts keys;
+    double lr;                /* [3e-3] */
+    const char *schedule;     /* ["cosine"] cosine | linear | constant */
+    double warmup;            /* [0.06] < 1: share of the steps; ≥ 1: steps; < 0: none */
+    double epochs;            /* [3 unless steps] */
+    int64_t steps;            /* [from epochs] */
+    int batch;                /* [16] rows a step and accumulation part */
+    int grad_accum;           /* [1] */
+    int max_length;           /* [1024] tokens a row; longer ones are truncated and counted */
+    double weight_decay;      /* [0] */
+    double clip;              /* [1.0] global norm; < 0: none */
+    double beta1, beta2, eps; /* [0.9 0.999 1e-8] */
+    int64_t eval_every;       /* [each epoch, if eval_data] steps */
+    int patience;             /* [0 = off] validations without a better loss before the run ends */
+    int64_t save_every;       /* [0 = at the end only] steps between checkpoints */
+    int keep;                 /* [2] checkpoints kept */
+    bool all_tokens;          /* [completion only] loss on prompt tokens too */
+    bool plain;               /* [chat template where rows have messages] never used for prompt/completion rows */
+    bool no_shuffle;          /* [shuffled each epoch] rows in file order */
+    const char *resume;       /* [none] folder or checkpoint */
+    uint64_t seed;            /* [0] */
+} ada_train_opts;
+
+typedef struct ada_report {
+    int64_t step, total;      /* 1-based, of total */
+    double epoch;             /* data position */
+    double loss, lr, grad_norm; /* loss: mean over the step's target tokens, natural log */
+    size_t tokens, targets;   /* of this step; tokens: prompt + completion as the user counts them */
+    double seconds, tokens_per_second;
+    double eval_loss;         /* NaN unless a validation happened at this step */
+    bool best, saved;
+    double eta_seconds;
+    size_t memory_peak;
+} ada_report;
+
+typedef struct ada_train_plan {   /* what --dry-run prints */
+    size_t rows, dropped, truncated, eval_rows;
+    int64_t steps;
+    double epochs;
+    size_t tokens_per_epoch, targets_per_epoch;
+    size_t memory;                /* predicted peak resident bytes */
+    double flops;                 /* of the whole run */
+    double seconds;               /* predicted, from a short timed probe */
+} ada_train_plan;
+
+ADA_API ada_status ada_trainer_open(ada_trainer **t, ada_model *m, ada_adapter *a, const ada_train_opts *o) ADA_MUST_USE;
+ADA_API ada_status ada_trainer_plan(ada_trainer *t, ada_train_plan *plan) ADA_MUST_USE;
+/* The tokens and loss mask of row i as trained: for --dry-run. Pointers live until the trainer closes. */
+ADA_API ada_status ada_trainer_row(const ada_trainer *t, size_t i, const int32_t **ids, const uint8_t **mask, size_t *n) ADA_MUST_USE;
+/* One optimizer step. ADA_DONE after the last; ENUMERIC names step and rows and leaves all files alone. */
+ADA_API ada_status ada_trainer_step(ada_trainer *t, ada_report *r) ADA_MUST_USE;
+/* Writes a checkpoint now (before exit on a signal). */
+ADA_API ada_status ada_trainer_save(ada_trainer *t) ADA_MUST_USE;
+ADA_API void ada_trainer_close(ada_trainer **t);
+
+/* ---- evaluation ---- */
+typedef struct ada_eval_opts {
+    const char *data;
+    ada_dataset_opts keys;
+    int max_length;           /* [the model's] */
+    int max_new;              /* [64] tokens of greedy output for exact match */
+    size_t batch_tokens;      /* [1024] */
+} ada_eval_opts;
+typedef struct ada_eval_row { /* given to the callback in file order */
+    size_t line;
+    const double *loglik;     /* [nchoices], sum over the choice's tokens, natural log; NULL without choices */
+    size_t nchoices;
+    const char *prediction, *target;
+    double nll;               /* of the target */
+    size_t target_tokens;
+} ada_eval_row;
+typedef void (*ada_eval_fn)(void *ctx, const ada_eval_row *row);
+/* a may be NULL: the base alone. Result: {"n","accuracy","macro_f1","nll",…} or {"n","loss","perplexity","exact_match"} */
+ADA_API ada_status ada_eval(ada_model *m, ada_adapter *a, const ada_eval_opts *o, ada_eval_fn fn, void *ctx, ada_json **result) ADA_MUST_USE;
+
+/* ---- generation ---- */
+typedef struct ada_generate_opts {
+    int max_new;              /* [256] */
+    double temperature;       /* [0 = greedy] */
+    int top_k;                /* [0 = off] */
+    double top_p, min_p;      /* [0 = off] */
+    double repetition;        /* [1] penalty, as transformers' */
+    const char *const *stop;  /* strings, NULL-terminated */
+    bool ignore_eos;
+    uint64_t seed;
+    bool plain;               /* the prompt is text, not a user's turn */
+    bool logprobs;
+} ada_generate_opts;
+typedef struct ada_token_event {
+    int32_t id;
+    double logprob;           /* natural log, of the unmodified distribution */
+    const char *piece; size_t piece_len;   /* whole UTF-8 only; what a partial one held back comes later */
+} ada_token_event;
+/* Return nonzero to stop. */
+typedef int (*ada_token_fn)(void *ctx, const ada_token_event *e);
+typedef struct ada_generator ada_generator;
+ADA_API ada_status ada_generator_open(ada_generator **g, ada_model *m, ada_adapter *a, int capacity) ADA_MUST_USE;
+ADA_API void ada_generator_close(ada_generator **g);
+/* Continues the session: messages (chat) or text (plain). finish: "stop" | "length" | "eos" | "callback". */
+ADA_API ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o, ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
+ADA_API ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, size_t n, const ada_generate_opts *o, ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
+
+/* ---- bench: one timed pass of random tokens; seconds. kind: "pp" (n prompt tokens), "tg" (n decode steps after a
+ * prompt of 1), "train" (n tokens in rows of `row`, loss on all tokens) ---- */
+ADA_API ada_status ada_bench(ada_model *m, const char *kind, int n, int row, double *seconds, double *flops) ADA_MUST_USE;
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Adapters and the methods that make them. Owns: named f32 parameters, their gradients and moments.
+ * A method is one file in adapter/; NULL members mean "not used". Trainer, bank and server see only this. */
+#ifndef ADA_ENGINE_ADAPTER_H
+#define ADA_ENGINE_ADAPTER_H
+
+#include "engine/model.h"
+
+enum { ADA_MAX_PARAMS = 16 };
+typedef enum { ADA_TEXT = 0, ADA_IMAGE = 1, ADA_MODALITIES } ada_modality; /* names "text", "image" */
+extern const char *const ada_modality_names[ADA_MODALITIES];
+
+typedef struct ada_param_set { /* one named array of an adapter */
+    char name[48];             /* "text/down" → /adapter/text/down */
+    int ndim;
+    int64_t shape[2];
+    size_t n;
+    float *p, *g, *m, *v;      /* g, m, v NULL until ada_adapter_trainable */
+} ada_param_set;
+
+struct ada_adapter {
+    const struct ada_method *method;
+    ada_model *model;
+    int rank, activation;      /* activation: index into none, relu, gelu */
+    float scale;
+    bool bias;
+    double init_std;
+    uint64_t seed;
+    int nparams;
+    ada_param_set params[ADA_MAX_PARAMS];
+    ada_arena state;
+    ada_json *notes;           /* metrics and settings kept in the file, or NULL */
+    void *own;                 /* the method's */
+};
+
+struct ada_method {
+    const char *name;
+    /* Declares the parameters (ada_adapter_add) and fills them. */
+    ada_status (*init)(ada_adapter *a);
+    /* Bytes of scratch for `rows` rows. */
+    size_t (*embed_scratch)(const ada_adapter *a, size_t rows);
+    /* y [n, d] = e' of e [n, d], one modality; scratch is kept for backward. y may be e only if no backward follows. */
+    void (*embed_forward)(const ada_adapter *a, ada_modality m, const float *e, size_t n, float *y, void *scratch);
+    /* dy [n, d] = gradient at y; adds into the params' g. */
+    void (*embed_backward)(ada_adapter *a, ada_modality m, const float *e, size_t n, const float *dy, void *scratch);
+};
+
+ada_status ada_adapter_add(ada_adapter *a, const char *name, int64_t rows, int64_t cols, float **p) ADA_MUST_USE; /* cols 0: a vector */
+ada_status ada_adapter_trainable(ada_adapter *a) ADA_MUST_USE; /* gives g, m, v, zeroed */
+void ada_adapter_zero_grad(ada_adapter *a);
+
+#endif

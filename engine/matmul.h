@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What we need of a matmul, in our words: frozen weights packed once, products with f32 accumulation.
+ * Two makers, chosen per weight at packing: oneDNN where its implementation is a `brg:` one, else the blocked
+ * kernel of simd (ADALINK_MATMUL=own|dnnl pins one). Invariant: same bits for any number of threads, and for a row
+ * whatever M it is in. Must not know: layers. */
+#ifndef ADA_ENGINE_MATMUL_H
+#define ADA_ENGINE_MATMUL_H
+
+#include "io/tensors.h"
+
+enum { ADA_FORWARD = 1, ADA_BACKWARD = 2 };
+
+typedef struct ada_mat ada_mat; /* a frozen weight W [n, k]: n outputs, k inputs */
+
+/* One piece of a weight, row-major [rows, k], widened by ada_tensor_f32; a mat may be several stacked by rows
+ * (q over k over v; gate over up). `rows_perm`, if not NULL, gives for each output row its source row. */
+typedef struct ada_mat_part {
+    const ada_tensor *t;
+    size_t rows;
+    bool transposed;            /* the file holds [k, rows] (GPT-2's Conv1D) */
+    const int32_t *rows_perm;
+} ada_mat_part;
+
+/* type: ADA_BF16 or ADA_F32, of the stored weight and of the products' inputs.
+ * directions: ADA_FORWARD | ADA_BACKWARD; what is not asked for here can be added later by ada_mat_prepare.
+ * Memory comes from `weights` (an ada_arena). */
+ada_status ada_mat_pack(ada_mat **w, ada_arena *weights, const ada_mat_part *parts, size_t nparts, size_t k,
+                        ada_dtype type) ADA_MUST_USE;
+/* Packs for the backward-data product too, where the layout does not already serve both. Idempotent. */
+ada_status ada_mat_prepare(ada_mat *w, ada_arena *weights, int directions) ADA_MUST_USE;
+void ada_mat_close(ada_mat **w); /* library handles only; memory belongs to the arena */
+size_t ada_mat_rows(const ada_mat *w); /* n */
+size_t ada_mat_cols(const ada_mat *w); /* k */
+ada_dtype ada_mat_type(const ada_mat *w);
+const char *ada_mat_maker(const ada_mat *w); /* "own/avx2", "brg:avx512_core_bf16" … for inspect and bench */
+/* Row `i` of W as f32 [k]: the embedding table of a tied model is its head. */
+void ada_mat_row(const ada_mat *w, size_t i, float *out);
+/* Bytes of packed weight read by one product in a direction. */
+size_t ada_mat_bytes(const ada_mat *w);
+
+/* y [m, n] (ldy floats apart) = x [m, k] · Wᵀ, x of the weight's type (ldx elements apart); add: y += instead of =. */
+void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, float *y, size_t ldy, bool add);
+/* dx [m, k] = dy [m, n] · W, likewise; needs ADA_BACKWARD. */
+void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, float *dx, size_t ldx, bool add);
+/* Scratch of the two products is the maker's own, sized here before the first call for m rows at most. */
+ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k) ADA_MUST_USE;
+void ada_matmul_release(void); /* frees the shared scratch and primitives, at exit */
+
+#endif

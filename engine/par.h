@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Parallel loops. The only file pair with OpenMP. Owns: the number of threads.
+ * Invariant: what runs as item i depends on the shape alone, never on the number of threads; bodies cannot fail,
+ * log or allocate. */
+#ifndef ADA_ENGINE_PAR_H
+#define ADA_ENGINE_PAR_H
+
+#include "io/status.h"
+
+/* min(affinity, cgroup quota, OMP_NUM_THREADS, wanted); wanted 0 = no wish. Called once, before any loop;
+ * later calls change the number (tests do). Returns the number in force. */
+int ada_par_set(int wanted);
+int ada_par_threads(void);
+/* Runs body(ctx, i, worker) for i in [0, n); worker in [0, threads) names a thread's own scratch.
+ * Items are handed out dynamically, one at a time. n == 1 or one thread runs inline. */
+typedef void (*ada_par_fn)(void *ctx, size_t i, int worker);
+void ada_par_for(size_t n, ada_par_fn body, void *ctx);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The only way an output file comes to be: temp in the same folder → fsync → rename → fsync the folder.
+ * Invariant: at every moment `path` is absent, the old file whole, or the new file whole. */
+#ifndef ADA_IO_REPLACE_H
+#define ADA_IO_REPLACE_H
+#include "io/status.h"
+
+/* `fill` writes the file named `temp` (it may open it by HDF5); replace syncs and renames it, or removes it. */
+typedef ada_status (*ada_fill_fn)(void *ctx, const char *temp);
+ada_status ada_replace(const char *path, ada_fill_fn fill, void *ctx) ADA_MUST_USE;
+ada_status ada_replace_bytes(const char *path, const void *p, size_t n) ADA_MUST_USE;
+ada_status ada_read_file(const char *path, char **data, size_t *n) ADA_MUST_USE; /* NUL-terminated; ada_os.release */
+/* mkdir -p */
+ada_status ada_make_folder(const char *path) ADA_MUST_USE;
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Named, typed, shaped views of an open model file or folder. Owns: the mapping(s) of the file(s).
+ * The format is chosen by magic bytes (a folder: HF layout with model.safetensors or its index).
+ * Invariant: every view lies inside its mapping, its byte count agrees with shape and type. */
+#ifndef ADA_IO_TENSORS_H
+#define ADA_IO_TENSORS_H
+
+#include "io/json.h"
+#include "simd/types.h"
+
+enum { ADA_MAX_DIMS = 4 };
+
+typedef struct ada_tensor {
+    const char *name;
+    ada_dtype dtype;
+    int ndim;
+    int64_t shape[ADA_MAX_DIMS]; /* outermost first (row-major), GGUF's order is reversed on reading */
+    const void *data;            /* row-major, may be unaligned */
+    size_t bytes;
+} ada_tensor;
+
+typedef struct ada_tensors ada_tensors;
+
+ada_status ada_tensors_open(ada_tensors **t, const char *path) ADA_MUST_USE;
+void ada_tensors_close(ada_tensors **t);
+size_t ada_tensors_count(const ada_tensors *t);
+const ada_tensor *ada_tensors_at(const ada_tensors *t, size_t i); /* in file order */
+const ada_tensor *ada_tensors_find(const ada_tensors *t, const char *name); /* NULL if absent */
+const char *ada_tensors_format(const ada_tensors *t);  /* "safetensors", "gguf", "hdf5" */
+/* An object. gguf: all key-values, arrays as arrays. hdf5 (an imported model): what ada_tensors_save was given.
+ * HF folder: {"config": …, "tokenizer": …, "tokenizer_config": …, "generation_config": …}, absent ones left out;
+ * chat_template.jinja, where present, overrides tokenizer_config.chat_template. */
+const ada_json *ada_tensors_meta(const ada_tensors *t);
+/* Lower-case hex sha256 over names, types, shapes and bytes of all tensors in name order: the identity of a base.
+ * An imported .h5 keeps and returns its source's digest (attribute), after checking its own complete mark. */
+ada_status ada_tensors_digest(const ada_tensors *t, char hex[65]) ADA_MUST_USE;
+
+/* Number of elements; bytes per `values` elements of a type (block types: 32 or 256 values). */
+size_t ada_tensor_count(const ada_tensor *t);
+const char *ada_dtype_name(ada_dtype t);
+void ada_dtype_block(ada_dtype t, size_t *values, size_t *bytes);
+/* Elements [first, first+n) widened to f32; first and n are multiples of the type's block. EUNSUPPORTED for ints. */
+ada_status ada_tensor_f32(const ada_tensor *t, size_t first, size_t n, float *out) ADA_MUST_USE;
+
+/* What a format registers: io/fmt/<name>.c defines `const struct ada_format ada_format_<name>`. */
+struct ada_format {
+    const char *name;
+    int (*probe)(const unsigned char *head, size_t n); /* nonzero if the first n (≤ 64) bytes are this format's */
+    ada_status (*open)(ada_tensors *t, const char *path);
+};
+
+#endif
