@@ -2,7 +2,7 @@
  * Arenas: memory by lifetime. Owns: blocks of ada_os.alloc; frees them all at once.
  * A counting arena hands out no memory and only adds up: layout code run on it first gives the exact size
  * that a fixed arena then needs, so that the hot loop never allocates.
- * Invariant: every take is 64-byte aligned and its size is checked for overflow. */
+ * Invariant: every take is 64-byte aligned (a string is not) and its size is checked for overflow. */
 #ifndef ADA_IO_ARENA_H
 #define ADA_IO_ARENA_H
 
@@ -17,10 +17,10 @@ typedef struct ada_arena {
     size_t used;              /* bytes handed out since the last reset, alignment included */
     size_t peak;              /* the largest `used` ever seen */
     size_t fixed;             /* > 0: capacity that may not grow (EINTERNAL past it) */
-    bool counting;            /* takes return NULL-derived dummies that must not be touched */
+    bool counting;            /* takes return dummies (never NULL) that must not be touched */
 } ada_arena;
 
-/* Zero-initialised `ada_arena a = {0}` is a growing arena. */
+/* Zero-initialised `ada_arena a = {0}` is a growing arena. count and fix first free what it holds. */
 void ada_arena_count(ada_arena *a);                                   /* make it a counting one */
 ada_status ada_arena_fix(ada_arena *a, size_t bytes) ADA_MUST_USE;    /* one block of exactly `bytes` */
 /* n × size bytes, 64-byte aligned, not zeroed. ENOMEM or, in a fixed arena, EINTERNAL. `out` is a T **. */

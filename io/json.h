@@ -2,7 +2,9 @@
  * The door to jansson: JSON trees, read and written. Owns: parsing with line and column in errors.
  * Also the one shape in which every format gives its metadata: GGUF keys and safetensors headers become
  * an object, so that configuration and tokenizers are read by one code.
- * Invariant: accessors never abort on a wrong type; they answer the default or say EFORMAT by name. */
+ * Refused as EFORMAT: NaN and infinities, duplicate keys, invalid UTF-8, lone surrogates, nesting past 2048 and
+ * whatever follows the value. Integers past 64 bits become reals, since real configurations hold them.
+ * Invariant: accessors never abort on a wrong type; they answer the default. */
 #ifndef ADA_IO_JSON_H
 #define ADA_IO_JSON_H
 
@@ -24,7 +26,7 @@ const ada_json *ada_json_at(const ada_json *j, size_t i);               /* array
 size_t ada_json_len(const ada_json *j);                                 /* of an array or object; 0 otherwise */
 bool ada_json_is_str(const ada_json *j);
 bool ada_json_is_num(const ada_json *j);
-bool ada_json_is_int(const ada_json *j);
+bool ada_json_is_int(const ada_json *j);                                /* a whole number of int64, 3.0 included */
 bool ada_json_is_bool(const ada_json *j);
 bool ada_json_is_arr(const ada_json *j);
 bool ada_json_is_obj(const ada_json *j);

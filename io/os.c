@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The default table of system calls. Owns: the one place where libc's are named.
+ * Must not know: who calls, or what a failure means. Invariant: no function here has state of its own. */
+#include "io/os.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static void *os_alloc(size_t bytes) {
+    if (bytes > SIZE_MAX / 2) return NULL;
+    size_t whole = bytes == 0 ? 64 : (bytes + 63) & ~(size_t)63;
+    return aligned_alloc(64, whole);
+}
+
+static void *os_resize(void *p, size_t old, size_t bytes) {
+    void *q = os_alloc(bytes);
+    if (q == NULL || p == NULL) return q;
+    memcpy(q, p, old < bytes ? old : bytes);
+    free(p);
+    return q;
+}
+
+static int os_open(const char *path, int flags, int mode) { return open(path, flags | O_CLOEXEC, mode); }
+
+static ssize_t os_pread(int fd, void *buf, size_t n, off_t at) {
+    ssize_t got = pread(fd, buf, n, at);
+    return got < 0 && errno == ESPIPE ? read(fd, buf, n) : got;
+}
+
+static int os_mkdir(const char *path, int mode) { return mkdir(path, (mode_t)mode); }
+
+static void *os_map(int fd, size_t bytes) {
+    void *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void os_unmap(void *p, size_t bytes) { (void)munmap(p, bytes); }
+
+static double os_now(void) {
+    struct timespec t;
+    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+struct ada_os ada_os = {
+    .alloc = os_alloc,
+    .resize = os_resize,
+    .release = free,
+    .open = os_open,
+    .close = close,
+    .pread = os_pread,
+    .write = write,
+    .fsync = fsync,
+    .rename = rename,
+    .unlink = unlink,
+    .mkdir = os_mkdir,
+    .map = os_map,
+    .unmap = os_unmap,
+    .now = os_now,
+};
+
+/* The text of a file of /proc; "" where it is not there. */
+static void proc_text(const char *path, char *text, size_t room) {
+    text[0] = 0;
+    int fd = ada_os.open(path, O_RDONLY, 0);
+    if (fd < 0) return;
+    ssize_t n = ada_os.pread(fd, text, room - 1, 0);
+    text[n > 0 ? n : 0] = 0;
+    (void)ada_os.close(fd);
+}
+
+size_t ada_os_rss(void) {
+    char text[128];
+    size_t pages = 0;
+    proc_text("/proc/self/statm", text, sizeof text);
+    return sscanf(text, "%*s %zu", &pages) == 1 ? pages * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+size_t ada_os_rss_peak(void) {
+    char text[4096];
+    size_t kib = 0;
+    proc_text("/proc/self/status", text, sizeof text);
+    const char *at = strstr(text, "VmHWM:");
+    return at != NULL && sscanf(at, "VmHWM: %zu", &kib) == 1 ? kib * 1024 : 0;
+}
