@@ -23,6 +23,7 @@
 #include "io/dataset.h"
 #include "io/status.h"
 #include "simd/types.h"
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,13 +53,14 @@ ADA_API ada_status ada_model_import(const char *source, const char *out, ada_dty
 ADA_API ada_status ada_model_describe(const ada_model *m, ada_json **j) ADA_MUST_USE;
 
 /* ---- adapters ---- */
+#define ADA_INIT_STD(d) (1.0 / sqrt((double)(d))) /* the default, from the width d */
 typedef struct ada_adapter_opts {
     const char *method;     /* ["adalink"] */
     int rank;               /* [64] */
     double scale;           /* [1] s */
-    const char *activation; /* ["none"] none | relu | gelu : f */
+    const char *activation; /* ["none"] none | relu | gelu (the exact one, by erf): f */
     bool bias;              /* [no] a bias after each product: b_down [r], b_up [d] */
-    double init_std;        /* [ADA_INIT_STD] standard deviation of D's start; U starts at 0 */
+    double init_std;        /* [ADA_INIT_STD(d)] standard deviation of D's start; U starts at 0 */
     uint64_t seed;          /* [0] */
 } ada_adapter_opts;
 ADA_API ada_status ada_adapter_new(ada_adapter **a, ada_model *m, const ada_adapter_opts *o) ADA_MUST_USE;
@@ -66,20 +68,27 @@ ADA_API ada_status ada_adapter_new(ada_adapter **a, ada_model *m, const ada_adap
 ADA_API ada_status ada_adapter_open(ada_adapter **a, ada_model *m, const char *path) ADA_MUST_USE;
 ADA_API ada_status ada_adapter_save(const ada_adapter *a, const char *path) ADA_MUST_USE;
 ADA_API void ada_adapter_close(ada_adapter **a);
-ADA_API size_t ada_adapter_params(const ada_adapter *a);
+ADA_API size_t ada_adapter_params(const ada_adapter *a); /* trained numbers */
+/* What an adapter or checkpoint file says of itself, without its model: a JSON object. */
+ADA_API ada_status ada_adapter_describe(const char *path, ada_json **j) ADA_MUST_USE;
 
-/* ---- training ---- */
+/* ---- training ----
+ * Rows are drawn as one endless stream: epoch after epoch, each shuffled by f(seed, epoch) unless no_shuffle. A step
+ * takes the next batch · grad_accum rows, so a batch may straddle two epochs, none is partial and no row is skipped;
+ * steps = floor(rows · epochs / (batch · grad_accum)), at least 1. The loss of a step is the mean over all its target
+ * tokens. lr at step s (from 0): (s + 1) / warmup of it at first, then cosine or linear to 0, or constant. */
 typedef struct ada_train_opts {
     const char *data;         /* JSONL */
     const char *eval_data;    /* [none] JSONL for validation */
-    const char *out;          /* [none] folder: adapter.h5 (best or last), checkpoints, metrics.jsonl */
+    const char *out;          /* [none] folder: adapter.h5 (best or last), checkpoint-N.h5, metrics.jsonl */
+    const char *model;        /* [none] where m was opened, written down for whoever resumes */
     ada_dataset_opts keys;
     double lr;                /* [3e-3] */
     const char *schedule;     /* ["cosine"] cosine | linear | constant */
     double warmup;            /* [0.06] < 1: share of the steps; ≥ 1: steps; < 0: none */
     double epochs;            /* [3 unless steps] */
     int64_t steps;            /* [from epochs] */
-    int batch;                /* [16] rows a step and accumulation part */
+    int batch;                /* [16] rows a step, times grad_accum */
     int grad_accum;           /* [1] */
     int max_length;           /* [1024] tokens a row; longer ones are truncated and counted */
     double weight_decay;      /* [0] */
@@ -90,9 +99,8 @@ typedef struct ada_train_opts {
     int64_t save_every;       /* [0 = at the end only] steps between checkpoints */
     int keep;                 /* [2] checkpoints kept */
     bool all_tokens;          /* [completion only] loss on prompt tokens too */
-    bool plain;               /* [chat template where rows have messages] never used for prompt/completion rows */
     bool no_shuffle;          /* [shuffled each epoch] rows in file order */
-    const char *resume;       /* [none] folder or checkpoint */
+    const char *resume;       /* [none] folder or checkpoint: all other settings come from it, but for out */
     uint64_t seed;            /* [0] */
 } ada_train_opts;
 
@@ -118,6 +126,14 @@ typedef struct ada_train_plan {   /* what --dry-run prints */
     double seconds;               /* predicted, from a short timed probe */
 } ada_train_plan;
 
+/* To resume a run with nothing but its folder: find gives the newest whole checkpoint in `folder` (a file is itself)
+ * and the run's settings ("model", "f32", "data", "lr", …); then open the model named there, open the checkpoint as an
+ * adapter, and the trainer with .resume = the path found. */
+ADA_API ada_status ada_checkpoint_find(const char *folder, ada_buf *path, ada_json **settings) ADA_MUST_USE;
+/* The settings in force, defaults resolved, as a JSON object whose keys are the option names. */
+ADA_API ada_status ada_trainer_settings(const ada_trainer *t, ada_json **settings) ADA_MUST_USE;
+/* EINVAL, EFORMAT with file:line, EMISMATCH when the data is not what the checkpoint was trained on. The adapter's
+ * parameters move with each step; after ADA_DONE, with eval_data, they are the best ones. */
 ADA_API ada_status ada_trainer_open(ada_trainer **t, ada_model *m, ada_adapter *a, const ada_train_opts *o) ADA_MUST_USE;
 ADA_API ada_status ada_trainer_plan(ada_trainer *t, ada_train_plan *plan) ADA_MUST_USE;
 /* The tokens and loss mask of row i as trained: for --dry-run. Pointers live until the trainer closes. */
@@ -148,7 +164,11 @@ typedef void (*ada_eval_fn)(void *ctx, const ada_eval_row *row);
 /* a may be NULL: the base alone. Result: {"n","accuracy","macro_f1","nll",…} or {"n","loss","perplexity","exact_match"} */
 ADA_API ada_status ada_eval(ada_model *m, ada_adapter *a, const ada_eval_opts *o, ada_eval_fn fn, void *ctx, ada_json **result) ADA_MUST_USE;
 
-/* ---- generation ---- */
+/* ---- generation ----
+ * A generator is a session: each call gives the whole text or conversation, and what it shares with the tokens
+ * already in the cache is not computed again. EINVAL when the prompt does not fit the capacity; when the answer
+ * reaches it, generation ends with "length". Processors act in transformers' order: repetition, temperature, top-k,
+ * top-p, min-p. */
 typedef struct ada_generate_opts {
     int max_new;              /* [256] */
     double temperature;       /* [0 = greedy] */
@@ -158,20 +178,21 @@ typedef struct ada_generate_opts {
     const char *const *stop;  /* strings, NULL-terminated */
     bool ignore_eos;
     uint64_t seed;
-    bool plain;               /* the prompt is text, not a user's turn */
-    bool logprobs;
+    bool plain;               /* [a user's turn where the model has a chat template] the prompt is text */
+    bool logprobs;            /* fill the events' logprob */
 } ada_generate_opts;
 typedef struct ada_token_event {
-    int32_t id;
-    double logprob;           /* natural log, of the unmodified distribution */
+    int32_t id;               /* -1: no token, only held back text set free at the end */
+    double logprob;           /* natural log, of the unmodified distribution; NaN unless asked for */
     const char *piece; size_t piece_len;   /* whole UTF-8 only; what a partial one held back comes later */
 } ada_token_event;
 /* Return nonzero to stop. */
 typedef int (*ada_token_fn)(void *ctx, const ada_token_event *e);
 typedef struct ada_generator ada_generator;
+/* capacity: tokens of the cache [the model's positions, 4096 at most]. a may be NULL. */
 ADA_API ada_status ada_generator_open(ada_generator **g, ada_model *m, ada_adapter *a, int capacity) ADA_MUST_USE;
 ADA_API void ada_generator_close(ada_generator **g);
-/* Continues the session: messages (chat) or text (plain). finish: "stop" | "length" | "eos" | "callback". */
+/* finish: "stop" | "length" | "eos" | "callback". */
 ADA_API ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o, ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
 ADA_API ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, size_t n, const ada_generate_opts *o, ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
 
