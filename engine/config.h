@@ -4,6 +4,7 @@
 #ifndef ADA_ENGINE_CONFIG_H
 #define ADA_ENGINE_CONFIG_H
 
+#include "io/status.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,6 +13,7 @@ typedef enum { ADA_ACT_SILU = 0, ADA_ACT_GELU_TANH, ADA_ACT_GELU_ERF, ADA_ACT_GE
 typedef enum { ADA_POS_ROPE = 0, ADA_POS_LEARNED, ADA_POS_BUCKETS, ADA_POS_NONE } ada_pos_kind;
 typedef enum { ADA_ROPE_HALF = 0, ADA_ROPE_INTERLEAVE } ada_rope_pairs;
 typedef enum { ADA_ROPE_PLAIN = 0, ADA_ROPE_LINEAR, ADA_ROPE_LLAMA3, ADA_ROPE_DYNAMIC, ADA_ROPE_YARN } ada_rope_scaling;
+/* dynamic: plain up to max_positions, which is as far as a row's numbers can be had without regard to its batch */
 typedef enum { ADA_MASK_CAUSAL = 0, ADA_MASK_FULL, ADA_MASK_PREFIX } ada_mask_kind;
 
 typedef struct ada_config {
@@ -29,7 +31,9 @@ typedef struct ada_config {
     double rope_theta;
     int32_t rope_dims;       /* 0: all of head_dim */
     ada_rope_scaling rope_scaling;
-    double rope_factor, rope_low, rope_high, rope_original; /* llama3: factor, low/high_freq_factor, original length */
+    double rope_factor, rope_original;     /* of any scaling; the length before it */
+    double rope_low, rope_high;            /* llama3: low/high_freq_factor; yarn: beta_slow, beta_fast */
+    float rope_mscale;                     /* yarn: factor on cos and sin; 0: 1 */
     ada_mask_kind mask;
     int32_t window;          /* sliding window; 0 = none */
     int32_t window_every;    /* layers with (i % every) != every - 1 are windowed; 0 = all */
@@ -41,5 +45,9 @@ typedef struct ada_config {
     float residual_scale, logit_scale; /* 0: 1 */
     bool tie;                /* the head is the embedding table */
 } ada_config;
+
+/* EFORMAT when a size makes no sense; EUNSUPPORTED for a switch that no code here reads yet: a switch is honoured
+ * or refused, never ignored. */
+ada_status ada_config_check(const ada_config *c) ADA_MUST_USE;
 
 #endif
