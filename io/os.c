@@ -33,6 +33,14 @@ static ssize_t os_pread(int fd, void *buf, size_t n, off_t at) {
     return got < 0 && errno == ESPIPE ? read(fd, buf, n) : got;
 }
 
+static int64_t os_size(int fd) {
+    struct stat s;
+    if (fstat(fd, &s) != 0) return -1;
+    if (S_ISREG(s.st_mode)) return (int64_t)s.st_size;
+    errno = S_ISDIR(s.st_mode) ? EISDIR : ENODEV;
+    return -1;
+}
+
 static int os_mkdir(const char *path, int mode) { return mkdir(path, (mode_t)mode); }
 
 static void *os_map(int fd, size_t bytes) {
@@ -55,6 +63,7 @@ struct ada_os ada_os = {
     .open = os_open,
     .close = close,
     .pread = os_pread,
+    .size = os_size,
     .write = write,
     .fsync = fsync,
     .rename = rename,

@@ -16,6 +16,7 @@ struct ada_os {
     int (*open)(const char *path, int flags, int mode);
     int (*close)(int fd);
     ssize_t (*pread)(int fd, void *buf, size_t n, off_t at); /* a pipe reads on from where it is */
+    int64_t (*size)(int fd);                      /* of a regular file; -1 with errno otherwise */
     ssize_t (*write)(int fd, const void *buf, size_t n);
     int (*fsync)(int fd);
     int (*rename)(const char *from, const char *to);

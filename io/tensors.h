@@ -27,9 +27,9 @@ size_t ada_tensors_count(const ada_tensors *t);
 const ada_tensor *ada_tensors_at(const ada_tensors *t, size_t i); /* in file order */
 const ada_tensor *ada_tensors_find(const ada_tensors *t, const char *name); /* NULL if absent */
 const char *ada_tensors_format(const ada_tensors *t);  /* "safetensors", "gguf", "hdf5" */
-/* An object. gguf: all key-values, arrays as arrays. hdf5 (an imported model): what ada_tensors_save was given.
+/* An object, or NULL. gguf: all key-values, arrays as arrays. hdf5 (an imported model): what ada_tensors_save was given.
  * HF folder: {"config": …, "tokenizer": …, "tokenizer_config": …, "generation_config": …}, absent ones left out;
- * chat_template.jinja, where present, overrides tokenizer_config.chat_template. */
+ * chat_template.jinja, where present, overrides tokenizer_config.chat_template. A lone .safetensors file: {}. */
 const ada_json *ada_tensors_meta(const ada_tensors *t);
 /* Lower-case hex sha256 over names, types, shapes and bytes of all tensors in name order: the identity of a base.
  * An imported .h5 keeps and returns its source's digest (attribute), after checking its own complete mark. */
@@ -42,11 +42,6 @@ void ada_dtype_block(ada_dtype t, size_t *values, size_t *bytes);
 /* Elements [first, first+n) widened to f32; first and n are multiples of the type's block. EUNSUPPORTED for ints. */
 ada_status ada_tensor_f32(const ada_tensor *t, size_t first, size_t n, float *out) ADA_MUST_USE;
 
-/* What a format registers: io/fmt/<name>.c defines `const struct ada_format ada_format_<name>`. */
-struct ada_format {
-    const char *name;
-    int (*probe)(const unsigned char *head, size_t n); /* nonzero if the first n (≤ 64) bytes are this format's */
-    ada_status (*open)(ada_tensors *t, const char *path);
-};
+/* What a format registers is in io/fmt/format.h. */
 
 #endif
