@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# All fuzzers of a clang build, two at a time: sh tests/fuzz.sh SECONDS BUILD. Starts from tests/bad, tests/golden and what
-# earlier runs found. Owns: BUILD/fuzz (logs, corpora, inputs that broke something). Must not know: the formats.
+# All fuzzers of a clang build, two at a time: sh tests/fuzz.sh SECONDS BUILD
+# Starts from tests/bad, tests/golden and what earlier runs found.
+# Owns: BUILD/fuzz (logs, corpora, inputs that broke something). Must not know: the formats.
 # Invariant: each run is bounded in time, in memory and in the size of its inputs.
 set -u
 seconds=$1
@@ -17,8 +18,9 @@ seeds=
 for d in bad golden; do
     [ ! -d "$tests/$d" ] || seeds="$seeds $tests/$d"
 done
-one="mkdir -p fuzz/\$1; ./fuzz_\$1 -max_total_time=$seconds -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=20 -max_len=65536 \
-    -artifact_prefix=fuzz/\$1.found- fuzz/\$1 $seeds >fuzz/\$1.log 2>&1; echo exit \$? >>fuzz/\$1.log"
+limits="-max_total_time=$seconds -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=20 -max_len=65536"
+one="mkdir -p fuzz/\$1; ./fuzz_\$1 $limits -artifact_prefix=fuzz/\$1.found- fuzz/\$1 $seeds >fuzz/\$1.log 2>&1
+    echo exit \$? >>fuzz/\$1.log"
 # shellcheck disable=SC2086
 printf '%s\n' $programs | xargs -n 1 -P 2 sh -c "$one" fuzz
 bad=0

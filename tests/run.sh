@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The one test command: sh tests/run.sh [FOLDER]     (FOLDER: where the builds go, default build-test)
-# Owns: the order of the stages and the count. Installs what is missing in one apt line (as root or by sudo), builds with
-# warnings as errors, runs every check, and ends with one line `N passed, N failed, N skipped`. Needs no network when
-# the packages are in. Must not know: what a check checks.
-# Invariant: a result is counted once, from the runner's own record; what cannot run is a stated skip or a failure.
+# Owns: the order of the stages and the count. Installs what is missing in one apt line (as root or by sudo),
+# builds with warnings as errors, runs every check, and ends with one line `N passed, N failed, N skipped`.
+# Needs no network when the packages are in. Must not know: what a check checks.
+# Invariant: a result is counted once, from the runner's own record; what cannot run is a stated skip or a
+# failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 unset ADALINK_ISA ADALINK_MATMUL OMP_NUM_THREADS CC CFLAGS LDFLAGS DESTDIR MAKEFLAGS
@@ -50,7 +51,7 @@ missing() {
 fuzz_runtime() { sed -n 's/.*Depends:.* clang-\([0-9]*\).*/libclang-rt-\1-dev/p' | head -n 1; }
 # shellcheck disable=SC2086
 install_packages() {
-    command -v dpkg-query >/dev/null || { echo "no dpkg here: what is missing has to be installed by hand"; return; }
+    command -v dpkg-query >/dev/null || { echo "no dpkg: install by hand what is missing"; return; }
     [ -n "$(missing clang)" ] || wish="$wish $(dpkg-query -s clang | fuzz_runtime)"
     [ -n "$(missing $need $wish)" ] || { echo "all here"; return; }
     sudo=
@@ -101,8 +102,9 @@ suite() {
         esac
     done <"$record"
 }
-# script FILE ARGS…: its lines `ok NAME`, `not ok NAME`, `skip NAME` are results; one without such lines is one result,
-# by its exit code (77: skipped, and the last line says why). All it printed is shown when it fails.
+# script FILE ARGS…: its lines `ok NAME`, `not ok NAME`, `skip NAME` are results; one without such lines is
+# one result, by its exit code (77: skipped, and the last line says why). All it printed is shown when it
+# fails.
 script() {
     file=$1
     sh "$@" >"$log" 2>&1
@@ -122,16 +124,19 @@ script() {
 # ---- stages ----
 native() { build native && suite native; }
 house() { script tests/house.sh "$out/native" && script tests/house_selftest.sh; }
+sanitize='-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1'
+# shellcheck disable=SC2086
 sanitized() {
-    build asan -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 || return
+    build asan $sanitize || return
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     suite asan --timeout-multiplier 4
 }
 # This build shows that clang is content, too.
+# shellcheck disable=SC2086
 fuzz() {
     command -v clang >/dev/null || { result skip "clang and the fuzzers: no clang"; return; }
     export CC=clang
-    build clang -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dc_args=-fsanitize=fuzzer-no-link
+    build clang $sanitize -Dc_args=-fsanitize=fuzzer-no-link
     code=$?
     unset CC
     [ $code -ne 0 ] || script tests/fuzz.sh 60 "$out/clang"
