@@ -6,29 +6,23 @@
 #define ADA_ENGINE_STACK_H
 
 #include "engine/arch.h"
-#include "engine/matmul.h"
+#include "engine/linear.h"
 #include "engine/pack.h"
 
-typedef struct ada_linear {
-    ada_mat *w;
-    float *b;  /* [n] or NULL */
-    float *g;  /* gradient of w [n, k], f32; NULL = frozen */
-} ada_linear;
-
 typedef struct ada_layer {
-    float *attn_norm, *attn_norm_b, *ffn_norm, *ffn_norm_b, *attn_post, *ffn_post; /* [d] or NULL */
-    float *q_norm, *k_norm;                                                        /* [head_dim] or NULL */
-    ada_linear qkv;  /* [(heads + 2·kv_heads)·head_dim, d], rows q then k then v */
+    float *attn_norm, *ffn_norm; /* [d] */
+    ada_linear qkv;  /* [(heads + 2·kv_heads)·head_dim, d], rows q then k then v; of the last layer: k then v */
+    ada_linear q;    /* the last layer's query alone, [heads·head_dim, d], since only the wanted rows need it */
     ada_linear o;    /* [d, heads·head_dim] */
-    ada_linear up;   /* gated: [2·ffn, d], gate rows then up rows; else [ffn, d] */
+    ada_linear up;   /* [2·ffn, d], gate rows then up rows */
     ada_linear down; /* [d, ffn] */
 } ada_layer;
 
 typedef struct ada_stack {
     ada_config c;
-    ada_dtype type;      /* of matmul inputs and weights: ADA_BF16 or ADA_F32. Here bf16 begins */
+    ada_dtype type;      /* of matmul inputs, weights and kept activations: ADA_BF16 or ADA_F32 */
     ada_layer *layers;   /* [c.layers] */
-    float *inv_freq;     /* [rope_dims/2] after scaling; NULL without rope */
+    float *inv_freq;     /* [head_dim/2] after scaling */
     float rope_mscale;   /* 1 unless yarn */
 } ada_stack;
 
