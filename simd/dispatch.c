@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Which ISA runs. Owns: ada_k, and the question whether this CPU and system can run each ISA of the build.
+ * Must not know: what kernels do. Invariant: ada_k is whole at all times, from before main on. */
+#include <stdlib.h>
+#include <string.h>
+#include "registry.h"
+#include "simd/kernels.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+enum { AVX = 1 << 28, FMA = 1 << 12, F16C = 1 << 29, OSXSAVE = 1 << 27 };            /* leaf 1, ecx */
+enum { AVX2 = 1 << 5, AVX512F = 1 << 16, AVX512DQ = 1 << 17, AVX512BW = 1 << 30 };   /* leaf 7, ebx */
+enum { YMM_STATE = 0x6, ZMM_STATE = 0xe6 };                                          /* xcr0 */
+static const unsigned avx512vl = 1u << 31;
+
+/* The CPU's flags in leaf 1 ecx and leaf 7 ebx, and the registers that the system saves. */
+static bool cpu_has(unsigned c1, unsigned b7, unsigned state)
+{
+    unsigned a, b, c, d, a7, b7_, c7, d7;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !__get_cpuid_count(7, 0, &a7, &b7_, &c7, &d7)) return false;
+    c1 |= OSXSAVE;
+    if ((c & c1) != c1 || (b7_ & b7) != b7) return false;
+    unsigned lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (lo & state) == state;
+}
+
+static inline bool runs_avx2(void) { return cpu_has(AVX | FMA | F16C, AVX2, YMM_STATE); }
+static inline bool runs_avx512(void)
+{
+    return runs_avx2() && cpu_has(AVX, AVX512F | AVX512DQ | AVX512BW | avx512vl, ZMM_STATE);
+}
+#endif
+
+static inline bool runs_ref(void) { return true; }
+static inline bool runs_scalar(void) { return true; }
+static inline bool runs_neon(void) { return true; } /* AArch64 always has it */
+
+#define X(isa) extern const struct ada_kernels ada_isa_##isa;
+ADA_ISAS(X)
+#undef X
+
+static const struct {
+    const struct ada_kernels *k;
+    bool (*runs)(void);
+} isas[] = {
+#define X(isa) {&ada_isa_##isa, runs_##isa},
+    ADA_ISAS(X)
+#undef X
+};
+enum { ISAS = sizeof isas / sizeof isas[0] };
+
+struct ada_kernels ada_k;
+
+const struct ada_kernels *ada_simd_isa(size_t i, bool *runs)
+{
+    if (i >= ISAS) return NULL;
+    *runs = isas[i].runs();
+    return isas[i].k;
+}
+
+enum ada_simd_status ada_simd_init(const char *want)
+{
+    if (!want) want = getenv("ADALINK_ISA");
+    if (want && !*want) want = NULL;
+    for (size_t i = ISAS; i-- > 0;) {
+        if (want && strcmp(want, isas[i].k->isa) != 0) continue;
+        if (isas[i].runs()) {
+            ada_k = *isas[i].k;
+            return ADA_SIMD_OK;
+        }
+        if (want) return ADA_SIMD_MISSING;
+    }
+    return ADA_SIMD_UNKNOWN;
+}
+
+/* A wrong ADALINK_ISA is reported by the program's own ada_simd_init(NULL); until then the best one serves. */
+__attribute__((constructor)) static void choose(void)
+{
+    if (ada_simd_init(NULL) == ADA_SIMD_OK) return;
+    for (size_t i = ISAS; i-- > 0;)
+        if (isas[i].runs()) {
+            ada_k = *isas[i].k;
+            return;
+        }
+}
