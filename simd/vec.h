@@ -56,8 +56,8 @@ enum { VL = 16 };
 #define VEC_EACH(n, ...)                                                                                     \
     do {                                                                                                     \
         size_t i = 0;                                                                                        \
-        for (const size_t m = VL; i + VL <= (n); i += VL) { __VA_ARGS__ }                                    \
-        if (i < (n)) { const size_t m = (n) - i; __VA_ARGS__ }                                               \
+        for (const size_t m = VL; i + VL <= (n); i += VL) { __VA_ARGS__; }                                  \
+        if (i < (n)) { const size_t m = (n) - i; __VA_ARGS__; }                                              \
     } while (0)
 #define VEC_SUM(n, term)                                                                                     \
     __extension__({                                                                                          \

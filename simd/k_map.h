@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One value in, one value out: sums, products, activations and their derivatives.
+ * Each row is the oracle in double, then the words of the body. Contracts: kernels.h.
+ * Invariant: an activation's argument is clamped where the result is settled, so that no inf·0 arises from an
+ * input that is not NaN. */
+
+#ifdef ADA_ISA_REF
+#define MAP1(name, oracle, words)                                                                            \
+    static void k_##name(float *y, const float *pa, size_t n)                                                \
+    {                                                                                                        \
+        for (size_t i = 0; i < n; i++) { double a = pa[i]; y[i] = (float)(oracle); }                         \
+    }
+#define MAP2(name, oracle, words)                                                                            \
+    static void k_##name(float *y, const float *pa, const float *pb, size_t n)                               \
+    {                                                                                                        \
+        for (size_t i = 0; i < n; i++) { double a = pa[i], b = pb[i]; y[i] = (float)(oracle); }              \
+    }
+#define MAPS(name, oracle, words)                                                                            \
+    static void k_##name(float *py, const float *pa, float ps, size_t n)                                     \
+    {                                                                                                        \
+        const double s = ps;                                                                                 \
+        for (size_t i = 0; i < n; i++) { double a = pa[i], y = py[i]; (void)y; py[i] = (float)(oracle); }    \
+    }
+typedef double num;
+static num clamp(num x, num low, num high) { return x < low ? low : x > high ? high : x; }
+static num sigmoid(num x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
+static num normal_cdf(num x) { return 0.5 * erfc(-x / 1.4142135623730951); }
+static num tanh_argument(num x) { return 1.5957691216057308 * (x + 0.044715 * x * x * x); } /* 2√(2/π)(…) */
+static num tanh_slope(num x) { x = clamp(x, -1e3, 1e3); return 1.5957691216057308 * (1 + 3 * 0.044715 * x * x); }
+static num gate_back(num x, num u, num slope)
+{
+    return sigmoid(u) + clamp(x, -1e3, 1e3) * slope * sigmoid(u) * sigmoid(-u);
+}
+static num normal_back(num x)
+{
+    return normal_cdf(x) + clamp(x, -1e3, 1e3) * exp(-0.5 * x * x) * 0.3989422804014327;
+}
+#else
+#define MAP1(name, oracle, words)                                                                            \
+    static void k_##name(float *y, const float *pa, size_t n)                                                \
+    {                                                                                                        \
+        VEC_EACH(n, vf a = LD(pa); ST(y, words));                                                            \
+    }
+#define MAP2(name, oracle, words)                                                                            \
+    static void k_##name(float *y, const float *pa, const float *pb, size_t n)                               \
+    {                                                                                                        \
+        VEC_EACH(n, vf a = LD(pa); vf b = LD(pb); ST(y, words));                                             \
+    }
+#define MAPS(name, oracle, words)                                                                            \
+    static void k_##name(float *py, const float *pa, float ps, size_t n)                                     \
+    {                                                                                                        \
+        const vf s = vf_set1(ps);                                                                            \
+        VEC_EACH(n, vf a = LD(pa); vf y = LD(py); (void)y; ST(py, words));                                   \
+    }
+typedef vf num;
+/* past ±128 every sigmoid and every normal distribution here is 0 or 1 in float; NaN stays */
+VEC vf settle(vf x) { return vf_max(vf_set1(-128.0f), x); }
+VEC vf settle2(vf x) { return vf_min(vf_set1(128.0f), settle(x)); }
+VEC vf sigmoid(vf x) { vf q; return vf_sigmoid2(x, &q); }
+
+/* Φ(x) and φ(x). With t = |x|: Φ(-t) = e^(-t²/2)·R(t), and R(t)·(t + 4) is smooth in w = (t - 4)/(t + 4): degree 10,
+ * Chebyshev fit on 0 ≤ t ≤ 15 (tests/golden/make_poly.py). t² is carried in two parts, so that the tail keeps its
+ * relative accuracy. */
+VEC vf normal_cdf2(vf x, vf *pdf)
+{
+    vf t = vf_min(vf_set1(15.0f), vf_abs(x)), half = vf_set1(0.5f);
+    vf s = vf_mul(t, t), rest = vf_fnma(t, t, s); /* s - t², exact */
+    vf e = vf_exp(vf_neg(vf_mul(s, half)));
+    e = vf_fma(vf_mul(e, half), rest, e);
+    *pdf = vf_mul(e, vf_set1(0x1.988454p-2f));
+    vf d = vf_add(t, vf_set1(4.0f)), w = vf_div(vf_sub(t, vf_set1(4.0f)), d);
+    static const float c[10] = {-0x1.e61df8p-13f, 0x1.66ba3ep-13f, 0x1.af48ccp-10f, -0x1.c95a10p-9f, -0x1.ee7c98p-8f,
+                                0x1.eec6cep-5f, -0x1.7dfedep-3f, 0x1.8c6dbcp-2f, -0x1.373e3cp-1f, 0x1.82b4bcp-1f};
+    vf p = vf_set1(-0x1.b07cf0p-15f);
+    for (int i = 0; i < 10; i++) p = vf_fma(p, w, vf_set1(c[i]));
+    vf q = vf_div(vf_mul(e, p), d);
+    return vf_select(vf_gt(x, vf_zero()), vf_sub(vf_set1(1.0f), q), q);
+}
+VEC vf normal_cdf(vf x) { vf pdf; return normal_cdf2(x, &pdf); }
+VEC vf normal_back(vf x)
+{
+    vf pdf, cdf = normal_cdf2(x, &pdf);
+    return vf_fma(settle2(x), pdf, cdf);
+}
+/* 2√(2/π)·(x + 0.044715 x³) and its slope */
+VEC vf tanh_argument(vf x)
+{
+    return vf_mul(x, vf_fma(vf_set1(0.071354814f), vf_mul(x, x), vf_set1(1.5957691f)));
+}
+VEC vf tanh_slope(vf x)
+{
+    x = settle2(x);
+    return vf_fma(vf_set1(0.21406445f), vf_mul(x, x), vf_set1(1.5957691f));
+}
+VEC vf gate_back(vf x, vf u, vf slope)
+{
+    vf not_p, p = vf_sigmoid2(u, &not_p);
+    return vf_mul(p, vf_fma(vf_mul(settle2(x), slope), not_p, vf_set1(1.0f)));
+}
+#endif
+
+MAP2(add, a + b, vf_add(a, b))
+MAP2(mul, a * b, vf_mul(a, b))
+MAPS(scale, a * s, vf_mul(a, s))
+MAPS(axpy, y + s * a, vf_fma(s, a, y))
+MAP1(relu, 0 > a ? 0 : a, vf_max(vf_zero(), a))
+MAP2(relu_back, 0 >= b ? 0 : a, vf_select(vf_ge(vf_zero(), b), vf_zero(), a))
+
+MAP1(silu, clamp(a, -1e3, INFINITY) * sigmoid(a), vf_mul(settle(a), sigmoid(a)))
+MAP1(gelu_quick, clamp(a, -1e3, INFINITY) * sigmoid(1.702 * a), vf_mul(settle(a), sigmoid(vf_mul(vf_set1(1.702f), a))))
+MAP1(gelu_tanh, clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a)), vf_mul(settle(a), sigmoid(tanh_argument(a))))
+MAP1(gelu_erf, clamp(a, -1e3, INFINITY) * normal_cdf(a), vf_mul(settle(a), normal_cdf(a)))
+
+/* (a·σ(u))' = σ(u) + a·u'·σ(u)·(1 - σ(u)) */
+MAP2(silu_back, a * gate_back(b, b, 1), vf_mul(a, gate_back(b, b, vf_set1(1.0f))))
+MAP2(gelu_quick_back, a * gate_back(b, 1.702 * b, 1.702),
+     vf_mul(a, gate_back(b, vf_mul(vf_set1(1.702f), b), vf_set1(1.702f))))
+MAP2(gelu_tanh_back, a * gate_back(b, tanh_argument(b), tanh_slope(b)),
+     vf_mul(a, gate_back(b, tanh_argument(b), tanh_slope(b))))
+MAP2(gelu_erf_back, a * normal_back(b), vf_mul(a, normal_back(b)))
+
+MAP2(swiglu, clamp(a, -1e3, INFINITY) * sigmoid(a) * b, vf_mul(vf_mul(settle(a), sigmoid(a)), b))
+
+static void k_swiglu_back(float *dg, float *du, const float *dh, const float *g, const float *u, size_t n)
+{
+#ifdef ADA_ISA_REF
+    for (size_t i = 0; i < n; i++) {
+        double a = g[i], b = u[i], d = dh[i];
+        dg[i] = (float)(d * b * gate_back(a, a, 1));
+        du[i] = (float)(d * (clamp(a, -1e3, INFINITY) * sigmoid(a)));
+    }
+#else
+    VEC_EACH(n, vf a = LD(g); vf b = LD(u); vf d = LD(dh); vf not_p; vf p = vf_sigmoid2(a, &not_p);
+             ST(dg, vf_mul(vf_mul(d, b), vf_mul(p, vf_fma(settle2(a), not_p, vf_set1(1.0f)))));
+             ST(du, vf_mul(d, vf_mul(settle(a), p))));
+#endif
+}
