@@ -2,6 +2,7 @@
  * The default table of system calls. Owns: the one place where libc's are named.
  * Must not know: who calls, or what a failure means. Invariant: no function here has state of its own. */
 #include "io/os.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -50,6 +51,14 @@ static void *os_map(int fd, size_t bytes) {
 
 static void os_unmap(void *p, size_t bytes) { (void)munmap(p, bytes); }
 
+static int os_list(const char *path, void (*fn)(void *ctx, const char *name), void *ctx) {
+    DIR *dir = opendir(path);
+    if (dir == NULL) return -1;
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) fn(ctx, e->d_name);
+    (void)closedir(dir);
+    return 0;
+}
+
 static double os_now(void) {
     struct timespec t;
     if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
@@ -71,6 +80,7 @@ struct ada_os ada_os = {
     .mkdir = os_mkdir,
     .map = os_map,
     .unmap = os_unmap,
+    .list = os_list,
     .now = os_now,
 };
 

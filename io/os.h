@@ -24,6 +24,8 @@ struct ada_os {
     int (*mkdir)(const char *path, int mode);
     void *(*map)(int fd, size_t bytes);           /* read-only private mapping; NULL on failure */
     void (*unmap)(void *p, size_t bytes);
+    /* Calls fn for each name in a folder, in no order; -1 if it cannot be read. */
+    int (*list)(const char *path, void (*fn)(void *ctx, const char *name), void *ctx);
     double (*now)(void);                          /* seconds, monotonic */
 };
 extern struct ada_os ada_os;
