@@ -9,6 +9,8 @@
 enum { ADA_MAX_PARAMS = 16 };
 typedef enum { ADA_TEXT = 0, ADA_IMAGE = 1, ADA_MODALITIES } ada_modality; /* names "text", "image" */
 extern const char *const ada_modality_names[ADA_MODALITIES];
+enum { ADA_F_NONE = 0, ADA_F_RELU, ADA_F_GELU, ADA_ACTIVATIONS };
+extern const char *const ada_activation_names[ADA_ACTIVATIONS];
 
 typedef struct ada_param_set { /* one named array of an adapter */
     char name[48];             /* "text/down" → /adapter/text/down */
@@ -21,7 +23,7 @@ typedef struct ada_param_set { /* one named array of an adapter */
 struct ada_adapter {
     const struct ada_method *method;
     ada_model *model;
-    int rank, activation;      /* activation: index into none, relu, gelu */
+    int rank, activation;      /* activation: index into ada_activation_names */
     float scale;
     bool bias;
     double init_std;
@@ -30,18 +32,17 @@ struct ada_adapter {
     ada_param_set params[ADA_MAX_PARAMS];
     ada_arena state;
     ada_json *notes;           /* metrics and settings kept in the file, or NULL */
-    void *own;                 /* the method's */
 };
 
 struct ada_method {
     const char *name;
-    /* Declares the parameters (ada_adapter_add) and fills them. */
+    /* Declares the parameters (ada_adapter_add) and fills them with their start. */
     ada_status (*init)(ada_adapter *a);
     /* Bytes of scratch for `rows` rows. */
     size_t (*embed_scratch)(const ada_adapter *a, size_t rows);
-    /* y [n, d] = e' of e [n, d], one modality; scratch is kept for backward. y may be e only if no backward follows. */
+    /* y [n, d] = e' of e [n, d], one modality; scratch is kept for backward; y is not e. */
     void (*embed_forward)(const ada_adapter *a, ada_modality m, const float *e, size_t n, float *y, void *scratch);
-    /* dy [n, d] = gradient at y; adds into the params' g. */
+    /* dy [n, d] = gradient at y; adds into the params' g. e and scratch as forward had and left them. */
     void (*embed_backward)(ada_adapter *a, ada_modality m, const float *e, size_t n, const float *dy, void *scratch);
 };
 

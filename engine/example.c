@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tokenise and mask. Owns: where BOS and EOS go, what is a target, what is cut.
+ * Must not know: packs or losses. Invariant: text is encoded in the pieces generation would see: what the model is to
+ * say is encoded apart from what precedes it, so that no token straddles the border. */
+#include "engine/example.h"
+#include <string.h>
+
+/* A row while it is being read: ids, and a run of targets at a time. */
+typedef struct draft {
+    ada_ids ids;
+    ada_ids mask; /* 0 or 1 for each id */
+    ada_buf text;
+    int32_t bos;  /* 1 when a BOS was put in front */
+} draft;
+
+static ada_status add_text(draft *x, const ada_model *m, const char *s, size_t n, int32_t target) {
+    ADA_TRY(ada_tok_encode(m->tok, s, n, 0, &x->ids));
+    while (x->mask.len < x->ids.len) ADA_TRY(ada_ids_push(&x->mask, target));
+    return ADA_OK;
+}
+
+static ada_status add_id(draft *x, int32_t id, int32_t target) {
+    ADA_TRY(ada_ids_push(&x->ids, id));
+    return ada_ids_push(&x->mask, target);
+}
+
+static ada_status add_bos(draft *x, const ada_model *m) {
+    if (!ada_tok_adds_bos(m->tok)) return ADA_OK;
+    x->bos = 1;
+    return add_id(x, ada_tok_bos(m->tok), 0);
+}
+
+static ada_status draft_completion(draft *x, const ada_model *m, const ada_row *row, const char *completion) {
+    const char *said = completion ? completion : row->completion;
+    ADA_TRY(add_bos(x, m));
+    ADA_TRY(add_text(x, m, row->prompt, strlen(row->prompt), 0));
+    if (!said) return ADA_OK;
+    ADA_TRY(add_text(x, m, said, strlen(said), 1));
+    bool ends = row->nchoices == 0 && ada_tok_eos(m->tok) >= 0;
+    return ends ? add_id(x, ada_tok_eos(m->tok), 1) : ADA_OK;
+}
+
+static ada_status draft_text(draft *x, const ada_model *m, const ada_row *row) {
+    ADA_TRY(add_bos(x, m));
+    ADA_TRY(add_text(x, m, row->text, strlen(row->text), 1));
+    return ada_tok_eos(m->tok) >= 0 ? add_id(x, ada_tok_eos(m->tok), 1) : ADA_OK;
+}
+
+static ada_status need_chat(const ada_model *m) {
+    return m->chat ? ADA_OK : ada_fail(ADA_EUNSUPPORTED, "model '%s' has no chat template for messages: %s", m->name, m->chat_why);
+}
+
+/* What the assistant says is a target; with `completion`, its last message is that text and the only target. */
+static ada_status draft_messages(draft *x, const ada_model *m, const ada_row *row, const char *completion, ada_arena *a) {
+    ADA_TRY(need_chat(m));
+    ada_message *msgs;
+    ada_span *spans;
+    size_t n = row->nmessages, nspans = n, at = 0;
+    ADA_TRY(ada_arena_take(a, &msgs, n, sizeof *msgs));
+    ADA_TRY(ada_arena_take(a, &spans, n, sizeof *spans));
+    memcpy(msgs, row->messages, n * sizeof *msgs);
+    if (completion) msgs[n - 1].content = completion;
+    ADA_TRY(ada_chat_render(m->chat, msgs, n, false, &x->text, spans, &nspans));
+    if (!ada_chat_has_bos(m->chat)) ADA_TRY(add_bos(x, m));
+    for (size_t i = completion && nspans > 0 ? nspans - 1 : 0; i < nspans; i++) {
+        ADA_TRY(add_text(x, m, x->text.data + at, spans[i].begin - at, 0));
+        ADA_TRY(add_text(x, m, x->text.data + spans[i].begin, spans[i].end - spans[i].begin, 1));
+        at = spans[i].end;
+    }
+    return ADA_OK; /* what follows the last answer is neither input nor target */
+}
+
+/* Cuts to max_length and copies into the arena. A prompt loses its left, its BOS excepted; all else its right. */
+static ada_status settle(draft *x, ada_example *e, const ada_row *row, bool all_tokens, int max_length, ada_arena *a) {
+    size_t n = x->ids.len, keep = n, drop = 0, bos = (size_t)x->bos, first = 0;
+    while (first < n && !x->mask.data[first]) first++;
+    if (max_length > 0 && n > (size_t)max_length) {
+        keep = (size_t)max_length;
+        e->truncated = true;
+        if (row->prompt) drop = n - keep < first - bos ? n - keep : first - bos;
+    }
+    ADA_TRY(ada_arena_take(a, &e->ids, keep, sizeof *e->ids));
+    ADA_TRY(ada_arena_take(a, &e->mask, keep, 1));
+    for (size_t i = 0; i < keep; i++) {
+        size_t from = i < bos ? i : i + drop;
+        e->ids[i] = x->ids.data[from];
+        e->mask[i] = i > 0 && (all_tokens || x->mask.data[from]);
+        e->targets += e->mask[i];
+    }
+    e->n = (int32_t)keep;
+    while (e->prompt < e->n && !e->mask[e->prompt]) e->prompt++;
+    return ADA_OK;
+}
+
+static ada_status fill_draft(draft *x, const ada_model *m, const ada_row *row, const char *completion, ada_arena *a) {
+    if (row->messages) return draft_messages(x, m, row, completion, a);
+    if (row->prompt) return draft_completion(x, m, row, completion);
+    return draft_text(x, m, row);
+}
+
+ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *row, const char *completion, bool all_tokens,
+                            int max_length, ada_arena *a) {
+    draft x = { 0 };
+    *e = (ada_example){ .line = row->line };
+    ada_status st = fill_draft(&x, m, row, completion, a);
+    if (st == ADA_OK && x.ids.len > INT32_MAX / 2) st = ada_fail(ADA_EUNSUPPORTED, "line %zu has %zu tokens", row->line, x.ids.len);
+    if (st == ADA_OK) st = settle(&x, e, row, all_tokens, max_length, a);
+    ada_ids_free(&x.ids);
+    ada_ids_free(&x.mask);
+    ada_buf_free(&x.text);
+    return st;
+}
+
+ada_status ada_prompt_text(const ada_model *m, const char *text, size_t n, ada_ids *out) {
+    if (ada_tok_adds_bos(m->tok)) ADA_TRY(ada_ids_push(out, ada_tok_bos(m->tok)));
+    return ada_tok_encode(m->tok, text, n, 0, out);
+}
+
+ada_status ada_prompt_chat(const ada_model *m, const ada_message *msgs, size_t n, ada_ids *out) {
+    ada_buf text = { 0 };
+    ada_status st = need_chat(m);
+    if (st == ADA_OK) st = ada_chat_render(m->chat, msgs, n, true, &text, NULL, NULL);
+    if (st == ADA_OK && !ada_chat_has_bos(m->chat) && ada_tok_adds_bos(m->tok)) st = ada_ids_push(out, ada_tok_bos(m->tok));
+    if (st == ADA_OK) st = ada_tok_encode(m->tok, text.data, text.len, 0, out);
+    ada_buf_free(&text);
+    return st;
+}

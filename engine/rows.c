@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Loading a data file into examples. Owns: counts of what was cut or left out.
+ * Must not know: steps. Invariant: examples keep the order of the file. */
+#include "engine/rows.h"
+#include "io/os.h"
+#include <stdio.h>
+#include <string.h>
+
+static ada_status take_rows(ada_rows *r, const ada_model *m, const ada_dataset *d, bool all_tokens, int max_length, ada_arena *a) {
+    size_t count = ada_dataset_count(d);
+    ADA_TRY(ada_arena_take(a, &r->ex, count, sizeof *r->ex));
+    for (size_t i = 0; i < count; i++) {
+        ada_example *e = &r->ex[r->n];
+        ADA_TRY(ada_example_make(e, m, ada_dataset_at(d, i), NULL, all_tokens, max_length, a));
+        r->truncated += e->truncated;
+        if (e->targets == 0) {
+            r->dropped++;
+            continue;
+        }
+        r->tokens += (size_t)e->n;
+        r->targets += (size_t)e->targets;
+        r->n++;
+    }
+    if (r->n == 0) return ada_fail(ADA_EFORMAT, "no row of '%s' has a token to learn from", r->path);
+    return ADA_OK;
+}
+
+ada_status ada_rows_load(ada_rows *r, const ada_model *m, const char *path, const ada_dataset_opts *keys, bool all_tokens,
+                         int max_length, ada_arena *a) {
+    ada_dataset *d = NULL;
+    *r = (ada_rows){ .path = path };
+    ADA_TRY(ada_dataset_open(&d, path, keys));
+    snprintf(r->digest, sizeof r->digest, "%s", ada_dataset_digest(d));
+    ada_status st = take_rows(r, m, d, all_tokens, max_length, a);
+    ada_dataset_close(&d);
+    return st;
+}
+
+int32_t ada_example_inputs(const ada_example *e) {
+    int32_t n = e->n;
+    while (n > 1 && !e->mask[n - 1]) n--;
+    return n - 1;
+}
+
+/* A position is wanted where the next token is a target: the mask, one further. */
+ada_item ada_example_item(const ada_example *e, int32_t owner) {
+    return (ada_item){ .ids = e->ids, .wanted = e->mask + 1, .n = ada_example_inputs(e), .owner = owner };
+}
+
+/* Sum of the k largest values, counted in by_value [max + 1]. */
+static int64_t top(const int64_t *by_value, int32_t max, size_t k) {
+    int64_t sum = 0, left = (int64_t)k;
+    for (int32_t v = max; v > 0 && left > 0; v--) {
+        int64_t n = by_value[v] < left ? by_value[v] : left;
+        sum += n * v;
+        left -= n;
+    }
+    return sum;
+}
+
+ada_status ada_rows_extent(const ada_rows *r, size_t k, ada_extent *x) {
+    *x = (ada_extent){ 0 };
+    for (size_t i = 0; i < r->n; i++) {
+        int32_t inputs = ada_example_inputs(&r->ex[i]);
+        if (inputs > x->longest) x->longest = inputs;
+        if (r->ex[i].targets > x->most) x->most = r->ex[i].targets;
+    }
+    size_t bytes = ((size_t)x->longest + (size_t)x->most + 2) * sizeof(int64_t);
+    int64_t *inputs = ada_os.alloc(bytes), *targets = inputs + x->longest + 1;
+    if (!inputs) return ada_fail(ADA_ENOMEM, "out of memory for a count of row lengths");
+    memset(inputs, 0, bytes);
+    for (size_t i = 0; i < r->n; i++) inputs[ada_example_inputs(&r->ex[i])]++, targets[r->ex[i].targets]++;
+    x->inputs = top(inputs, x->longest, k);
+    x->targets = top(targets, x->most, k);
+    ada_os.release(inputs);
+    return ADA_OK;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A step's passes. Owns: rows, hidden states and their gradients of one pack at a time.
+ * Must not know: where items come from. Invariant: every goal has its own row at the head, so that two goals at one
+ * shared position are simply two terms of the sum. */
+#include "engine/step.h"
+#include "simd/kernels.h"
+#include <string.h>
+
+struct ada_step {
+    const ada_model *m;
+    ada_step_limits lim;
+    size_t d;
+    ada_join *join;
+    ada_packer *packer;
+    ada_pass *pass;
+    ada_head_ws *head;
+    float *x, *dx;         /* [rows, d] */
+    float *h, *dh;         /* [out, d] at the pack's out rows */
+    float *goal_h, *goal_dh; /* [goals, d] at the head */
+    int32_t *token;        /* [goals] */
+    int32_t *row;          /* [goals] index in out */
+    float *weight;         /* [goals] */
+};
+
+ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ada_adapter *a, const ada_step_limits *lim) {
+    ada_step s = { .m = m, .lim = *lim, .d = (size_t)m->c.d };
+    int32_t outs = lim->goals < lim->rows ? lim->goals : lim->rows;
+    size_t rows, hidden, goals, n = (size_t)lim->goals;
+    if (!ada_mul_size((size_t)lim->rows, s.d, &rows) || !ada_mul_size((size_t)outs, s.d, &hidden) ||
+        !ada_mul_size(n, s.d, &goals))
+        return ada_fail(ADA_EINVAL, "a pack of %d rows is too large", lim->rows);
+    ADA_TRY(ada_arena_take(ar, out, 1, sizeof **out));
+    ADA_TRY(ada_join_layout(&s.join, ar, m, a, lim->unique, lim->train));
+    ADA_TRY(ada_packer_layout(&s.packer, ar, lim->rows, lim->items));
+    ADA_TRY(ada_pass_layout(&s.pass, ar, &m->stack, lim->rows, ada_packer_max_segs(lim->items), lim->path, outs, lim->train));
+    ADA_TRY(ada_head_layout(&s.head, ar, &m->head, lim->goals));
+    ADA_TRY(ada_arena_take(ar, &s.x, rows, sizeof(float)));
+    ADA_TRY(ada_arena_take(ar, &s.h, hidden, sizeof(float)));
+    ADA_TRY(ada_arena_take(ar, &s.goal_h, goals, sizeof(float)));
+    if (lim->train) ADA_TRY(ada_arena_take(ar, &s.dx, rows, sizeof(float)));
+    if (lim->train) ADA_TRY(ada_arena_take(ar, &s.dh, hidden, sizeof(float)));
+    if (lim->train) ADA_TRY(ada_arena_take(ar, &s.goal_dh, goals, sizeof(float)));
+    ADA_TRY(ada_arena_take(ar, &s.token, n, sizeof *s.token));
+    ADA_TRY(ada_arena_take(ar, &s.row, n, sizeof *s.row));
+    ADA_TRY(ada_arena_take(ar, &s.weight, n, sizeof(float)));
+    if (!ar->counting) **out = s;
+    return ADA_OK;
+}
+
+void ada_step_begin(ada_step *s) { ada_join_clear(s->join); }
+
+void ada_step_see(ada_step *s, const ada_item *items, int32_t n) {
+    for (int32_t i = 0; i < n; i++) ada_join_add(s->join, items[i].ids, items[i].n);
+}
+
+void ada_step_start(ada_step *s) { ada_join_start(s->join); }
+
+ada_status ada_step_forward(ada_step *s, const ada_item *sorted, int32_t n) {
+    ADA_TRY(ada_packer_build(s->packer, sorted, n));
+    const ada_pack *p = ada_packer_pack(s->packer);
+    ada_join_rows(s->join, p->ids, p->T, s->x);
+    ada_stack_forward(&s->m->stack, p, s->pass, NULL, s->x, s->h);
+    return ADA_OK;
+}
+
+void ada_step_loss(ada_step *s, const ada_goal *goals, int32_t n, float *loss, bool back) {
+    const ada_pack *p = ada_packer_pack(s->packer);
+    size_t row_bytes = s->d * sizeof(float);
+    for (int32_t i = 0; i < n; i++) {
+        s->row[i] = ada_packer_out(s->packer, goals[i].item, goals[i].position);
+        s->token[i] = goals[i].token;
+        s->weight[i] = goals[i].weight;
+        memcpy(s->goal_h + (size_t)i * s->d, s->h + (size_t)s->row[i] * s->d, row_bytes);
+    }
+    ada_head_loss(&s->m->head, s->head, s->goal_h, s->token, s->weight, n, loss, back ? s->goal_dh : NULL);
+    if (!back) return;
+    memset(s->dh, 0, (size_t)p->nout * row_bytes);
+    for (int32_t i = 0; i < n; i++) {
+        float *dh = s->dh + (size_t)s->row[i] * s->d;
+        ada_k.add(dh, dh, s->goal_dh + (size_t)i * s->d, s->d);
+    }
+    ada_stack_backward(&s->m->stack, p, s->pass, s->dh, s->dx);
+    ada_join_back(s->join, p->ids, p->T, s->dx);
+}
+
+void ada_step_end(ada_step *s) { ada_join_end(s->join); }
+
+const ada_packer *ada_step_packer(const ada_step *s) { return s->packer; }
+const float *ada_step_hidden(const ada_step *s) { return s->h; }
+
+double ada_step_flops(const ada_step *s, int32_t goals, bool back) {
+    const ada_pack *p = ada_packer_pack(s->packer);
+    double head = 2.0 * (double)s->m->c.d * (double)s->m->c.vocab * (double)goals;
+    double sum = ada_stack_flops(&s->m->stack, p, false) + head;
+    return back ? sum + ada_stack_flops(&s->m->stack, p, true) + head : sum;
+}
