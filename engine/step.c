@@ -86,7 +86,10 @@ void ada_step_loss(ada_step *s, const ada_goal *goals, int32_t n, float *loss, b
 void ada_step_end(ada_step *s) { ada_join_end(s->join); }
 
 const ada_packer *ada_step_packer(const ada_step *s) { return s->packer; }
-const float *ada_step_hidden(const ada_step *s) { return s->h; }
+
+void ada_step_logits(ada_step *s, int32_t first, int32_t n, float *logits) {
+    ada_head_logits(&s->m->head, s->head, s->h + (size_t)first * s->d, n, logits);
+}
 
 double ada_step_flops(const ada_step *s, int32_t goals, bool back) {
     const ada_pack *p = ada_packer_pack(s->packer);

@@ -35,7 +35,8 @@ void ada_step_loss(ada_step *s, const ada_goal *goals, int32_t n, float *loss, b
 void ada_step_end(ada_step *s);
 
 const ada_packer *ada_step_packer(const ada_step *s);
-const float *ada_step_hidden(const ada_step *s);           /* [nout, d] after forward */
+/* After forward: logits [n, vocab] of the pack's out rows from `first` on. */
+void ada_step_logits(ada_step *s, int32_t first, int32_t n, float *logits);
 /* Of the last pack: multiply-adds × 2 of blocks and `goals` rows of the head, forward and (back) backward-data. */
 double ada_step_flops(const ada_step *s, int32_t goals, bool back);
 
