@@ -55,8 +55,10 @@ void ada_step_see(ada_step *s, const ada_item *items, int32_t n) {
 
 void ada_step_start(ada_step *s) { ada_join_start(s->join); }
 
+ada_status ada_step_pack(ada_step *s, const ada_item *sorted, int32_t n) { return ada_packer_build(s->packer, sorted, n); }
+
 ada_status ada_step_forward(ada_step *s, const ada_item *sorted, int32_t n) {
-    ADA_TRY(ada_packer_build(s->packer, sorted, n));
+    ADA_TRY(ada_step_pack(s, sorted, n));
     const ada_pack *p = ada_packer_pack(s->packer);
     ada_join_rows(s->join, p->ids, p->T, s->x);
     ada_stack_forward(&s->m->stack, p, s->pass, NULL, s->x, s->h);

@@ -29,6 +29,7 @@ ada_status ada_step_layout(ada_step **s, ada_arena *arena, const ada_model *m, a
 void ada_step_begin(ada_step *s);
 void ada_step_see(ada_step *s, const ada_item *items, int32_t n);
 void ada_step_start(ada_step *s);
+ada_status ada_step_pack(ada_step *s, const ada_item *sorted, int32_t n) ADA_MUST_USE; /* packs without computing */
 ada_status ada_step_forward(ada_step *s, const ada_item *sorted, int32_t n) ADA_MUST_USE;
 /* loss [n] = -log p of each goal; with `back`, adds the gradient of Σ weight·loss to what end hands to the adapter. */
 void ada_step_loss(ada_step *s, const ada_goal *goals, int32_t n, float *loss, bool back);
