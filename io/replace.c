@@ -80,13 +80,17 @@ static ada_status write_all(int fd, const char *path, const char *p, size_t n) {
     return ADA_OK;
 }
 
+ada_status ada_write_file(const char *path, const void *p, size_t n) {
+    int fd = ada_os.open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (fd < 0) return refused("create", path);
+    ada_status st = write_all(fd, path, p, n);
+    if (ada_os.close(fd) != 0 && st == ADA_OK) st = refused("close", path);
+    return st;
+}
+
 static ada_status fill_bytes(void *ctx, const char *temp) {
     const struct bytes *b = ctx;
-    int fd = ada_os.open(temp, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd < 0) return refused("create", temp);
-    ada_status st = write_all(fd, temp, b->p, b->n);
-    if (ada_os.close(fd) != 0 && st == ADA_OK) st = refused("close", temp);
-    return st;
+    return ada_write_file(temp, b->p, b->n);
 }
 
 ada_status ada_replace_bytes(const char *path, const void *p, size_t n) {
