@@ -14,7 +14,7 @@
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static const char digest_prefix[] = "adalink:sha256:";
-enum { DIGITS = 64, ALIGN_FROM = 512, ALIGN = 4096, GROWTH = 1 << 20, PATH_ROOM = 512, IDS = 12 };
+enum { PREFIX = sizeof digest_prefix - 1, DIGITS = 64, ALIGN_FROM = 512, ALIGN = 4096, GROWTH = 1 << 20, PATH_ROOM = 512, IDS = 12 };
 
 struct ids {
     hid_t id[IDS];
@@ -116,12 +116,10 @@ static ada_status handle_new(void *out, size_t size, const char *path, char **co
 
 /* The attribute that holds the seal comes first, so that it is among the first bytes. */
 static ada_status put_seal(struct ids *s, const ada_h5_out *f) {
-    char seal[ADA_H5_SEAL] = {0};
-    if (!f->large) {
-        memcpy(seal, digest_prefix, sizeof digest_prefix - 1);
-        memset(seal + sizeof digest_prefix - 1, '0', DIGITS);
-    }
-    hid_t type = string_type(s, sizeof seal);
+    char seal[ADA_H5_SEAL];
+    memset(seal, '0', sizeof seal);
+    if (!f->large) memcpy(seal, digest_prefix, PREFIX);
+    hid_t type = string_type(s, f->large ? sizeof seal : PREFIX + DIGITS);
     hid_t at = keep(s, H5Acreate2(f->file, "digest", type, keep(s, H5Screate(H5S_SCALAR)), H5P_DEFAULT, H5P_DEFAULT));
     if (H5Awrite(at, type, seal) < 0) return refuse(ADA_EIO, "write", "digest", f->path);
     return ADA_OK;
@@ -226,14 +224,11 @@ ada_status ada_h5_offset(ada_h5_out *f, const char *path, uint64_t *offset) {
 }
 
 ada_status ada_h5_seal(ada_h5_out *f, const char *text) {
-    char seal[ADA_H5_SEAL] = {0};
-    size_t n = strlen(text);
-    if (!f->large || n >= sizeof seal) return ada_fail(ADA_EINTERNAL, "'%s' cannot be sealed by '%s'", f->path, text);
-    memcpy(seal, text, n);
+    if (!f->large || strlen(text) != ADA_H5_SEAL) return ada_fail(ADA_EINTERNAL, "'%s' cannot be sealed by '%s'", f->path, text);
     struct ids s = {0};
     enter();
-    hid_t type = string_type(&s, sizeof seal), at = keep(&s, H5Aopen(f->file, "digest", H5P_DEFAULT));
-    ada_status st = H5Awrite(at, type, seal) < 0 ? refuse(ADA_EIO, "write", "digest", f->path) : ADA_OK;
+    hid_t type = string_type(&s, ADA_H5_SEAL), at = keep(&s, H5Aopen(f->file, "digest", H5P_DEFAULT));
+    ada_status st = H5Awrite(at, type, text) < 0 ? refuse(ADA_EIO, "write", "digest", f->path) : ADA_OK;
     leave(&s);
     return st;
 }
@@ -260,7 +255,7 @@ static ada_status seal_and_write(const ada_h5_out *f, char *image, size_t n) {
     char hex[65];
     size_t at = ada_h5_find_seal(image, n, digest_prefix);
     if (at == n) return ada_fail(ADA_EINTERNAL, "'%s' has no place for its digest", f->path);
-    at += sizeof digest_prefix - 1;
+    at += PREFIX;
     ADA_TRY(digest(image, n, at, hex));
     memcpy(image + at, hex, DIGITS);
     return ada_write_file(f->path, image, n);
@@ -306,7 +301,7 @@ static ada_status check_digest_of(const char *p, size_t n, const char *path) {
     char hex[65];
     size_t at = ada_h5_find_seal(p, n, digest_prefix);
     if (at == n) return ada_fail(ADA_EFORMAT, "'%s' has no digest: it is no adapter or checkpoint of this program", path);
-    at += sizeof digest_prefix - 1;
+    at += PREFIX;
     ADA_TRY(digest(p, n, at, hex));
     if (memcmp(hex, p + at, DIGITS) != 0)
         return ada_fail(ADA_EFORMAT, "'%s' is damaged: its bytes do not agree with its digest", path);

@@ -21,11 +21,11 @@ ada_status ada_h5_attr_str(ada_h5_out *f, const char *object, const char *name, 
 ada_status ada_h5_attr_f64(ada_h5_out *f, const char *object, const char *name, double value) ADA_MUST_USE;
 ada_status ada_h5_attr_i64(ada_h5_out *f, const char *object, const char *name, int64_t value) ADA_MUST_USE;
 ada_status ada_h5_offset(ada_h5_out *f, const char *path, uint64_t *offset) ADA_MUST_USE; /* of a dataset's bytes */
-ada_status ada_h5_seal(ada_h5_out *f, const char *text) ADA_MUST_USE; /* large files only; at most ADA_H5_SEAL - 1 bytes */
+ada_status ada_h5_seal(ada_h5_out *f, const char *text) ADA_MUST_USE; /* large files only; of ADA_H5_SEAL bytes */
 ada_status ada_h5_finish(ada_h5_out **f) ADA_MUST_USE; /* seals, writes and closes; NULLs *f in any case */
 void ada_h5_abandon(ada_h5_out **f);
 
-enum { ADA_H5_SEAL = 128, ADA_H5_SEAL_WITHIN = 64 << 10 }; /* size of the attribute; the seal is in the first bytes */
+enum { ADA_H5_SEAL = 112, ADA_H5_SEAL_WITHIN = 64 << 10 }; /* size of a large file's; a seal is in the first bytes */
 /* Where `prefix` (how a seal begins) stands in the file's first bytes; n if nowhere. */
 size_t ada_h5_find_seal(const void *p, size_t n, const char *prefix);
 

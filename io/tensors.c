@@ -6,6 +6,7 @@
 #include "io/os.h"
 #include "io/sha.h"
 #include "registry.h"
+#include "simd/kernels.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -260,20 +261,25 @@ static void widen_f64(float *y, const void *x, size_t n) {
     }
 }
 
-static void widen_bf16(float *y, const void *x, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)((const ada_bf16 *)x)[i] << 16;
-        memcpy(&y[i], &bits, sizeof bits);
-    }
-}
-
 /* n values at x, which is aligned. */
 static ada_status widen(ada_dtype type, const char *name, float *y, const void *x, size_t n) {
     switch (type) {
     case ADA_F32: memcpy(y, x, n * sizeof *y); return ADA_OK;
     case ADA_F64: widen_f64(y, x, n); return ADA_OK;
-    case ADA_BF16: widen_bf16(y, x, n); return ADA_OK;
-    default: break;
+    case ADA_F16: ada_k.f16_to_f32(y, x, n); return ADA_OK;
+    case ADA_BF16: ada_k.bf16_to_f32(y, x, n); return ADA_OK;
+    case ADA_Q8_0: ada_k.q8_0_to_f32(y, x, n); return ADA_OK;
+    case ADA_Q4_0: ada_k.q4_0_to_f32(y, x, n); return ADA_OK;
+    case ADA_Q4_1: ada_k.q4_1_to_f32(y, x, n); return ADA_OK;
+    case ADA_Q5_0: ada_k.q5_0_to_f32(y, x, n); return ADA_OK;
+    case ADA_Q5_1: ada_k.q5_1_to_f32(y, x, n); return ADA_OK;
+    case ADA_Q4_K: ada_k.q4_k_to_f32(y, x, n); return ADA_OK;
+    case ADA_Q5_K: ada_k.q5_k_to_f32(y, x, n); return ADA_OK;
+    case ADA_Q6_K: ada_k.q6_k_to_f32(y, x, n); return ADA_OK;
+    case ADA_I8:
+    case ADA_I32:
+    case ADA_I64:
+    case ADA_U8: break;
     }
     return ada_fail(ADA_EUNSUPPORTED, "tensor '%s' holds %s, where real numbers are wanted", name, ada_dtype_name(type));
 }
