@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A frozen model in memory: weights, tokenizer, chat. Owns: the weights arena and everything read-only.
- * open = map the file, let the architecture claim every tensor, pack once. */
+ * open = map the file, let the architecture claim every tensor, pack once.
+ * A model without a tokenizer we can read opens all the same: ids in, logits out; text asks ada_model_text first. */
 #ifndef ADA_ENGINE_MODEL_H
 #define ADA_ENGINE_MODEL_H
 
@@ -16,10 +17,10 @@ struct ada_model {
     char digest[65];            /* of the source tensors; "" until ada_model_digest */
     ada_stack stack;
     ada_head head;
-    ada_linear embed;           /* [vocab, d] as a mat when tied; rows by ada_model_embed */
-    ada_tok *tok;
+    const ada_tensor *table;    /* the embedding in the file where not tied; NULL: the head's rows */
+    ada_tok *tok;               /* NULL when the file has none that we can read; tok_why says it */
     ada_chat *chat;             /* NULL when the model has no template we know; chat_why says it */
-    char chat_why[160];
+    char tok_why[160], chat_why[160];
     ada_json *generation;       /* generation_config or NULL */
     ada_tensors *file;          /* stays mapped: embedding rows are read from it when not tied */
     ada_arena weights;
@@ -30,7 +31,9 @@ struct ada_model {
 ada_status ada_model_digest(ada_model *m, const char **hex) ADA_MUST_USE; /* computed once, then kept */
 /* Packs for backward too; idempotent. */
 ada_status ada_model_prepare(ada_model *m, int directions) ADA_MUST_USE;
-/* Embedding row of a token, f32 [d], embed_scale applied: e of the paper. id is in range. */
+/* Embedding row of a token, f32 [d]: e of the paper. id is in range. */
 void ada_model_embed(const ada_model *m, int32_t id, float *e);
+/* EUNSUPPORTED with the reason when the model has no tokenizer. */
+ada_status ada_model_text(const ada_model *m) ADA_MUST_USE;
 
 #endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Owns: the way from an open file to packed weights, and what a model says of itself.
+ * Must not know: formats, architectures by name. Invariant: a model is whole or not there; closing takes any part. */
+#include "engine/model.h"
+#include "engine/arch.h"
+#include "engine/rope.h"
+#include "io/os.h"
+#include <stdio.h>
+
+/* ---- weights ---- */
+
+typedef struct {
+    ada_model *m;
+    ada_claims claims;
+    int32_t *unpermute; /* [heads·head_dim] our row → the file's, where rotary pairs stand side by side */
+} loader;
+
+static ada_status make_unpermute(loader *o) {
+    int32_t hd = o->m->c.head_dim, half = hd / 2, rows = o->m->c.heads * hd;
+    ADA_TRY(ada_arena_take(&o->m->weights, &o->unpermute, (size_t)rows, sizeof *o->unpermute));
+    for (int32_t i = 0; i < rows; i++) o->unpermute[i] = i - i % hd + 2 * (i % hd % half) + i % hd / half;
+    return ADA_OK;
+}
+
+static const int32_t *perm_of(const loader *o, const ada_claim *k) {
+    return k->flags & ADA_ROW_UNPERMUTE ? o->unpermute : NULL;
+}
+
+/* One weight of the named parameters, stacked by rows. */
+static ada_status load_mat(const loader *o, ada_mat **w, int32_t layer, size_t k, const ada_param *p, size_t n) {
+    ada_mat_part parts[3];
+    for (size_t i = 0; i < n; i++) {
+        const ada_claim *c = &o->claims.at[p[i]][layer];
+        bool t = (c->flags & ADA_ROW_TRANSPOSED) != 0;
+        parts[i] = (ada_mat_part){c->t, (size_t)c->t->shape[t], t, perm_of(o, c)};
+    }
+    return ada_mat_pack(w, &o->m->weights, parts, n, k, o->m->type);
+}
+
+/* One vector of the named parameters, end to end. */
+static ada_status load_vec(const loader *o, float **out, int32_t layer, const ada_param *p, size_t n) {
+    size_t total = 0, at = 0, longest = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t len = ada_tensor_count(o->claims.at[p[i]][layer].t);
+        total += len;
+        if (len > longest) longest = len;
+    }
+    float *file;
+    ADA_TRY(ada_arena_take(&o->m->weights, out, total, sizeof **out));
+    ADA_TRY(ada_arena_take(&o->m->weights, &file, longest, sizeof *file));
+    for (size_t i = 0; i < n; i++) {
+        const ada_claim *c = &o->claims.at[p[i]][layer];
+        const int32_t *perm = perm_of(o, c);
+        size_t len = ada_tensor_count(c->t);
+        ADA_TRY(ada_tensor_f32(c->t, 0, len, perm ? file : *out + at));
+        for (size_t r = 0; perm && r < len; r++) (*out)[at + r] = file[perm[r]];
+        at += len;
+    }
+    return ADA_OK;
+}
+
+#define LIST(...) (const ada_param[]){__VA_ARGS__}, sizeof((const ada_param[]){__VA_ARGS__}) / sizeof(ada_param)
+
+static ada_status load_layer(const loader *o, ada_layer *y, int32_t l) {
+    const ada_config *c = &o->m->c;
+    size_t d = (size_t)c->d, q = (size_t)c->heads * (size_t)c->head_dim, ffn = (size_t)c->ffn;
+    ADA_TRY(load_vec(o, &y->attn_norm, l, LIST(ADA_P_ATTN_NORM)));
+    ADA_TRY(load_vec(o, &y->ffn_norm, l, LIST(ADA_P_FFN_NORM)));
+    if (l + 1 < c->layers) {
+        ADA_TRY(load_mat(o, &y->qkv.w, l, d, LIST(ADA_P_Q, ADA_P_K, ADA_P_V)));
+        if (c->qkv_bias) ADA_TRY(load_vec(o, &y->qkv.b, l, LIST(ADA_P_Q_B, ADA_P_K_B, ADA_P_V_B)));
+    } else {
+        ADA_TRY(load_mat(o, &y->q.w, l, d, LIST(ADA_P_Q)));
+        ADA_TRY(load_mat(o, &y->qkv.w, l, d, LIST(ADA_P_K, ADA_P_V)));
+        if (c->qkv_bias) ADA_TRY(load_vec(o, &y->q.b, l, LIST(ADA_P_Q_B)));
+        if (c->qkv_bias) ADA_TRY(load_vec(o, &y->qkv.b, l, LIST(ADA_P_K_B, ADA_P_V_B)));
+    }
+    ADA_TRY(load_mat(o, &y->o.w, l, q, LIST(ADA_P_O)));
+    if (c->out_bias) ADA_TRY(load_vec(o, &y->o.b, l, LIST(ADA_P_O_B)));
+    ADA_TRY(load_mat(o, &y->up.w, l, d, LIST(ADA_P_GATE, ADA_P_UP)));
+    if (c->ffn_bias) ADA_TRY(load_vec(o, &y->up.b, l, LIST(ADA_P_GATE_B, ADA_P_UP_B)));
+    ADA_TRY(load_mat(o, &y->down.w, l, ffn, LIST(ADA_P_DOWN)));
+    if (c->ffn_bias) ADA_TRY(load_vec(o, &y->down.b, l, LIST(ADA_P_DOWN_B)));
+    return ADA_OK;
+}
+
+static ada_status load_rope(const loader *o) {
+    ada_model *m = o->m;
+    float *factors = NULL;
+    if (o->claims.at[ADA_P_ROPE_FACTORS][0].t) ADA_TRY(load_vec(o, &factors, 0, LIST(ADA_P_ROPE_FACTORS)));
+    ADA_TRY(ada_arena_take(&m->weights, &m->stack.inv_freq, (size_t)m->c.head_dim / 2, sizeof(float)));
+    ada_rope_freqs(&m->c, factors, m->stack.inv_freq);
+    m->stack.rope_mscale = m->c.rope_mscale != 0 ? m->c.rope_mscale : 1;
+    return ADA_OK;
+}
+
+static ada_status load(ada_model *m) {
+    loader o = {.m = m};
+    ADA_TRY(ada_arch_read(&m->arch, &m->c, ada_tensors_meta(m->file)));
+    ADA_TRY(ada_arch_claim(&o.claims, m->arch, &m->c, m->file, &m->weights));
+    ADA_TRY(make_unpermute(&o));
+    m->stack.c = m->c, m->stack.type = m->type;
+    m->head.c = &m->c, m->head.type = m->type;
+    ADA_TRY(ada_arena_zero(&m->weights, &m->stack.layers, (size_t)m->c.layers, sizeof *m->stack.layers));
+    for (int32_t l = 0; l < m->c.layers; l++) ADA_TRY(load_layer(&o, &m->stack.layers[l], l));
+    ADA_TRY(load_rope(&o));
+    ADA_TRY(load_vec(&o, &m->head.norm, 0, LIST(ADA_P_FINAL_NORM)));
+    const ada_param out = m->c.tie ? ADA_P_EMBED : ADA_P_HEAD;
+    ADA_TRY(load_mat(&o, &m->head.out.w, 0, (size_t)m->c.d, &out, 1));
+    if (!m->c.tie) {
+        /* Rows are read from the file as they are asked for: the first shows that its type can be. */
+        float *row;
+        m->table = o.claims.at[ADA_P_EMBED][0].t;
+        ADA_TRY(ada_arena_take(&m->weights, &row, (size_t)m->c.d, sizeof *row));
+        ADA_TRY(ada_tensor_f32(m->table, 0, (size_t)m->c.d, row));
+    }
+    return ada_model_prepare(m, ADA_FORWARD);
+}
+
+static ada_status each_linear(ada_model *m, ada_status (*fn)(ada_model *m, ada_mat **w, int directions), int directions) {
+    for (int32_t l = 0; m->stack.layers && l < m->c.layers; l++) {
+        ada_layer *y = &m->stack.layers[l];
+        ada_mat **all[] = {&y->qkv.w, &y->q.w, &y->o.w, &y->up.w, &y->down.w};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            if (*all[i]) ADA_TRY(fn(m, all[i], directions));
+    }
+    return m->head.out.w ? fn(m, &m->head.out.w, directions) : ADA_OK;
+}
+
+static ada_status prepare_one(ada_model *m, ada_mat **w, int directions) {
+    return ada_mat_prepare(*w, &m->weights, directions);
+}
+
+static ada_status close_one(ada_model *m, ada_mat **w, int directions) {
+    (void)m, (void)directions;
+    ada_mat_close(w);
+    return ADA_OK;
+}
+
+ada_status ada_model_prepare(ada_model *m, int directions) {
+    ADA_TRY(each_linear(m, prepare_one, directions));
+    m->directions |= directions;
+    return ADA_OK;
+}
+
+void ada_model_embed(const ada_model *m, int32_t id, float *e) {
+    size_t d = (size_t)m->c.d;
+    if (!m->table) ada_mat_row(m->head.out.w, (size_t)id, e);
+    /* cannot fail: type and shape were shown good at open */
+    else if (ada_tensor_f32(m->table, (size_t)id * d, d, e) != ADA_OK) memset(e, 0, d * sizeof *e);
+}
+
+/* ---- text ---- */
+
+/* What is fine but not ours is remembered as a reason; anything else fails. */
+static ada_status or_reason(ada_status st, char *why, size_t n) {
+    if (st != ADA_EUNSUPPORTED) return st;
+    snprintf(why, n, "%s", ada_error());
+    ada_error_clear();
+    return ADA_OK;
+}
+
+static ada_status open_text(ada_model *m) {
+    const ada_json *meta = ada_tensors_meta(m->file);
+    m->generation = ada_json_share(ada_json_get(meta, "generation_config"));
+    ada_status st = ada_json_get(meta, "tokenizer") || ada_json_get(meta, "tokenizer.ggml.model")
+                        ? ada_tok_open_meta(&m->tok, meta)
+                        : ada_fail(ADA_EUNSUPPORTED, "the model's files hold no tokenizer");
+    ADA_TRY(or_reason(st, m->tok_why, sizeof m->tok_why));
+    if (!m->tok) {
+        snprintf(m->chat_why, sizeof m->chat_why, "%s", m->tok_why);
+        return ADA_OK;
+    }
+    if (ada_tok_size(m->tok) > m->c.vocab)
+        return ada_fail(ADA_EMISMATCH, "tokenizer has %d ids, the embedding table %d rows", ada_tok_size(m->tok), m->c.vocab);
+    const char *bos = ada_tok_text(m->tok, ada_tok_bos(m->tok)), *eos = ada_tok_text(m->tok, ada_tok_eos(m->tok));
+    return or_reason(ada_chat_open(&m->chat, ada_tok_template(m->tok), bos, eos), m->chat_why, sizeof m->chat_why);
+}
+
+ada_status ada_model_text(const ada_model *m) {
+    if (m->tok) return ADA_OK;
+    return ada_fail(ADA_EUNSUPPORTED, "model '%s' cannot read text: %s", m->name, m->tok_why);
+}
+
+/* ---- open, close ---- */
+
+/* The name a model gives itself, unless that is a path on somebody's disk; else the file's own. */
+static ada_status name_of(ada_model *m, const char *path) {
+    const ada_json *meta = ada_tensors_meta(m->file);
+    const char *own = ada_json_str(ada_json_get(ada_json_get(meta, "config"), "_name_or_path"), "");
+    if (!*own) own = ada_json_str(ada_json_get(meta, "general.name"), "");
+    if (*own && *own != '/' && *own != '.') {
+        m->name = ada_arena_str(&m->weights, own, strlen(own));
+    } else {
+        size_t n = strlen(path);
+        while (n > 1 && path[n - 1] == '/') n--;
+        size_t from = n;
+        while (from > 0 && path[from - 1] != '/') from--;
+        const char *known[] = {".gguf", ".h5", ".safetensors"};
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+            size_t ext = strlen(known[i]);
+            if (n - from > ext && !strncmp(path + n - ext, known[i], ext)) n -= ext;
+        }
+        m->name = ada_arena_str(&m->weights, path + from, n - from);
+    }
+    return m->name ? ADA_OK : ADA_ENOMEM;
+}
+
+static ada_status open_into(ada_model *m, const char *path) {
+    ADA_TRY(ada_tensors_open(&m->file, path));
+    ADA_TRY(name_of(m, path));
+    ADA_TRY(load(m));
+    return open_text(m);
+}
+
+ada_status ada_model_open(ada_model **m, const char *path, const ada_model_opts *o) {
+    double start = ada_os.now();
+    *m = NULL;
+    if (o && o->threads > 0) ada_par_set(o->threads);
+    ada_model *x = ada_os.alloc(sizeof *x);
+    if (!x) return ada_fail(ADA_ENOMEM, "no memory for a model");
+    memset(x, 0, sizeof *x);
+    x->type = o && o->f32 ? ADA_F32 : ADA_BF16;
+    ada_status st = open_into(x, path);
+    if (st != ADA_OK) {
+        ada_note("while opening '%s'", path);
+        ada_model_close(&x);
+        return st;
+    }
+    x->open_seconds = ada_os.now() - start;
+    *m = x;
+    return ADA_OK;
+}
+
+void ada_model_close(ada_model **m) {
+    ada_model *x = *m;
+    if (!x) return;
+    (void)!each_linear(x, close_one, 0);
+    ada_tok_close(&x->tok);
+    ada_chat_close(&x->chat);
+    ada_json_close(&x->generation);
+    ada_tensors_close(&x->file);
+    ada_arena_free(&x->weights);
+    ada_os.release(x);
+    *m = NULL;
+}
+
+ada_status ada_model_digest(ada_model *m, const char **hex) {
+    if (!*m->digest) ADA_TRY(ada_tensors_digest(m->file, m->digest));
+    *hex = m->digest;
+    return ADA_OK;
+}
