@@ -19,6 +19,7 @@
 #define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
 
 struct ada_regex {
+    pcre2_general_context *memory;
     pcre2_code *code;
 };
 
@@ -102,7 +103,7 @@ static ada_status escape(const char *pattern, size_t *at, bool in_class, ada_buf
         break;
     case 'p':
     case 'P': {
-        size_t n;
+        size_t n = 0;
         ADA_TRY(property(pattern, p + 2, c, &n, out));
         used += n;
         break;
@@ -180,14 +181,13 @@ static ada_status compile(ada_regex *r, const char *pattern, const ada_buf *own)
 {
     int code;
     PCRE2_SIZE at;
-    pcre2_general_context *g = pcre2_general_context_create(pcre_alloc, pcre_release, NULL);
-    pcre2_compile_context *c = g ? pcre2_compile_context_create(g) : NULL;
+    r->memory = pcre2_general_context_create(pcre_alloc, pcre_release, NULL);
+    pcre2_compile_context *c = r->memory ? pcre2_compile_context_create(r->memory) : NULL;
     if (c) {
         pcre2_set_newline(c, PCRE2_NEWLINE_LF);
         r->code = pcre2_compile((PCRE2_SPTR)own->data, own->len, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &at, c);
     }
     pcre2_compile_context_free(c);
-    pcre2_general_context_free(g);
     if (!c || (!r->code && code == PCRE2_ERROR_HEAP_FAILED)) return ada_fail(ADA_ENOMEM, "no memory to compile a regular expression");
     if (!r->code) {
         char why[200];
@@ -202,7 +202,7 @@ ada_status ada_regex_open(ada_regex **r, const char *pattern)
 {
     *r = ada_os.alloc(sizeof **r);
     if (!*r) return ada_fail(ADA_ENOMEM, "no memory for a regular expression");
-    (*r)->code = NULL;
+    **r = (ada_regex){ 0 };
     ada_buf own = { 0 };
     ada_status st = translate(pattern, &own);
     if (st == ADA_OK && !own.data) st = ada_buf_puts(&own, "");
@@ -215,6 +215,7 @@ void ada_regex_close(ada_regex **r)
 {
     if (!*r) return;
     pcre2_code_free((*r)->code);
+    pcre2_general_context_free((*r)->memory);
     ada_os.release(*r);
     *r = NULL;
 }
@@ -223,7 +224,7 @@ ada_status ada_regex_begin(ada_regex_walk *w, const ada_regex *r, const char *s,
 {
     if (w->re != r) {
         ada_regex_end(w);
-        w->match = pcre2_match_data_create_from_pattern(r->code, NULL);
+        w->match = pcre2_match_data_create_from_pattern(r->code, r->memory);
         if (!w->match) return ada_fail(ADA_ENOMEM, "no memory to match a regular expression");
         w->re = r;
     }
@@ -237,9 +238,9 @@ ada_status ada_regex_begin(ada_regex_walk *w, const ada_regex *r, const char *s,
 /* After a limit was hit: first a larger JIT stack, then the interpreter with its memory unlimited. */
 static ada_status widen(ada_regex_walk *w, int why)
 {
-    if (!w->context && !(w->context = pcre2_match_context_create(NULL))) return ada_fail(ADA_ENOMEM, "no memory to match a regular expression");
+    if (!w->context && !(w->context = pcre2_match_context_create(w->re->memory))) return ada_fail(ADA_ENOMEM, "no memory to match a regular expression");
     if (why == PCRE2_ERROR_JIT_STACKLIMIT && !w->stack) {
-        w->stack = pcre2_jit_stack_create(1 << 16, 1 << 26, NULL);
+        w->stack = pcre2_jit_stack_create(1 << 16, 1 << 26, w->re->memory);
         if (!w->stack) return ada_fail(ADA_ENOMEM, "no memory to match a regular expression");
         pcre2_jit_stack_assign(w->context, NULL, w->stack);
         return ADA_OK;
