@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Arenas, and the growing buffers for text and ids. Owns: blocks of ada_os.alloc.
- * Must not know: what lives in them. Invariant: `used` follows one rule (round up, add) whether an arena grows,
- * counts or is fixed, so that a fixed arena of a counted size is exactly full at the same call. */
+ * Must not know: what lives in them. Invariant: `used` follows one rule (round up, add) whether an arena
+ * grows, counts or is fixed, so that a fixed arena of a counted size is exactly full at the same call. */
 #include "io/arena.h"
 #include "io/os.h"
 #include <stdio.h>
@@ -49,7 +49,8 @@ static ada_status take(ada_arena *a, void **out, size_t align, size_t bytes) {
         return ada_fail(ADA_EINTERNAL, "a fixed arena of %zu bytes is asked for %zu", a->fixed, end);
     void *p = NULL;
     if (a->counting) p = (void *)(uintptr_t)(ALIGN + begin);
-    for (struct ada_block *b = a->blocks; p == NULL && b != NULL; b = b->next) p = block_take(b, align, bytes);
+    for (struct ada_block *b = a->blocks; p == NULL && b != NULL; b = b->next)
+        p = block_take(b, align, bytes);
     if (p == NULL) {
         size_t size = a->used / 4 < BLOCK_MIN ? BLOCK_MIN : a->used / 4 > BLOCK_MAX ? BLOCK_MAX : a->used / 4;
         ADA_TRY(block_new(a, bytes > size ? bytes : size));
@@ -76,7 +77,8 @@ ada_status ada_arena_fix(ada_arena *a, size_t bytes) {
 ada_status ada_arena_take(ada_arena *a, void *out, size_t n, size_t size) {
     size_t bytes;
     if (!ada_mul_size(n, size, &bytes))
-        return ada_fail(ADA_ENOMEM, "out of memory: %zu × %zu bytes are more than this machine can address", n, size);
+        return ada_fail(ADA_ENOMEM, "out of memory: %zu × %zu bytes are more than this machine can address",
+                        n, size);
     void *p;
     ADA_TRY(take(a, &p, ALIGN, bytes));
     memcpy(out, &p, sizeof p); /* out is a T **: its type is not ours to name */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The door to HDF5: the only file that includes its header. Owns: the library's one mutex, and every id.
- * Must not know: what is stored. Invariant: between enter and leave this thread alone is in HDF5, and leave closes
- * every id that was kept since; HDF5 itself never prints. */
+ * Must not know: what is stored. Invariant: between enter and leave this thread alone is in HDF5, and leave
+ * closes every id that was kept since; HDF5 itself never prints. */
 #include "io/h5.h"
 #include "io/os.h"
 #include "io/replace.h"
@@ -14,7 +14,15 @@
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static const char digest_prefix[] = "adalink:sha256:";
-enum { PREFIX = sizeof digest_prefix - 1, DIGITS = 64, ALIGN_FROM = 512, ALIGN = 4096, GROWTH = 1 << 20, PATH_ROOM = 512, IDS = 12 };
+enum {
+    PREFIX = sizeof digest_prefix - 1,
+    DIGITS = 64,
+    ALIGN_FROM = 512,
+    ALIGN = 4096,
+    GROWTH = 1 << 20,
+    PATH_ROOM = 512,
+    IDS = 12
+};
 
 struct ids {
     hid_t id[IDS];
@@ -54,7 +62,8 @@ static herr_t innermost(unsigned n, const H5E_error2_t *e, void *why) {
     return 0;
 }
 
-/* "cannot <verb> '<what>' of '<path>': the innermost reason". Of a failed system call only its own message is kept. */
+/* "cannot <verb> '<what>' of '<path>': the innermost reason". Of a failed system call only its own message is
+ * kept. */
 static ada_status refuse(ada_status st, const char *verb, const char *what, const char *path) {
     const char *why = NULL;
     (void)H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, &why);
@@ -120,15 +129,17 @@ static ada_status put_seal(struct ids *s, const ada_h5_out *f) {
     memset(seal, '0', sizeof seal);
     if (!f->large) memcpy(seal, digest_prefix, PREFIX);
     hid_t type = string_type(s, f->large ? sizeof seal : PREFIX + DIGITS);
-    hid_t at = keep(s, H5Acreate2(f->file, "digest", type, keep(s, H5Screate(H5S_SCALAR)), H5P_DEFAULT, H5P_DEFAULT));
+    hid_t at = keep(
+        s, H5Acreate2(f->file, "digest", type, keep(s, H5Screate(H5S_SCALAR)), H5P_DEFAULT, H5P_DEFAULT));
     if (H5Awrite(at, type, seal) < 0) return refuse(ADA_EIO, "write", "digest", f->path);
     return ADA_OK;
 }
 
 static ada_status create(struct ids *s, ada_h5_out *f) {
     hid_t access = keep(s, H5Pcreate(H5P_FILE_ACCESS));
-    bool good = H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
-                (f->large ? H5Pset_alignment(access, ALIGN_FROM, ALIGN) : H5Pset_fapl_core(access, GROWTH, 0)) >= 0;
+    bool good =
+        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
+        (f->large ? H5Pset_alignment(access, ALIGN_FROM, ALIGN) : H5Pset_fapl_core(access, GROWTH, 0)) >= 0;
     if (good) f->file = H5Fcreate(f->path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     if (!good || f->file < 0) return refuse(ADA_EIO, "create", "/", f->path);
     return put_seal(s, f);
@@ -151,17 +162,21 @@ ada_status ada_h5_create(ada_h5_out **f, const char *path) { return create_eithe
 ada_status ada_h5_create_large(ada_h5_out **f, const char *path) { return create_either(f, path, true); }
 
 /* Equal content gives equal bytes: no times are kept, and nothing is left to be filled. */
-static ada_status put(struct ids *s, const ada_h5_out *f, const char *path, hid_t type, hid_t space, const void *data) {
+static ada_status put(struct ids *s, const ada_h5_out *f, const char *path, hid_t type, hid_t space,
+                      const void *data) {
     hid_t link = keep(s, H5Pcreate(H5P_LINK_CREATE)), made = keep(s, H5Pcreate(H5P_DATASET_CREATE));
     bool good = H5Pset_create_intermediate_group(link, 1) >= 0 && H5Pset_layout(made, H5D_CONTIGUOUS) >= 0 &&
                 H5Pset_alloc_time(made, H5D_ALLOC_TIME_EARLY) >= 0 &&
                 H5Pset_fill_time(made, H5D_FILL_TIME_NEVER) >= 0 && H5Pset_obj_track_times(made, 0) >= 0;
-    hid_t d = good ? keep(s, H5Dcreate2(f->file, path, type, space, link, made, H5P_DEFAULT)) : H5I_INVALID_HID;
-    if (d < 0 || H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) return refuse(ADA_EIO, "write", path, f->path);
+    hid_t d =
+        good ? keep(s, H5Dcreate2(f->file, path, type, space, link, made, H5P_DEFAULT)) : H5I_INVALID_HID;
+    if (d < 0 || H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
+        return refuse(ADA_EIO, "write", path, f->path);
     return ADA_OK;
 }
 
-ada_status ada_h5_put(ada_h5_out *f, const char *path, ada_dtype type, int ndim, const int64_t *shape, const void *data) {
+ada_status ada_h5_put(ada_h5_out *f, const char *path, ada_dtype type, int ndim, const int64_t *shape,
+                      const void *data) {
     hsize_t dims[ADA_MAX_DIMS] = {0};
     if (ndim < 0 || ndim > ADA_MAX_DIMS) return ada_fail(ADA_EINTERNAL, "'%s' has %d dimensions", path, ndim);
     for (int i = 0; i < ndim; i++) dims[i] = (hsize_t)shape[i];
@@ -191,7 +206,8 @@ static hid_t object_for_attr(struct ids *s, const ada_h5_out *f, const char *obj
 }
 
 /* type 0: a string of any length, value a char **. */
-static ada_status put_attr(const ada_h5_out *f, const char *object, const char *name, hid_t type, const void *value) {
+static ada_status put_attr(const ada_h5_out *f, const char *object, const char *name, hid_t type,
+                           const void *value) {
     struct ids s = {0};
     enter();
     if (type == 0) type = string_type(&s, 0);
@@ -224,7 +240,8 @@ ada_status ada_h5_offset(ada_h5_out *f, const char *path, uint64_t *offset) {
 }
 
 ada_status ada_h5_seal(ada_h5_out *f, const char *text) {
-    if (!f->large || strlen(text) != ADA_H5_SEAL) return ada_fail(ADA_EINTERNAL, "'%s' cannot be sealed by '%s'", f->path, text);
+    if (!f->large || strlen(text) != ADA_H5_SEAL)
+        return ada_fail(ADA_EINTERNAL, "'%s' cannot be sealed by '%s'", f->path, text);
     struct ids s = {0};
     enter();
     hid_t type = string_type(&s, ADA_H5_SEAL), at = keep(&s, H5Aopen(f->file, "digest", H5P_DEFAULT));
@@ -235,7 +252,8 @@ ada_status ada_h5_seal(ada_h5_out *f, const char *text) {
 
 size_t ada_h5_find_seal(const void *p, size_t n, const char *prefix) {
     const char *at = memmem(p, n < ADA_H5_SEAL_WITHIN ? n : ADA_H5_SEAL_WITHIN, prefix, strlen(prefix));
-    return at != NULL && n - (size_t)(at - (const char *)p) >= ADA_H5_SEAL ? (size_t)(at - (const char *)p) : n;
+    return at != NULL && n - (size_t)(at - (const char *)p) >= ADA_H5_SEAL ? (size_t)(at - (const char *)p)
+                                                                           : n;
 }
 
 /* sha256 of all n bytes, but for the digits at `at`, which count as '0'. */
@@ -300,7 +318,9 @@ void ada_h5_abandon(ada_h5_out **f) {
 static ada_status check_digest_of(const char *p, size_t n, const char *path) {
     char hex[65];
     size_t at = ada_h5_find_seal(p, n, digest_prefix);
-    if (at == n) return ada_fail(ADA_EFORMAT, "'%s' has no digest: it is no adapter or checkpoint of this program", path);
+    if (at == n)
+        return ada_fail(ADA_EFORMAT, "'%s' has no digest: it is no adapter or checkpoint of this program",
+                        path);
     at += PREFIX;
     ADA_TRY(digest(p, n, at, hex));
     if (memcmp(hex, p + at, DIGITS) != 0)
@@ -316,8 +336,10 @@ static ada_status check_bytes(ada_h5_in *f, int fd, bool check_digest) {
     char *p = ada_os.map(fd, (size_t)n);
     if (p == NULL) return ada_fail(ADA_EIO, "cannot map '%s': %s", f->path, strerror(errno));
     ada_status st = ADA_OK;
-    if (memcmp(p, "\x89HDF\r\n\x1a\n", 8) != 0) st = ada_fail(ADA_EFORMAT, "'%s' is no HDF5 file", f->path);
-    else if (check_digest) st = check_digest_of(p, (size_t)n, f->path);
+    if (memcmp(p, "\x89HDF\r\n\x1a\n", 8) != 0)
+        st = ada_fail(ADA_EFORMAT, "'%s' is no HDF5 file", f->path);
+    else if (check_digest)
+        st = check_digest_of(p, (size_t)n, f->path);
     ada_os.unmap(p, (size_t)n);
     return st;
 }
@@ -369,14 +391,17 @@ void ada_h5_close(ada_h5_in **f) {
 static ada_status check_path(const ada_h5_in *f, const char *path) {
     char part[PATH_ROOM];
     size_t n = strlen(path);
-    if (n >= sizeof part || path[0] != '/') return ada_fail(ADA_EINTERNAL, "'%.100s' is no path in an HDF5 file", path);
+    if (n >= sizeof part || path[0] != '/')
+        return ada_fail(ADA_EINTERNAL, "'%.100s' is no path in an HDF5 file", path);
     for (size_t i = 1; i <= n && n > 1; i++) {
         if (path[i] != '/' && path[i] != 0) continue;
         memcpy(part, path, i);
         part[i] = 0;
         H5L_info_t info;
-        if (H5Lexists(f->file, part, H5P_DEFAULT) <= 0) return ada_fail(ADA_EMISMATCH, "'%s' has no '%s'", f->path, part);
-        if (H5Lget_info(f->file, part, &info, H5P_DEFAULT) < 0) return refuse(ADA_EFORMAT, "read", part, f->path);
+        if (H5Lexists(f->file, part, H5P_DEFAULT) <= 0)
+            return ada_fail(ADA_EMISMATCH, "'%s' has no '%s'", f->path, part);
+        if (H5Lget_info(f->file, part, &info, H5P_DEFAULT) < 0)
+            return refuse(ADA_EFORMAT, "read", part, f->path);
         if (info.type != H5L_TYPE_HARD)
             return ada_fail(ADA_EUNSUPPORTED, "'%s' of '%s' is a soft or external link", part, f->path);
     }
@@ -384,16 +409,20 @@ static ada_status check_path(const ada_h5_in *f, const char *path) {
 }
 
 /* Opens a dataset whose bytes all lie in this file as they are; *count is its number of values. */
-static ada_status open_dataset(struct ids *s, const ada_h5_in *f, const char *path, hid_t *d, uint64_t *count) {
+static ada_status open_dataset(struct ids *s, const ada_h5_in *f, const char *path, hid_t *d,
+                               uint64_t *count) {
     ADA_TRY(check_path(f, path));
     *d = keep(s, H5Dopen2(f->file, path, H5P_DEFAULT));
     if (*d < 0) return ada_fail(ADA_EMISMATCH, "'%s' of '%s' is no dataset", path, f->path);
-    hid_t made = keep(s, H5Dget_create_plist(*d)), space = keep(s, H5Dget_space(*d)), type = keep(s, H5Dget_type(*d));
+    hid_t made = keep(s, H5Dget_create_plist(*d)), space = keep(s, H5Dget_space(*d)),
+          type = keep(s, H5Dget_type(*d));
     H5D_layout_t layout = H5Pget_layout(made);
     hssize_t points = H5Sget_simple_extent_npoints(space);
     if (layout < 0 || points < 0) return refuse(ADA_EFORMAT, "read", path, f->path);
-    if ((layout != H5D_CONTIGUOUS && layout != H5D_COMPACT) || H5Pget_nfilters(made) != 0 || H5Pget_external_count(made) != 0)
-        return ada_fail(ADA_EUNSUPPORTED, "'%s' of '%s' is chunked, filtered, virtual or external", path, f->path);
+    if ((layout != H5D_CONTIGUOUS && layout != H5D_COMPACT) || H5Pget_nfilters(made) != 0 ||
+        H5Pget_external_count(made) != 0)
+        return ada_fail(ADA_EUNSUPPORTED, "'%s' of '%s' is chunked, filtered, virtual or external", path,
+                        f->path);
     *count = (uint64_t)points;
     uint64_t bytes, stored = H5Dget_storage_size(*d), at = layout == H5D_CONTIGUOUS ? H5Dget_offset(*d) : 0;
     bool holds = !__builtin_mul_overflow(*count, (uint64_t)H5Tget_size(type), &bytes) && bytes == stored;
@@ -411,7 +440,9 @@ static ada_status same_count(uint64_t count, size_t want, const char *path, cons
 static ada_status same_class(hid_t type, H5T_class_t want, const char *path, const ada_h5_in *f) {
     if (H5Tget_class(type) == want) return ADA_OK;
     return ada_fail(ADA_EFORMAT, "'%s' of '%s' does not hold %s", path, f->path,
-                    want == H5T_FLOAT ? "real numbers" : want == H5T_INTEGER ? "integers" : "text");
+                    want == H5T_FLOAT     ? "real numbers"
+                    : want == H5T_INTEGER ? "integers"
+                                          : "text");
 }
 
 bool ada_h5_has(ada_h5_in *f, const char *path) {
@@ -422,7 +453,8 @@ bool ada_h5_has(ada_h5_in *f, const char *path) {
     return has;
 }
 
-static ada_status shape_of(struct ids *s, const ada_h5_in *f, const char *path, ada_dtype *type, int *ndim, int64_t *shape) {
+static ada_status shape_of(struct ids *s, const ada_h5_in *f, const char *path, ada_dtype *type, int *ndim,
+                           int64_t *shape) {
     static const ada_dtype all[] = {ADA_F32, ADA_F16, ADA_BF16, ADA_I8, ADA_I32, ADA_I64, ADA_U8, ADA_F64};
     hid_t d;
     uint64_t count;
@@ -441,7 +473,8 @@ static ada_status shape_of(struct ids *s, const ada_h5_in *f, const char *path, 
     return ada_fail(ADA_EUNSUPPORTED, "'%s' of '%s' has a type that is not read", path, f->path);
 }
 
-ada_status ada_h5_shape(ada_h5_in *f, const char *path, ada_dtype *type, int *ndim, int64_t shape[ADA_MAX_DIMS]) {
+ada_status ada_h5_shape(ada_h5_in *f, const char *path, ada_dtype *type, int *ndim,
+                        int64_t shape[ADA_MAX_DIMS]) {
     struct ids s = {0};
     enter();
     ada_status st = shape_of(&s, f, path, type, ndim, shape);
@@ -449,14 +482,15 @@ ada_status ada_h5_shape(ada_h5_in *f, const char *path, ada_dtype *type, int *nd
     return st;
 }
 
-static ada_status get(struct ids *s, const ada_h5_in *f, const char *path, size_t want, H5T_class_t class, hid_t type,
-                      void *out) {
+static ada_status get(struct ids *s, const ada_h5_in *f, const char *path, size_t want, H5T_class_t class,
+                      hid_t type, void *out) {
     hid_t d;
     uint64_t count;
     ADA_TRY(open_dataset(s, f, path, &d, &count));
     ADA_TRY(same_class(keep(s, H5Dget_type(d)), class, path, f));
     ADA_TRY(same_count(count, want, path, f));
-    if (H5Dread(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0) return refuse(ADA_EFORMAT, "read", path, f->path);
+    if (H5Dread(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
+        return refuse(ADA_EFORMAT, "read", path, f->path);
     return ADA_OK;
 }
 
@@ -483,13 +517,17 @@ static ada_status get_text(struct ids *s, const ada_h5_in *f, const char *path, 
     hid_t type = keep(s, H5Dget_type(d));
     ADA_TRY(same_class(type, H5T_STRING, path, f));
     ADA_TRY(same_count(count, 1, path, f));
-    if (H5Tis_variable_str(type) != 0) return ada_fail(ADA_EUNSUPPORTED, "'%s' of '%s' has a varying length", path, f->path);
+    if (H5Tis_variable_str(type) != 0)
+        return ada_fail(ADA_EUNSUPPORTED, "'%s' of '%s' has a varying length", path, f->path);
     size_t n = H5Tget_size(type);
     char *text = ada_os.alloc(n + 1);
-    if (text == NULL) return ada_fail(ADA_ENOMEM, "out of memory: '%s' of '%s' is %zu bytes", path, f->path, n);
+    if (text == NULL)
+        return ada_fail(ADA_ENOMEM, "out of memory: '%s' of '%s' is %zu bytes", path, f->path, n);
     ada_status st = ADA_OK;
-    if (H5Dread(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0) st = refuse(ADA_EFORMAT, "read", path, f->path);
-    else st = ada_buf_add(out, text, strnlen(text, n));
+    if (H5Dread(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0)
+        st = refuse(ADA_EFORMAT, "read", path, f->path);
+    else
+        st = ada_buf_add(out, text, strnlen(text, n));
     ada_os.release(text);
     return st;
 }
@@ -502,7 +540,8 @@ ada_status ada_h5_get_text(ada_h5_in *f, const char *path, ada_buf *out) {
     return st;
 }
 
-static ada_status open_attr(struct ids *s, const ada_h5_in *f, const char *object, const char *name, hid_t *at) {
+static ada_status open_attr(struct ids *s, const ada_h5_in *f, const char *object, const char *name,
+                            hid_t *at) {
     ADA_TRY(check_path(f, object));
     if (H5Aexists_by_name(f->file, object, name, H5P_DEFAULT) <= 0)
         return ada_fail(ADA_EMISMATCH, "'%s' of '%s' has no attribute '%s'", object, f->path, name);
@@ -512,12 +551,15 @@ static ada_status open_attr(struct ids *s, const ada_h5_in *f, const char *objec
     return same_count(n < 0 ? 0 : (uint64_t)n, 1, name, f);
 }
 
-static ada_status attr_number(struct ids *s, const ada_h5_in *f, const char *object, const char *name, bool real, void *out) {
+static ada_status attr_number(struct ids *s, const ada_h5_in *f, const char *object, const char *name,
+                              bool real, void *out) {
     hid_t at;
     ADA_TRY(open_attr(s, f, object, name, &at));
     hid_t type = keep(s, H5Aget_type(at));
-    if (!real || H5Tget_class(type) != H5T_INTEGER) ADA_TRY(same_class(type, real ? H5T_FLOAT : H5T_INTEGER, name, f));
-    if (H5Aread(at, real ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64, out) < 0) return refuse(ADA_EFORMAT, "read", name, f->path);
+    if (!real || H5Tget_class(type) != H5T_INTEGER)
+        ADA_TRY(same_class(type, real ? H5T_FLOAT : H5T_INTEGER, name, f));
+    if (H5Aread(at, real ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64, out) < 0)
+        return refuse(ADA_EFORMAT, "read", name, f->path);
     return ADA_OK;
 }
 
@@ -537,13 +579,15 @@ ada_status ada_h5_get_attr_i64(ada_h5_in *f, const char *object, const char *nam
     return st;
 }
 
-static ada_status attr_text(struct ids *s, const ada_h5_in *f, const char *object, const char *name, ada_buf *out) {
+static ada_status attr_text(struct ids *s, const ada_h5_in *f, const char *object, const char *name,
+                            ada_buf *out) {
     hid_t at;
     char *text = NULL;
     ADA_TRY(open_attr(s, f, object, name, &at));
     hid_t type = keep(s, H5Aget_type(at));
     ADA_TRY(same_class(type, H5T_STRING, name, f));
-    if (H5Tis_variable_str(type) <= 0) return ada_fail(ADA_EUNSUPPORTED, "'%s' of '%s' has a fixed length", name, f->path);
+    if (H5Tis_variable_str(type) <= 0)
+        return ada_fail(ADA_EUNSUPPORTED, "'%s' of '%s' has a fixed length", name, f->path);
     if (H5Aread(at, type, &text) < 0 || text == NULL) return refuse(ADA_EFORMAT, "read", name, f->path);
     ada_status st = ada_buf_puts(out, text);
     (void)H5free_memory(text);
@@ -579,13 +623,15 @@ static ada_status list_group(struct ids *s, const ada_h5_in *f, const char *grou
     return n->st != ADA_OK ? n->st : refuse(ADA_EFORMAT, "list", group, f->path);
 }
 
-ada_status ada_h5_each(ada_h5_in *f, const char *group, ada_status (*fn)(void *ctx, const char *name), void *ctx) {
+ada_status ada_h5_each(ada_h5_in *f, const char *group, ada_status (*fn)(void *ctx, const char *name),
+                       void *ctx) {
     struct names n = {0};
     struct ids s = {0};
     enter();
     ada_status st = list_group(&s, f, group, &n);
     leave(&s);
-    for (size_t i = 0; st == ADA_OK && i < n.text.len; i += strlen(n.text.data + i) + 1) st = fn(ctx, n.text.data + i);
+    for (size_t i = 0; st == ADA_OK && i < n.text.len; i += strlen(n.text.data + i) + 1)
+        st = fn(ctx, n.text.data + i);
     ada_buf_free(&n.text);
     return st;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The door to jansson: the only file that includes its header. Owns: parsing, access, and the text of a tree.
- * Must not know: what the keys mean. Invariant: every allocation of jansson goes through ada_os, and a tree that
- * was parsed here prints as text that parses to the same tree. */
+ * Must not know: what the keys mean. Invariant: every allocation of jansson goes through ada_os, and a tree
+ * that was parsed here prints as text that parses to the same tree. */
 #include "io/json.h"
 #include "io/os.h"
 #include "io/replace.h"
@@ -14,12 +14,14 @@ static void *json_alloc(size_t bytes) { return ada_os.alloc(bytes); }
 static void json_release(void *p) { ada_os.release(p); }
 
 /* Before main, so that no tree is ever made by one allocator and freed by another. */
-__attribute__((constructor)) static void route_allocations(void) { json_set_alloc_funcs(json_alloc, json_release); }
+__attribute__((constructor)) static void route_allocations(void) {
+    json_set_alloc_funcs(json_alloc, json_release);
+}
 
 /* ---- reading ---- */
 
-/* The same text with "e0" after each integer of 19 digits or more, which makes it a real: jansson refuses integers
- * past 64 bits, but tokenizer configurations hold 10^30 for "no limit". */
+/* The same text with "e0" after each integer of 19 digits or more, which makes it a real: jansson refuses
+ * integers past 64 bits, but tokenizer configurations hold 10^30 for "no limit". */
 static ada_status widen_integers(const char *text, size_t n, ada_buf *out) {
     size_t from = 0;
     bool quoted = false;
@@ -45,7 +47,8 @@ static ada_status parse(ada_json **j, const char *text, size_t n, const char *na
     *j = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
     if (*j != NULL) return ADA_OK;
     enum json_error_code code = json_error_code(&e);
-    if (code == json_error_out_of_memory) return ada_fail(ADA_ENOMEM, "out of memory while parsing '%s'", name);
+    if (code == json_error_out_of_memory)
+        return ada_fail(ADA_ENOMEM, "out of memory while parsing '%s'", name);
     if (code == json_error_numeric_overflow && widen) {
         ada_buf wide = {0};
         ada_status st = widen_integers(text, n, &wide);
@@ -94,7 +97,9 @@ bool ada_json_is_int(const ada_json *j) {
     return v >= -0x1p63 && v < 0x1p63 && v == floor(v);
 }
 
-const char *ada_json_str(const ada_json *j, const char *def) { return json_is_string(j) ? json_string_value(j) : def; }
+const char *ada_json_str(const ada_json *j, const char *def) {
+    return json_is_string(j) ? json_string_value(j) : def;
+}
 size_t ada_json_strlen(const ada_json *j) { return json_string_length(j); }
 double ada_json_num(const ada_json *j, double def) { return json_is_number(j) ? json_number_value(j) : def; }
 bool ada_json_bool(const ada_json *j, bool def) { return json_is_boolean(j) ? json_is_true(j) : def; }
@@ -187,11 +192,16 @@ static ada_status put_string(const char *s, size_t n, ada_buf *out) {
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7F) continue;
         ADA_TRY(ada_buf_add(out, s + from, i - from));
         from = i + 1;
-        if (c == '"' || c == '\\') ADA_TRY(ada_buf_printf(out, "\\%c", c));
-        else if (c == '\n') ADA_TRY(ada_buf_puts(out, "\\n"));
-        else if (c == '\t') ADA_TRY(ada_buf_puts(out, "\\t"));
-        else if (c == '\r') ADA_TRY(ada_buf_puts(out, "\\r"));
-        else ADA_TRY(ada_buf_printf(out, "\\u%04x", c));
+        if (c == '"' || c == '\\')
+            ADA_TRY(ada_buf_printf(out, "\\%c", c));
+        else if (c == '\n')
+            ADA_TRY(ada_buf_puts(out, "\\n"));
+        else if (c == '\t')
+            ADA_TRY(ada_buf_puts(out, "\\t"));
+        else if (c == '\r')
+            ADA_TRY(ada_buf_puts(out, "\\r"));
+        else
+            ADA_TRY(ada_buf_printf(out, "\\u%04x", c));
     }
     ADA_TRY(ada_buf_add(out, s + from, n - from));
     return ada_buf_puts(out, "\"");

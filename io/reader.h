@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A bounds-checked cursor: the only way bytes of a file are parsed. Owns nothing; points into a mapping.
- * Must not know: formats. Invariant: at <= n, and no read passes n; a failed read leaves the cursor where it was. */
+ * Must not know: formats. Invariant: at <= n, and no read passes n; a failed read leaves the cursor where it
+ * was. */
 #ifndef ADA_IO_READER_H
 #define ADA_IO_READER_H
 
@@ -39,7 +40,11 @@ ADA_MUST_USE static inline ada_status ada_read_value(ada_reader *r, void *out, s
     return ADA_OK;
 }
 
-ADA_MUST_USE static inline ada_status ada_read_u32(ada_reader *r, uint32_t *v) { return ada_read_value(r, v, sizeof *v); }
-ADA_MUST_USE static inline ada_status ada_read_u64(ada_reader *r, uint64_t *v) { return ada_read_value(r, v, sizeof *v); }
+ADA_MUST_USE static inline ada_status ada_read_u32(ada_reader *r, uint32_t *v) {
+    return ada_read_value(r, v, sizeof *v);
+}
+ADA_MUST_USE static inline ada_status ada_read_u64(ada_reader *r, uint64_t *v) {
+    return ada_read_value(r, v, sizeof *v);
+}
 
 #endif

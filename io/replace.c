@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Output files: temp in the same folder → fsync → rename → fsync the folder; and the reading of whole files.
- * Must not know: formats. Invariant: at every moment `path` is absent, the old file whole, or the new file whole;
- * a failure leaves no temp behind. */
+ * Must not know: formats. Invariant: at every moment `path` is absent, the old file whole, or the new file
+ * whole; a failure leaves no temp behind. */
 #include "io/replace.h"
 #include "io/arena.h"
 #include "io/os.h"
@@ -34,7 +34,8 @@ static ada_status target_of(const char *path, ada_buf *target) {
     return ada_buf_puts(target, path);
 }
 
-static ada_status replace_in(const char *target, const char *temp, const char *folder, ada_fill_fn fill, void *ctx) {
+static ada_status replace_in(const char *target, const char *temp, const char *folder, ada_fill_fn fill,
+                             void *ctx) {
     ADA_TRY(fill(ctx, temp));
     ADA_TRY(sync_path(temp, O_RDONLY));
     if (ada_os.rename(temp, target) != 0)
@@ -42,12 +43,15 @@ static ada_status replace_in(const char *target, const char *temp, const char *f
     return sync_path(folder, O_RDONLY | O_DIRECTORY);
 }
 
-static ada_status replace_named(const char *path, ada_buf *target, ada_buf *temp, ada_buf *folder, ada_fill_fn fill,
-                                void *ctx) {
+static ada_status replace_named(const char *path, ada_buf *target, ada_buf *temp, ada_buf *folder,
+                                ada_fill_fn fill, void *ctx) {
     ADA_TRY(target_of(path, target));
     const char *slash = strrchr(target->data, '/');
-    if (slash == NULL) ADA_TRY(ada_buf_puts(folder, "."));
-    else ADA_TRY(ada_buf_add(folder, target->data, slash == target->data ? 1 : (size_t)(slash - target->data)));
+    if (slash == NULL)
+        ADA_TRY(ada_buf_puts(folder, "."));
+    else
+        ADA_TRY(
+            ada_buf_add(folder, target->data, slash == target->data ? 1 : (size_t)(slash - target->data)));
     ADA_TRY(ada_buf_printf(temp, "%s.%ld.tmp", target->data, (long)getpid()));
     ada_status st = replace_in(target->data, temp->data, folder->data, fill, ctx);
     if (st != ADA_OK) (void)ada_os.unlink(temp->data);

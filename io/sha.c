@@ -26,7 +26,8 @@ ada_status ada_sha_open(ada_sha **s) {
 }
 
 ada_status ada_sha_add(ada_sha *s, const void *p, size_t n) {
-    if (n > 0 && EVP_DigestUpdate(s->ctx, p, n) != 1) return ada_fail(ADA_EINTERNAL, "libcrypto cannot add to a sha256");
+    if (n > 0 && EVP_DigestUpdate(s->ctx, p, n) != 1)
+        return ada_fail(ADA_EINTERNAL, "libcrypto cannot add to a sha256");
     return ADA_OK;
 }
 
@@ -43,4 +44,11 @@ ada_status ada_sha_close(ada_sha **s, char hex[65]) {
     }
     hex[64] = 0;
     return ADA_OK;
+}
+
+ada_status ada_sha_of(const void *p, size_t n, char hex[65]) {
+    ada_sha *s = NULL;
+    ADA_TRY(ada_sha_open(&s));
+    ada_status st = ada_sha_add(s, p, n), end = ada_sha_close(&s, hex);
+    return st != ADA_OK ? st : end;
 }

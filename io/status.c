@@ -34,7 +34,7 @@ static void put(char *at, size_t room, const char *fmt, va_list args) {
     at[n] = 0;
 }
 
-ada_status (ada_fail)(ada_status st, const char *fmt, ...) {
+ada_status(ada_fail)(ada_status st, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
     put(message, sizeof message, fmt, args);

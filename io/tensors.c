@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Named views of an open model, whatever its format. Owns: the mappings, the list and its index by name.
- * Must not know: how a format lays out its bytes. Invariant: once open, names are unique, and no two tensors share
- * a byte. */
+ * Must not know: how a format lays out its bytes. Invariant: once open, names are unique, and no two tensors
+ * share a byte. */
 #include "io/fmt/format.h"
 #include "io/os.h"
-#include "io/sha.h"
 #include "registry.h"
 #include "simd/kernels.h"
 #include <errno.h>
@@ -47,6 +46,15 @@ static size_t type_row(ada_dtype t) {
 
 const char *ada_dtype_name(ada_dtype t) { return types[type_row(t)].name; }
 
+bool ada_dtype_find(const char *name, ada_dtype *type) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(types[i].name, name) == 0) {
+            *type = types[i].type;
+            return true;
+        }
+    return false;
+}
+
 void ada_dtype_block(ada_dtype t, size_t *values, size_t *bytes) {
     size_t i = type_row(t);
     *values = types[i].values;
@@ -57,12 +65,14 @@ ada_status ada_tensor_size(const char *name, ada_dtype type, int ndim, const int
     size_t values, block, count = 1;
     ada_dtype_block(type, &values, &block);
     for (int i = 0; i < ndim; i++) {
-        if (shape[i] < 0) return ada_fail(ADA_EFORMAT, "tensor '%s' has an extent of %lld", name, (long long)shape[i]);
+        if (shape[i] < 0)
+            return ada_fail(ADA_EFORMAT, "tensor '%s' has an extent of %lld", name, (long long)shape[i]);
         if (!ada_mul_size(count, (size_t)shape[i], &count))
             return ada_fail(ADA_EFORMAT, "the shape of tensor '%s' overflows", name);
     }
     if (values > 1 && (ndim == 0 || (size_t)shape[ndim - 1] % values != 0))
-        return ada_fail(ADA_EFORMAT, "tensor '%s' has rows that are no multiple of the %zu values of a %s block", name,
+        return ada_fail(ADA_EFORMAT,
+                        "tensor '%s' has rows that are no multiple of the %zu values of a %s block", name,
                         values, ada_dtype_name(type));
     if (!ada_mul_size(count / values, block, bytes))
         return ada_fail(ADA_EFORMAT, "the shape of tensor '%s' overflows", name);
@@ -102,8 +112,8 @@ ada_status ada_tensors_map(ada_tensors *t, const char *path, ada_reader *r) {
     return ADA_OK;
 }
 
-ada_status ada_tensors_add(ada_tensors *t, const ada_reader *r, const ada_tensor *v, const char *name, size_t n,
-                           uint64_t offset) {
+ada_status ada_tensors_add(ada_tensors *t, const ada_reader *r, const ada_tensor *v, const char *name,
+                           size_t n, uint64_t offset) {
     if (memchr(name, 0, n) != NULL || n == 0)
         return ada_fail(ADA_EFORMAT, "'%s' has a tensor whose name is empty or holds NUL", r->name);
     char *copy = ada_arena_str(&t->arena, name, n);
@@ -130,7 +140,7 @@ ada_status ada_tensors_add(ada_tensors *t, const ada_reader *r, const ada_tensor
 
 /* ---- opening ---- */
 
-static int by_name(const void *a, const void *b) {
+int ada_tensor_by_name(const void *a, const void *b) {
     return strcmp((*(const ada_tensor *const *)a)->name, (*(const ada_tensor *const *)b)->name);
 }
 
@@ -148,8 +158,9 @@ static ada_status check_and_index(ada_tensors *t, const char *path) {
     qsort(s, t->count, sizeof *s, by_place);
     for (size_t i = 1; i < t->count; i++)
         if ((uintptr_t)s[i]->data - (uintptr_t)s[i - 1]->data < s[i - 1]->bytes)
-            return ada_fail(ADA_EFORMAT, "tensors '%s' and '%s' overlap in '%s'", s[i - 1]->name, s[i]->name, path);
-    qsort(s, t->count, sizeof *s, by_name);
+            return ada_fail(ADA_EFORMAT, "tensors '%s' and '%s' overlap in '%s'", s[i - 1]->name, s[i]->name,
+                            path);
+    qsort(s, t->count, sizeof *s, ada_tensor_by_name);
     for (size_t i = 1; i < t->count; i++)
         if (strcmp(s[i]->name, s[i - 1]->name) == 0)
             return ada_fail(ADA_EFORMAT, "tensor '%s' is twice in '%s'", s[i]->name, path);
@@ -214,7 +225,7 @@ const ada_json *ada_tensors_meta(const ada_tensors *t) { return t->meta; }
 
 const ada_tensor *ada_tensors_find(const ada_tensors *t, const char *name) {
     const ada_tensor key = {.name = name}, *p = &key;
-    const ada_tensor *const *at = bsearch(&p, t->by_name, t->count, sizeof *t->by_name, by_name);
+    const ada_tensor *const *at = bsearch(&p, t->by_name, t->count, sizeof *t->by_name, ada_tensor_by_name);
     return at == NULL ? NULL : *at;
 }
 
@@ -224,7 +235,7 @@ size_t ada_tensor_count(const ada_tensor *t) {
     return n;
 }
 
-static ada_status digest_one(ada_sha *s, const ada_tensor *t) {
+ada_status ada_tensor_hash(ada_sha *s, const ada_tensor *t) {
     const char *type = ada_dtype_name(t->dtype);
     ADA_TRY(ada_sha_add(s, t->name, strlen(t->name) + 1));
     ADA_TRY(ada_sha_add(s, type, strlen(type) + 1));
@@ -234,21 +245,27 @@ static ada_status digest_one(ada_sha *s, const ada_tensor *t) {
     return ada_sha_add(s, t->data, t->bytes);
 }
 
-ada_status ada_tensors_digest(const ada_tensors *t, char hex[65]) {
-    if (t->digest[0] != 0) {
-        memcpy(hex, t->digest, sizeof t->digest);
-        return ADA_OK;
-    }
-    return ada_tensors_rehash(t, hex);
-}
-
-ada_status ada_tensors_rehash(const ada_tensors *t, char hex[65]) {
+static ada_status rehash(const ada_tensors *t, char hex[65]) {
     ada_sha *s = NULL;
     ADA_TRY(ada_sha_open(&s));
     ada_status st = ADA_OK;
-    for (size_t i = 0; st == ADA_OK && i < t->count; i++) st = digest_one(s, t->by_name[i]);
+    for (size_t i = 0; st == ADA_OK && i < t->count; i++) st = ada_tensor_hash(s, t->by_name[i]);
     ada_status end = ada_sha_close(&s, hex);
     return st != ADA_OK ? st : end;
+}
+
+ada_status ada_tensors_digest(const ada_tensors *t, char hex[65]) {
+    if (t->digest[0] == 0) return rehash(t, hex);
+    memcpy(hex, t->digest, sizeof t->digest);
+    return ADA_OK;
+}
+
+ada_status ada_tensors_verify(const ada_tensors *t) {
+    char hex[65];
+    if (t->own[0] == 0) return ADA_OK;
+    ADA_TRY(rehash(t, hex));
+    if (strcmp(hex, t->own) == 0) return ADA_OK;
+    return ada_fail(ADA_EFORMAT, "the tensors are damaged: their bytes do not agree with their digest");
 }
 
 /* ---- widening ---- */
@@ -281,14 +298,16 @@ static ada_status widen(ada_dtype type, const char *name, float *y, const void *
     case ADA_I64:
     case ADA_U8: break;
     }
-    return ada_fail(ADA_EUNSUPPORTED, "tensor '%s' holds %s, where real numbers are wanted", name, ada_dtype_name(type));
+    return ada_fail(ADA_EUNSUPPORTED, "tensor '%s' holds %s, where real numbers are wanted", name,
+                    ada_dtype_name(type));
 }
 
 ada_status ada_tensor_f32(const ada_tensor *t, size_t first, size_t n, float *out) {
     size_t values, bytes, count = ada_tensor_count(t);
     ada_dtype_block(t->dtype, &values, &bytes);
     if (first > count || n > count - first || first % values != 0 || n % values != 0)
-        return ada_fail(ADA_EINTERNAL, "tensor '%s' of %zu values is read at %zu+%zu", t->name, count, first, n);
+        return ada_fail(ADA_EINTERNAL, "tensor '%s' of %zu values is read at %zu+%zu", t->name, count, first,
+                        n);
     const char *from = (const char *)t->data + first / values * bytes;
     if ((uintptr_t)from % sizeof(float) == 0 || n == 0) return widen(t->dtype, t->name, out, from, n);
     enum { CHUNK = 1024 }; /* a whole number of any type's blocks */

@@ -6,6 +6,7 @@
 #define ADA_IO_FMT_FORMAT_H
 
 #include "io/reader.h"
+#include "io/sha.h"
 #include "io/tensors.h"
 
 struct ada_map; /* one mapped file */
@@ -18,7 +19,7 @@ struct ada_tensors {
     struct ada_map *maps;
     ada_json *meta;
     const struct ada_format *format;
-    char digest[65]; /* of the source, where the file keeps it; "" otherwise */
+    char digest[65], own[65]; /* of the source and of these bytes, where the file keeps them; "" otherwise */
 };
 
 struct ada_format {
@@ -37,7 +38,11 @@ ada_status ada_tensors_add(ada_tensors *t, const ada_reader *r, const ada_tensor
 ada_status ada_tensor_size(const char *name, ada_dtype type, int ndim, const int64_t *shape, size_t *bytes) ADA_MUST_USE;
 /* True if `path` is a folder. */
 bool ada_is_folder(const char *path);
-/* As ada_tensors_digest, but always from the bytes. */
-ada_status ada_tensors_rehash(const ada_tensors *t, char hex[65]) ADA_MUST_USE;
+/* Name, type, shape and bytes: what a digest of tensors is made of. */
+ada_status ada_tensor_hash(ada_sha *s, const ada_tensor *t) ADA_MUST_USE;
+/* For qsort and bsearch over const ada_tensor *. */
+int ada_tensor_by_name(const void *a, const void *b);
+/* The type of that name; false if there is none. */
+bool ada_dtype_find(const char *name, ada_dtype *type);
 
 #endif

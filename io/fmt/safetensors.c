@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * safetensors: one file, or a Hugging Face folder with one file or an index of shards, and its json files.
  * Owns nothing beyond what it puts into the ada_tensors. Must not know: architectures.
- * Invariant: the tensors of a file cover its data exactly (no hole, no overlap), and shards agree with the index. */
+ * Invariant: the tensors of a file cover its data exactly (no hole, no overlap), and shards agree with the
+ * index. */
 #include "io/fmt/format.h"
 #include "io/os.h"
 #include "io/replace.h"
@@ -11,26 +12,17 @@
 
 enum { HEADER_MAX = 100000000 }; /* the limit of the format's own library */
 
-static const struct {
-    const char *name;
-    ada_dtype type;
-} dtypes[] = {
-    {"F32", ADA_F32}, {"F16", ADA_F16}, {"BF16", ADA_BF16}, {"F64", ADA_F64},
-    {"I8", ADA_I8},   {"U8", ADA_U8},   {"I32", ADA_I32},   {"I64", ADA_I64},
-};
-
 static int probe(const unsigned char *head, size_t n) {
     return n > 8 && head[8] == '{' && memcmp(head, "GGUF", 4) != 0;
 }
 
+/* The format's words for plain types are ours. */
 static ada_status find_dtype(ada_dtype *type, const char *name, const ada_json *j, const char *path) {
     const char *word = ada_json_str(j, NULL);
+    size_t values = 0, bytes;
     if (word == NULL) return ada_fail(ADA_EFORMAT, "tensor '%s' of '%s' has no dtype", name, path);
-    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
-        if (strcmp(word, dtypes[i].name) == 0) {
-            *type = dtypes[i].type;
-            return ADA_OK;
-        }
+    if (ada_dtype_find(word, type)) ada_dtype_block(*type, &values, &bytes);
+    if (values == 1) return ADA_OK;
     return ada_fail(ADA_EUNSUPPORTED, "tensor '%s' of '%s' has dtype '%s'", name, path, word);
 }
 
@@ -38,32 +30,35 @@ static ada_status read_shape(ada_tensor *v, const char *name, const ada_json *j,
     size_t n = ada_json_len(j);
     if (!ada_json_is_arr(j)) return ada_fail(ADA_EFORMAT, "tensor '%s' of '%s' has no shape", name, path);
     if (n > ADA_MAX_DIMS)
-        return ada_fail(ADA_EUNSUPPORTED, "tensor '%s' of '%s' has %zu dimensions, at most %d are handled", name, path, n,
-                        ADA_MAX_DIMS);
+        return ada_fail(ADA_EUNSUPPORTED, "tensor '%s' of '%s' has %zu dimensions, at most %d are handled",
+                        name, path, n, ADA_MAX_DIMS);
     v->ndim = (int)n;
     for (size_t i = 0; i < n; i++) {
         v->shape[i] = ada_json_int(ada_json_at(j, i), -1);
-        if (v->shape[i] < 0) return ada_fail(ADA_EFORMAT, "tensor '%s' of '%s' has a wrong shape", name, path);
+        if (v->shape[i] < 0)
+            return ada_fail(ADA_EFORMAT, "tensor '%s' of '%s' has a wrong shape", name, path);
     }
     return ADA_OK;
 }
 
 /* data: offset of the first data byte. Adds the tensor's bytes to *covered. */
-static ada_status add_tensor(ada_tensors *t, const ada_reader *r, const char *name, const ada_json *j, size_t data,
-                             size_t *covered) {
+static ada_status add_tensor(ada_tensors *t, const ada_reader *r, const char *name, const ada_json *j,
+                             size_t data, size_t *covered) {
     ada_tensor v = {0};
     ADA_TRY(find_dtype(&v.dtype, name, ada_json_get(j, "dtype"), r->name));
     ADA_TRY(read_shape(&v, name, ada_json_get(j, "shape"), r->name));
     const ada_json *range = ada_json_get(j, "data_offsets");
     int64_t begin = ada_json_int(ada_json_at(range, 0), -1), end = ada_json_int(ada_json_at(range, 1), -1);
     if (ada_json_len(range) != 2 || begin < 0 || end < begin || (uint64_t)end > r->n - data)
-        return ada_fail(ADA_EFORMAT, "tensor '%s' has wrong data_offsets in '%s', which has %zu bytes of data", name, r->name,
-                        r->n - data);
+        return ada_fail(ADA_EFORMAT,
+                        "tensor '%s' has wrong data_offsets in '%s', which has %zu bytes of data", name,
+                        r->name, r->n - data);
     size_t bytes;
     ADA_TRY(ada_tensor_size(name, v.dtype, v.ndim, v.shape, &bytes));
     if (bytes != (size_t)(end - begin))
-        return ada_fail(ADA_EFORMAT, "tensor '%s' of '%s' wants %zu bytes by its shape, but its data_offsets span %lld", name,
-                        r->name, bytes, (long long)(end - begin));
+        return ada_fail(ADA_EFORMAT,
+                        "tensor '%s' of '%s' wants %zu bytes by its shape, but its data_offsets span %lld",
+                        name, r->name, bytes, (long long)(end - begin));
     *covered += bytes;
     return ada_tensors_add(t, r, &v, name, strlen(name), data + (uint64_t)begin);
 }
@@ -80,12 +75,13 @@ static ada_status add_all(ada_tensors *t, const ada_reader *r, const ada_json *h
         if (strcmp(name, "__metadata__") == 0) continue;
         const char *home = ada_json_str(ada_json_get(index, name), "");
         if (index != NULL && strcmp(home, shard) != 0)
-            return ada_fail(ADA_EFORMAT, "tensor '%s' is in '%s', but the index places it in '%s'", name, r->name, home);
+            return ada_fail(ADA_EFORMAT, "tensor '%s' is in '%s', but the index places it in '%s'", name,
+                            r->name, home);
         ADA_TRY(add_tensor(t, r, name, value, data, &covered));
     }
     if (covered != r->n - data)
-        return ada_fail(ADA_EFORMAT, "the tensors of '%s' take %zu bytes, but it has %zu bytes of data", r->name, covered,
-                        r->n - data);
+        return ada_fail(ADA_EFORMAT, "the tensors of '%s' take %zu bytes, but it has %zu bytes of data",
+                        r->name, covered, r->n - data);
     return ADA_OK;
 }
 
@@ -96,7 +92,8 @@ static ada_status open_file(ada_tensors *t, const char *path, const ada_json *in
     const unsigned char *text;
     ADA_TRY(ada_read_u64(&r, &n));
     if (n > HEADER_MAX)
-        return ada_fail(ADA_EFORMAT, "the header of '%s' would be %llu bytes, more than the format's limit of %d", path,
+        return ada_fail(ADA_EFORMAT,
+                        "the header of '%s' would be %llu bytes, more than the format's limit of %d", path,
                         (unsigned long long)n, HEADER_MAX);
     ADA_TRY(ada_read_bytes(&r, n, &text));
     ada_json *header = NULL;
@@ -149,7 +146,8 @@ static ada_status add_template(ada_tensors *t, const char *folder) {
 }
 
 /* Opens the shard unless it is among `done`. */
-static ada_status open_shard(ada_tensors *t, const char *folder, const ada_json *map, const char *shard, ada_json *done) {
+static ada_status open_shard(ada_tensors *t, const char *folder, const ada_json *map, const char *shard,
+                             ada_json *done) {
     if (ada_json_get(done, shard) != NULL) return ADA_OK;
     const char *path;
     ADA_TRY(join(t, folder, shard, &path));
@@ -172,21 +170,23 @@ static ada_status open_all_shards(ada_tensors *t, const char *folder, const char
     while (ada_json_next(map, &it, &name, &value)) {
         const char *shard = ada_json_str(value, "");
         if (shard[0] == 0 || strchr(shard, '/') != NULL || strlen(shard) != ada_json_strlen(value))
-            return ada_fail(ADA_EFORMAT, "'%s' places tensor '%s' in '%s', which is no file of its folder", index, name,
-                            shard);
+            return ada_fail(ADA_EFORMAT, "'%s' places tensor '%s' in '%s', which is no file of its folder",
+                            index, name, shard);
         ADA_TRY(open_shard(t, folder, map, shard, done));
     }
-    if (t->count == ada_json_len(map)) return ADA_OK; /* shards hold only what the index names, each name once */
+    if (t->count == ada_json_len(map))
+        return ADA_OK; /* shards hold only what the index names, each name once */
     for (it = NULL; ada_json_next(map, &it, &name, &value);)
         if (!listed(t, name))
-            return ada_fail(ADA_EFORMAT, "tensor '%s' is not in '%s', where '%s' places it", name, ada_json_str(value, ""),
-                            index);
+            return ada_fail(ADA_EFORMAT, "tensor '%s' is not in '%s', where '%s' places it", name,
+                            ada_json_str(value, ""), index);
     return ADA_OK;
 }
 
 static ada_status open_index(ada_tensors *t, const char *folder, const char *index) {
     ada_json *j = NULL, *done = ada_json_new_obj();
-    ada_status st = done != NULL ? ada_json_open(&j, index) : ada_fail(ADA_ENOMEM, "out of memory for '%s'", index);
+    ada_status st =
+        done != NULL ? ada_json_open(&j, index) : ada_fail(ADA_ENOMEM, "out of memory for '%s'", index);
     if (st == ADA_OK) st = open_all_shards(t, folder, index, ada_json_get(j, "weight_map"), done);
     ada_json_close(&j);
     ada_json_close(&done);
@@ -199,7 +199,8 @@ static ada_status open_weights(ada_tensors *t, const char *folder) {
     ADA_TRY(join(t, folder, "model.safetensors.index.json", &index));
     if (exists(one)) return open_file(t, one, NULL, NULL);
     if (exists(index)) return open_index(t, folder, index);
-    return ada_fail(ADA_EFORMAT, "folder '%s' has neither model.safetensors nor model.safetensors.index.json", folder);
+    return ada_fail(ADA_EFORMAT, "folder '%s' has neither model.safetensors nor model.safetensors.index.json",
+                    folder);
 }
 
 static ada_status open_format(ada_tensors *t, const char *path) {
@@ -207,7 +208,8 @@ static ada_status open_format(ada_tensors *t, const char *path) {
     if (t->meta == NULL) return ada_fail(ADA_ENOMEM, "out of memory while opening '%s'", path);
     if (!ada_is_folder(path)) return open_file(t, path, NULL, NULL);
     ADA_TRY(add_json(t, path, "config.json", "config"));
-    if (ada_json_get(t->meta, "config") == NULL) return ada_fail(ADA_EFORMAT, "folder '%s' has no config.json", path);
+    if (ada_json_get(t->meta, "config") == NULL)
+        return ada_fail(ADA_EFORMAT, "folder '%s' has no config.json", path);
     ADA_TRY(open_weights(t, path));
     ADA_TRY(add_json(t, path, "tokenizer.json", "tokenizer"));
     ADA_TRY(add_json(t, path, "tokenizer_config.json", "tokenizer_config"));
