@@ -97,9 +97,9 @@ static ada_status set_number(const struct ada_opt *o, source s, const char *text
     bool real = o->kind == ADA_OPT_REAL;
     char want[96];
     if (isinf(o->hi)) {
-        snprintf(want, sizeof want, "%s of at least %.15g", real ? "a number" : "an integer", o->lo);
+        snprintf(want, sizeof want, "%s of at least %.16g", real ? "a number" : "an integer", o->lo);
     } else {
-        snprintf(want, sizeof want, "%s in %.15g..%.16g", real ? "a number" : "an integer", o->lo, o->hi);
+        snprintf(want, sizeof want, "%s in %.16g..%.16g", real ? "a number" : "an integer", o->lo, o->hi);
     }
     char *end = NULL;
     errno = 0;
@@ -285,7 +285,7 @@ ada_status ada_opt_check(const struct ada_args *a) {
         if (is_option(o) && o->need && a->by[o - a->command->opts] == ADA_OPT_BY_NOBODY)
             return ada_fail(ADA_EINVAL, "'%s' wants --%s %s", a->command->name, o->name, o->arg);
     }
-    if (a->command->operands && a->noperands == 0)
+    if (a->command->operands && a->command->operands[0] != '[' && a->noperands == 0)
         return ada_fail(ADA_EINVAL, "'%s' wants %s", a->command->name, a->command->operands);
     if (!a->command->operands && a->noperands > 0)
         return ada_fail(ADA_EINVAL, "unexpected argument '%s'; see 'adalink help %s'", a->operands[0], a->command->name);
@@ -315,12 +315,18 @@ static ada_json *value_json(const struct ada_opt *o, const void *field) {
     }
 }
 
-ada_status ada_opt_settings(const struct ada_args *a, ada_json **j) {
+ada_status ada_opt_settings(const struct ada_args *a, const ada_json *resolved, ada_json **j) {
     ada_json *made = ada_json_new_obj();
     ada_status st = made ? ADA_OK : ada_fail(ADA_ENOMEM, "out of memory");
     for (const struct ada_opt *o = a->command->opts; st == ADA_OK && o->kind != ADA_OPT_END; o++) {
-        if (!is_option(o) || o->local || (!o->def && a->by[o - a->command->opts] == ADA_OPT_BY_NOBODY)) continue;
-        st = ada_json_set(made, o->name, value_json(o, (const char *)a->values + o->offset));
+        if (!is_option(o) || o->local) continue;
+        bool given = a->by[o - a->command->opts] != ADA_OPT_BY_NOBODY;
+        const ada_json *theirs = given ? NULL : ada_json_get(resolved, o->name);
+        if (theirs) {
+            st = ada_json_set(made, o->name, ada_json_share(theirs));
+        } else if (given || o->def) {
+            st = ada_json_set(made, o->name, value_json(o, (const char *)a->values + o->offset));
+        }
     }
     if (st == ADA_OK) {
         *j = made;

@@ -202,6 +202,38 @@ static void print_tree(const ada_json *j, int indent) {
 
 void ada_out_tree(const ada_json *j) { print_tree(j, 0); }
 
+/* ---- objects ---- */
+
+struct ada_object ada_object_new(void) {
+    struct ada_object o = { .j = ada_json_new_obj() };
+    if (!o.j) o.st = ada_fail(ADA_ENOMEM, "out of memory");
+    return o;
+}
+
+void ada_object_tree(struct ada_object *o, const char *key, ada_json *v) {
+    if (o->st == ADA_OK) {
+        o->st = ada_json_set(o->j, key, v);
+    } else {
+        ada_json_close(&v);
+    }
+}
+
+void ada_object_str(struct ada_object *o, const char *key, const char *v) {
+    if (v) ada_object_tree(o, key, ada_json_new_str(v, strlen(v)));
+}
+
+void ada_object_int(struct ada_object *o, const char *key, int64_t v) { ada_object_tree(o, key, ada_json_new_int(v)); }
+void ada_object_num(struct ada_object *o, const char *key, double v) { ada_object_tree(o, key, ada_json_new_num(v)); }
+void ada_object_bool(struct ada_object *o, const char *key, bool v) { ada_object_tree(o, key, ada_json_new_bool(v)); }
+
+ada_status ada_object_show(struct ada_object *o, ada_status st, bool json) {
+    if (st == ADA_OK) st = o->st;
+    if (st == ADA_OK && json) ada_out_json(o->j);
+    if (st == ADA_OK && !json) ada_out_tree(o->j);
+    ada_json_close(&o->j);
+    return st;
+}
+
 /* ---- tables ---- */
 
 void ada_table_cell(struct ada_table *t, const char *fmt, ...) {

@@ -18,6 +18,20 @@ void ada_out_wrapped(const char *text, int indent, int width); /* a paragraph; '
 bool ada_out_is_tty(void);
 ada_status ada_out_flush(void) ADA_MUST_USE;
 
+/* An object under construction: setters after a failure do nothing, so that one look at `st` is enough. */
+struct ada_object {
+    ada_json *j;
+    ada_status st;
+};
+struct ada_object ada_object_new(void);
+void ada_object_str(struct ada_object *o, const char *key, const char *v); /* NULL: the key is left out */
+void ada_object_int(struct ada_object *o, const char *key, int64_t v);
+void ada_object_num(struct ada_object *o, const char *key, double v);
+void ada_object_bool(struct ada_object *o, const char *key, bool v);
+void ada_object_tree(struct ada_object *o, const char *key, ada_json *v); /* takes v */
+/* Prints it, as JSON or for a person, unless building it or `st` failed; frees it; tells the first failure. */
+ada_status ada_object_show(struct ada_object *o, ada_status st, bool json) ADA_MUST_USE;
+
 /* Standard error. Level: -1 errors only, 0 the usual, 1 all; the library's remarks come here too. */
 void ada_err_level(int level);
 void ada_err_printf(const char *fmt, ...) ADA_PRINTF(1, 2); /* a line, unless quiet */
