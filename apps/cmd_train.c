@@ -59,9 +59,9 @@ static const struct ada_opt opts[] = {
       .help = "how the learning rate falls after the warm-up; constant for a run of unknown length" },
     { .name = "warmup", F(run.warmup), .arg = "X", .lo = 0, .hi = 1e9, .def = "0.06",
       .help = "rise of the learning rate at the start: below 1 a share of the steps, else a number of steps" },
-    { .name = "epochs", F(run.epochs), .arg = "X", .lo = 1e-6, .hi = 1e6,
+    { .name = "epochs", F(run.epochs), .arg = "X", .lo = 0, .hi = 1e6,
       .help = "times through the data; the default is 3 unless --steps is given" },
-    { .name = "steps", F(run.steps), .arg = "N", .lo = 1, .hi = 1e12, .help = "optimizer steps, instead of --epochs" },
+    { .name = "steps", F(run.steps), .arg = "N", .lo = 0, .hi = 1e12, .help = "optimizer steps, instead of --epochs" },
     { .name = "batch", F(run.batch), .arg = "N", .lo = 1, .hi = 65536, .def = "16", .help = "rows a step" },
     { .name = "grad-accum", F(run.grad_accum), .arg = "N", .lo = 1, .hi = 65536, .def = "1",
       .help = "batches whose gradients make one step; raise it when a larger batch does not fit in memory" },
@@ -78,7 +78,7 @@ static const struct ada_opt opts[] = {
     ADA_OPT_HEAD("validation and saving"),
     { .name = "eval-data", F(run.eval_data), .arg = "FILE",
       .help = "JSONL rows to validate on; the adapter of the lowest loss is the one kept" },
-    { .name = "eval-every", F(run.eval_every), .arg = "N", .lo = 1, .hi = 1e12,
+    { .name = "eval-every", F(run.eval_every), .arg = "N", .lo = 0, .hi = 1e12,
       .help = "steps between validations; the default is once an epoch" },
     { .name = "patience", F(run.patience), .arg = "N", .lo = 0, .hi = 1e6, .def = "0",
       .help = "end after so many validations without a lower loss; 0: never" },
@@ -123,16 +123,20 @@ static void to_engine(struct train *o) {
     if (o->dry_run) o->run.out = NULL;
 }
 
-static ada_status write_settings(const struct ada_args *a, const ada_trainer *t, const char *folder) {
+/* The engine's keys have underscores where options have hyphens; paths are the absolute ones it found. */
+static ada_status write_settings(const struct ada_args *a, const ada_trainer *t, const char *path) {
+    static const char *const paths[][2] = { { "model", "model" }, { "data", "data" }, { "eval-data", "eval_data" } };
     ada_json *resolved = NULL, *settings = NULL;
-    ada_buf text = { 0 }, path = { 0 };
+    ada_buf text = { 0 };
     ada_status st = ada_trainer_settings(t, &resolved);
     if (st == ADA_OK) st = ada_opt_settings(a, resolved, &settings);
+    for (size_t i = 0; st == ADA_OK && i < sizeof paths / sizeof *paths; i++) {
+        const ada_json *v = ada_json_get(resolved, paths[i][1]);
+        if (v) st = ada_json_set(settings, paths[i][0], ada_json_share(v));
+    }
     if (st == ADA_OK) st = ada_json_text(settings, 2, &text);
     if (st == ADA_OK) st = ada_buf_puts(&text, "\n");
-    if (st == ADA_OK) st = ada_buf_printf(&path, "%s/run.json", folder);
-    if (st == ADA_OK) st = ada_replace_bytes(path.data, text.data, text.len);
-    ada_buf_free(&path);
+    if (st == ADA_OK) st = ada_replace_bytes(path, text.data, text.len);
     ada_buf_free(&text);
     ada_json_close(&settings);
     ada_json_close(&resolved);
@@ -142,68 +146,102 @@ static ada_status write_settings(const struct ada_args *a, const ada_trainer *t,
 /* ---- the run ---- */
 
 struct job { /* what a run holds open */
+    struct ada_args *args;
     ada_model *m;
     ada_adapter *a;
     ada_trainer *t;
-    ada_buf checkpoint;
-    ada_json *settings; /* of the run that goes on */
+    ada_buf checkpoint, run_file; /* run.json of the output folder */
+    ada_json *settings;           /* of the run that goes on */
+    ada_report last; /* of the last step done */
+    double best_loss;
+    size_t tokens;
 };
 
-/* A checkpoint says where its model, data and folder are, for what the command line left open. */
-static ada_status find_run(struct ada_args *args, struct train *o, struct job *j) {
-    ADA_TRY(check_resume(args));
+static bool exists(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0;
+}
+
+/* A checkpoint says where its model, data and folder are; the run.json beside it has the settings of before. */
+static ada_status find_run(struct train *o, struct job *j) {
+    ADA_TRY(check_resume(j->args));
     ADA_TRY(ada_checkpoint_find(o->run.resume, &j->checkpoint, &j->settings));
+    const char *slash = strrchr(j->checkpoint.data, '/');
+    char *folder = ada_arena_str(&j->args->memory, slash ? j->checkpoint.data : ".",
+                                 slash ? (size_t)(slash - j->checkpoint.data) : 1);
+    if (!folder) return ADA_ENOMEM;
+    ada_buf path = { 0 };
+    ada_status st = ada_buf_printf(&path, "%s/run.json", folder);
+    if (st == ADA_OK && exists(path.data)) st = ada_opt_load(j->args, path.data);
+    ada_buf_free(&path);
+    ADA_TRY(st);
     static const char *const keys[] = { "model", "data" };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const char *v = ada_json_str(ada_json_get(j->settings, keys[i]), NULL);
-        if (v) ADA_TRY(ada_opt_set(args, keys[i], v));
+        if (v) ADA_TRY(ada_opt_set(j->args, keys[i], v));
     }
-    const char *slash = strrchr(j->checkpoint.data, '/');
-    char *folder = ada_arena_str(&args->memory, j->checkpoint.data, slash ? (size_t)(slash - j->checkpoint.data) : 0);
-    if (!folder) return ADA_ENOMEM;
-    ADA_TRY(ada_opt_set(args, "output", slash ? folder : "."));
-    if (ada_json_bool(ada_json_get(j->settings, "f32"), false)) ADA_TRY(ada_opt_set(args, "dtype", "f32"));
+    ADA_TRY(ada_opt_set(j->args, "output", folder));
+    if (ada_json_bool(ada_json_get(j->settings, "f32"), false)) ADA_TRY(ada_opt_set(j->args, "dtype", "f32"));
+    if (ada_opt_given(j->args, "output") != ADA_OPT_BY_FLAG) o->run.out = folder;
     o->run.resume = j->checkpoint.data;
     return ADA_OK;
 }
 
-static ada_status open_run(struct ada_args *args, struct train *o, struct job *j) {
-    if (o->config) ADA_TRY(ada_opt_load(args, o->config));
-    if (o->run.resume) ADA_TRY(find_run(args, o, j));
-    if (o->dry_run) ADA_TRY(ada_opt_set(args, "output", "."));
-    ADA_TRY(ada_opt_check(args));
-    if (o->run.steps && o->run.epochs > 0) return ada_fail(ADA_EINVAL, "--steps and --epochs exclude each other");
+static ada_status settle_length(struct train *o, const struct ada_args *args) {
+    if (!(o->run.steps > 0 && o->run.epochs > 0)) return ADA_OK;
+    ada_opt_by steps = ada_opt_given(args, "steps"), epochs = ada_opt_given(args, "epochs");
+    if (steps == epochs) return ada_fail(ADA_EINVAL, "--steps and --epochs exclude each other");
+    if (steps == ADA_OPT_BY_FLAG) {
+        o->run.epochs = 0;
+    } else {
+        o->run.steps = 0;
+    }
+    return ADA_OK;
+}
+
+static ada_status open_run(struct train *o, struct job *j) {
+    if (o->config) ADA_TRY(ada_opt_load(j->args, o->config));
+    if (o->run.resume) ADA_TRY(find_run(o, j));
+    if (o->dry_run) ADA_TRY(ada_opt_set(j->args, "output", "."));
+    ADA_TRY(ada_opt_check(j->args));
+    ADA_TRY(settle_length(o, j->args));
     to_engine(o);
     ADA_TRY(ada_model_open(&j->m, o->model, &(ada_model_opts){ .f32 = o->dtype[0] == 'f', .threads = o->threads }));
     const char *from = o->run.resume ? o->run.resume : o->adapter;
     ADA_TRY(from ? ada_adapter_open(&j->a, j->m, from) : ada_adapter_new(&j->a, j->m, &o->made));
-    if (o->run.out) ADA_TRY(ada_make_folder(o->run.out));
-    ADA_TRY(ada_trainer_open(&j->t, j->m, j->a, &o->run));
-    return o->run.out ? write_settings(args, j->t, o->run.out) : ADA_OK;
+    if (o->run.out) ADA_TRY(ada_buf_printf(&j->run_file, "%s/run.json", o->run.out));
+    return ada_trainer_open(&j->t, j->m, j->a, &o->run);
 }
 
-static ada_status loop(struct job *j, ada_report *last, size_t *tokens) {
-    ada_report r;
+/* run.json is written after the first step, when the engine has accepted the folder. */
+static ada_status after_step(const struct train *o, struct job *j, const ada_report *r, bool first) {
+    j->last = *r;
+    j->tokens += r->tokens;
+    if (r->best) j->best_loss = r->eval_loss;
+    ada_progress_step(r);
+    bool resumed = o->run.resume && exists(j->run_file.data);
+    return first && !resumed ? write_settings(j->args, j->t, j->run_file.data) : ADA_OK;
+}
+
+static ada_status loop(const struct train *o, struct job *j) {
     ada_status st;
+    ada_report r;
+    bool first = true;
     ada_stop_catch();
     while ((st = ada_trainer_step(j->t, &r)) == ADA_OK) {
-        *last = r;
-        *tokens += r.tokens;
-        ada_progress_step(&r);
-        if (ada_stop_signal()) {
-            ADA_TRY(ada_trainer_save(j->t));
-            ada_progress_end();
-            return ada_stop_status();
-        }
+        ADA_TRY(after_step(o, j, &r, first));
+        first = false;
+        if (!ada_stop_signal()) continue;
+        ADA_TRY(ada_trainer_save(j->t));
+        return ada_stop_status();
     }
     return st == ADA_DONE ? ADA_OK : st;
 }
 
 static ada_status train(const struct train *o, struct job *j) {
-    ada_report last = { 0 };
-    size_t tokens = 0;
     double begun = ada_os.now();
-    ADA_TRY(loop(j, &last, &tokens));
+    j->best_loss = NAN;
+    ADA_TRY(loop(o, j));
     double seconds = ada_os.now() - begun;
     struct ada_object out = ada_object_new();
     ada_buf path = { 0 };
@@ -211,16 +249,16 @@ static ada_status train(const struct train *o, struct job *j) {
     ada_status st = ada_buf_printf(&path, "%s/adapter.h5", o->run.out);
     if (st == ADA_OK) ada_object_str(&out, "adapter", path.data);
     if (st == ADA_OK && stat(path.data, &s) == 0) ada_object_int(&out, "adapter_bytes", s.st_size);
-    ada_object_int(&out, "parameters", (int64_t)ada_adapter_params(j->a));
-    ada_object_int(&out, "steps", last.step);
-    ada_object_num(&out, "epochs", last.epoch);
-    ada_object_num(&out, "loss", last.loss);
-    if (o->run.eval_data) ada_object_num(&out, "eval_loss", last.eval_loss);
-    ada_object_int(&out, "tokens", (int64_t)tokens);
-    ada_object_num(&out, "seconds", seconds);
-    ada_object_num(&out, "tokens_per_second", seconds > 0 ? (double)tokens / seconds : 0);
-    ada_object_int(&out, "peak_memory_bytes", (int64_t)ada_os_rss_peak());
     ada_buf_free(&path);
+    ada_object_int(&out, "parameters", (int64_t)ada_adapter_params(j->a));
+    ada_object_int(&out, "steps", j->last.step);
+    ada_object_num(&out, "epochs", j->last.epoch);
+    ada_object_num(&out, "loss", j->last.loss);
+    if (!isnan(j->best_loss)) ada_object_num(&out, "best_eval_loss", j->best_loss);
+    ada_object_int(&out, "tokens", (int64_t)j->tokens);
+    ada_object_num(&out, "seconds", seconds);
+    ada_object_num(&out, "tokens_per_second", seconds > 0 ? (double)j->tokens / seconds : 0);
+    ada_object_int(&out, "peak_memory_bytes", (int64_t)ada_os_rss_peak());
     return ada_object_show(&out, st, o->common.json);
 }
 
@@ -319,14 +357,15 @@ static ada_status dry_run(const struct train *o, struct job *j) {
 
 static ada_status run(struct ada_args *args, void *values) {
     struct train *o = values;
-    struct job j = { 0 };
-    ada_status st = open_run(args, o, &j);
+    struct job j = { .args = args };
+    ada_status st = open_run(o, &j);
     if (st == ADA_OK) st = o->dry_run ? dry_run(o, &j) : train(o, &j);
     ada_trainer_close(&j.t);
     ada_adapter_close(&j.a);
     ada_model_close(&j.m);
     ada_json_close(&j.settings);
     ada_buf_free(&j.checkpoint);
+    ada_buf_free(&j.run_file);
     return st;
 }
 

@@ -93,6 +93,14 @@ static bool allowed(const char *words, const char *text) {
     return false;
 }
 
+static ada_status refuse_word(const struct ada_opt *o, source s, const char *text) {
+    char want[256];
+    int n = snprintf(want, sizeof want, "one of ");
+    for (const char *p = o->words + (o->words[0] == '|'); *p && n + 3 < (int)sizeof want; p++)
+        n += snprintf(want + n, sizeof want - (size_t)n, *p == '|' ? ", " : "%c", *p);
+    return refuse(o, s, text, want);
+}
+
 static ada_status set_number(const struct ada_opt *o, source s, const char *text, void *field) {
     bool real = o->kind == ADA_OPT_REAL;
     char want[96];
@@ -123,7 +131,7 @@ static ada_status set_text(struct ada_args *a, const struct ada_opt *o, source s
         *(bool *)field = text[0] == 't';
         break;
     case ADA_OPT_STR:
-        if (o->words && !allowed(o->words, text)) return refuse(o, s, text, o->words);
+        if (o->words && !allowed(o->words, text)) return refuse_word(o, s, text);
         if (o->need && !*text) return refuse(o, s, text, "a name");
         if (!(*(const char **)field = ada_arena_str(&a->memory, text, strlen(text)))) return ADA_ENOMEM;
         break;
@@ -315,13 +323,22 @@ static ada_json *value_json(const struct ada_opt *o, const void *field) {
     }
 }
 
+/* In the engine's words "eval-every" is "eval_every". */
+static const ada_json *resolved_value(const ada_json *resolved, const char *name) {
+    char key[64];
+    size_t n = strlen(name);
+    if (n >= sizeof key) return NULL;
+    for (size_t i = 0; i <= n; i++) key[i] = (char)(name[i] == '-' ? '_' : name[i]);
+    return ada_json_get(resolved, key);
+}
+
 ada_status ada_opt_settings(const struct ada_args *a, const ada_json *resolved, ada_json **j) {
     ada_json *made = ada_json_new_obj();
     ada_status st = made ? ADA_OK : ada_fail(ADA_ENOMEM, "out of memory");
     for (const struct ada_opt *o = a->command->opts; st == ADA_OK && o->kind != ADA_OPT_END; o++) {
         if (!is_option(o) || o->local) continue;
         bool given = a->by[o - a->command->opts] != ADA_OPT_BY_NOBODY;
-        const ada_json *theirs = given ? NULL : ada_json_get(resolved, o->name);
+        const ada_json *theirs = given ? NULL : resolved_value(resolved, o->name);
         if (theirs) {
             st = ada_json_set(made, o->name, ada_json_share(theirs));
         } else if (given || o->def) {

@@ -121,8 +121,8 @@ ada_status ada_opt_set(struct ada_args *a, const char *name, const char *text) A
 ada_status ada_opt_check(const struct ada_args *a) ADA_MUST_USE;
 /* Who set an option. */
 ada_opt_by ada_opt_given(const struct ada_args *a, const char *name);
-/* The settings as an object that ada_opt_load reads back. A key of `resolved` (may be NULL) answers for what nobody
- * gave: the engine knows what its defaults came to. */
+/* The settings as an object that ada_opt_load reads back. A key of `resolved` (may be NULL; underscores for
+ * hyphens) answers for what nobody gave: the engine knows what its defaults came to. */
 ada_status ada_opt_settings(const struct ada_args *a, const ada_json *resolved, ada_json **j) ADA_MUST_USE;
 void ada_args_free(struct ada_args *a);
 
