@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# Results that cannot be written are failures (exit 3), and standard output holds nothing but results.
+. "${ADA_TESTS:?}/cli/lib.sh"
+"$adalink" help train 2>err >/dev/full
+check "a full disk is not exit 3" [ $? -eq 3 ]
+check "a full disk is not told" grep -q '^adalink help: cannot write to standard output: No space left on device$' err
+
+# The reader is gone before the first byte.
+mkfifo pipe
+(exec 3<pipe) &
+{ wait; "$adalink" help train; echo $? >code; } 2>err >pipe
+check "a closed pipe is not exit 3" [ "$(cat code)" = 3 ]
+check "a closed pipe is not told" grep -q '^adalink help: cannot write to standard output: Broken pipe$' err
+
+"$adalink" help train 2>err >&-
+check "a closed output is not exit 3" [ $? -eq 3 ]
+
+"$adalink" trian >out 2>err
+check "an error is on standard output" [ ! -s out ]
+check "an error is more than a line" [ "$(wc -l <err)" -eq 1 ]
+compare
