@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The command: main, and the table of commands made from meson.build's list. Owns: the way from a status to an exit
- * code. Must not know: any command's options. Invariant: the only exit of the program is main's return. */
+ * The command: main, and the table of commands made from meson.build's list. Owns: the way from a status to
+ * an exit code. Must not know: any command's options. Invariant: the only exit of the program is main's
+ * return. */
 #include "apps/help.h"
 #include "apps/opt.h"
 #include "apps/report.h"
@@ -12,7 +13,7 @@
 ADA_COMMANDS(X)
 #undef X
 #define X(name) &ada_command_##name,
-const struct ada_command *const ada_commands[] = { ADA_COMMANDS(X) &ada_command_help, NULL };
+const struct ada_command *const ada_commands[] = {ADA_COMMANDS(X) & ada_command_help, NULL};
 #undef X
 
 static ada_status unknown_command(const char *word) {
@@ -27,7 +28,7 @@ static ada_status unknown_command(const char *word) {
 }
 
 static ada_status run_command(const struct ada_command *c, int argc, char **argv) {
-    struct ada_args a = { 0 };
+    struct ada_args a = {0};
     ada_status st = ada_opt_parse(&a, c, argc, argv);
     if (st == ADA_OK && a.help) {
         ada_help_command(c);

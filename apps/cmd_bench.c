@@ -16,11 +16,14 @@ struct bench {
 };
 #define F(f) ADA_OPT_FIELD(struct bench, f)
 
+/* clang-format off */
 static const struct ada_opt opts[] = {
     ADA_OPT_MODEL(struct bench, model),
     ADA_OPT_DTYPE(struct bench, dtype),
-    { .name = "pp", F(pp), .arg = "N", .lo = 0, .hi = 131072, .def = "512", .help = "prompt tokens of a pass; 0: none" },
-    { .name = "tg", F(tg), .arg = "N", .lo = 0, .hi = 131072, .def = "64", .help = "tokens generated in a pass; 0: none" },
+    { .name = "pp", F(pp), .arg = "N", .lo = 0, .hi = 131072, .def = "512",
+      .help = "prompt tokens of a pass; 0: none" },
+    { .name = "tg", F(tg), .arg = "N", .lo = 0, .hi = 131072, .def = "64",
+      .help = "tokens generated in a pass; 0: none" },
     { .name = "train", F(train), .arg = "N", .lo = 0, .hi = 131072, .def = "2048",
       .help = "tokens of a training pass; 0: none" },
     { .name = "row", F(row), .arg = "N", .lo = 2, .hi = 131072, .def = "512",
@@ -33,6 +36,7 @@ static const struct ada_opt opts[] = {
     ADA_OPT_COMMON(struct bench),
     ADA_OPT_LAST,
 };
+/* clang-format on */
 
 struct result {
     const char *kind;
@@ -99,8 +103,9 @@ static ada_status print_json(ada_model *m, const struct result *r, int n) {
 }
 
 static void print_table(const struct result *r, int n) {
-    struct ada_table t = { .columns = 6 };
-    for (const char *const *h = (const char *const[]){ "test", "repeat", "median tok/s", "mean ± sd", "best", "GFLOP/s", NULL };
+    struct ada_table t = {.columns = 6};
+    for (const char *const *h =
+             (const char *const[]){"test", "repeat", "median tok/s", "mean ± sd", "best", "GFLOP/s", NULL};
          *h; h++)
         ada_table_cell(&t, "%s", *h);
     for (int i = 0; i < n; i++) {
@@ -122,11 +127,13 @@ static ada_status run(struct ada_args *a, void *values) {
     const struct bench *o = values;
     ADA_TRY(ada_opt_check(a));
     ada_model *m = NULL;
-    struct result tests[] = { { .kind = "pp", .n = o->pp }, { .kind = "tg", .n = o->tg },
-                              { .kind = "train", .n = o->train, .row = o->row < o->train ? o->row : o->train } };
+    struct result tests[] = {{.kind = "pp", .n = o->pp},
+                             {.kind = "tg", .n = o->tg},
+                             {.kind = "train", .n = o->train, .row = o->row < o->train ? o->row : o->train}};
     struct result done[3];
     int n = 0;
-    ada_status st = ada_model_open(&m, o->model, &(ada_model_opts){ .f32 = o->dtype[0] == 'f', .threads = o->threads });
+    ada_status st =
+        ada_model_open(&m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads});
     ada_stop_catch();
     for (int i = 0; st == ADA_OK && i < 3; i++) {
         if (tests[i].n == 0) continue;
@@ -138,8 +145,9 @@ static ada_status run(struct ada_args *a, void *values) {
     } else if (st == ADA_OK && o->csv) {
         ada_out_printf("test,tokens,row,repeat,median,mean,sd,best,gflops\n");
         for (int i = 0; i < n; i++)
-            ada_out_printf("%s,%d,%d,%d,%.6g,%.6g,%.6g,%.6g,%.6g\n", done[i].kind, done[i].n, done[i].row, done[i].repeat,
-                           done[i].median, done[i].mean, done[i].sd, done[i].best, done[i].gflops);
+            ada_out_printf("%s,%d,%d,%d,%.6g,%.6g,%.6g,%.6g,%.6g\n", done[i].kind, done[i].n, done[i].row,
+                           done[i].repeat, done[i].median, done[i].mean, done[i].sd, done[i].best,
+                           done[i].gflops);
     } else if (st == ADA_OK) {
         print_table(done, n);
     }
@@ -150,8 +158,10 @@ static ada_status run(struct ada_args *a, void *values) {
 const struct ada_command ada_command_bench = {
     .name = "bench",
     .summary = "tokens a second of prefill (pp), decode (tg) and training",
-    .text = "Random tokens; one untimed pass, then --repeat timed ones. A busy machine shows in the spread: compare "
-            "numbers of one run on one machine only. GFLOP/s counts 2 operations a weight and token forward and 2 "
+    .text = "Random tokens; one untimed pass, then --repeat timed ones. A busy machine shows in the spread: "
+            "compare "
+            "numbers of one run on one machine only. GFLOP/s counts 2 operations a weight and token forward "
+            "and 2 "
             "backward, the head where it runs, and attention over visible keys.",
     .examples = "  adalink bench -m smollm2.h5\n"
                 "  adalink bench -m smollm2.h5 --pp 0 --tg 0 --train 2048 --row 256 --repeat 9 --csv\n",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * eval: what a base and an adapter do on rows with known answers. Owns: the rows' results of both, and their files.
- * Must not know: how a row is scored. Invariant: base and adapter see the same rows in the same order. */
+ * eval: what a base and an adapter do on rows with known answers. Owns: the rows' results of both, and their
+ * files. Must not know: how a row is scored. Invariant: base and adapter see the same rows in the same order.
+ */
 #include "apps/opt.h"
 #include "apps/report.h"
 #include "io/os.h"
@@ -17,6 +18,7 @@ struct eval {
 };
 #define F(f) ADA_OPT_FIELD(struct eval, f)
 
+/* clang-format off */
 static const struct ada_opt opts[] = {
     ADA_OPT_HEAD("what"),
     ADA_OPT_MODEL(struct eval, model),
@@ -24,7 +26,8 @@ static const struct ada_opt opts[] = {
       .help = "an adapter of that base; it and the base alone are shown side by side" },
     { .name = "data", .letter = 'd', F(run.data), .arg = "FILE", .need = true,
       .help = "JSONL rows; those with choices are answered by the likeliest choice" },
-    { .name = "base", F(base), .def = "true", .help = "with -a: do not run the base alone, which takes half the time" },
+    { .name = "base", F(base), .def = "true",
+      .help = "with -a: do not run the base alone, which takes half the time" },
     ADA_OPT_HEAD("how"),
     { .name = "max-length", F(run.max_length), .arg = "N", .lo = 2, .hi = 131072,
       .help = "tokens of a row at most; the default is what the model has positions for" },
@@ -36,7 +39,8 @@ static const struct ada_opt opts[] = {
       .help = "rows read at most, for a first look; 0: all" },
     ADA_OPT_HEAD("machine and output"),
     { .name = "predictions", F(predictions), .arg = "FILE",
-      .help = "write a JSONL row each: \"loglik\" of its choices, \"prediction\", \"target\" (and the base's)" },
+      .help = "write a JSONL row each: \"loglik\" of its choices, \"prediction\", \"target\" (and the "
+              "base's)" },
     { .name = "show", F(show), .arg = "N", .lo = 0, .hi = 1000, .def = "0", .local = true,
       .help = "print N rows, spread over the file, with what was answered" },
     ADA_OPT_DTYPE(struct eval, dtype),
@@ -45,6 +49,7 @@ static const struct ada_opt opts[] = {
     ADA_OPT_COMMON(struct eval),
     ADA_OPT_LAST,
 };
+/* clang-format on */
 
 /* ---- the rows of one pass ---- */
 
@@ -69,9 +74,11 @@ static ada_status keep_row(struct pass *p, const ada_eval_row *row) {
     }
     ada_eval_row *r = &p->rows[p->n];
     *r = *row;
-    if (row->prediction && !(r->prediction = ada_arena_str(&p->memory, row->prediction, strlen(row->prediction))))
+    if (row->prediction &&
+        !(r->prediction = ada_arena_str(&p->memory, row->prediction, strlen(row->prediction))))
         return ADA_ENOMEM;
-    if (row->target && !(r->target = ada_arena_str(&p->memory, row->target, strlen(row->target)))) return ADA_ENOMEM;
+    if (row->target && !(r->target = ada_arena_str(&p->memory, row->target, strlen(row->target))))
+        return ADA_ENOMEM;
     if (row->nchoices) {
         double *copy;
         ADA_TRY(ada_arena_take(&p->memory, &copy, row->nchoices, sizeof *copy));
@@ -101,7 +108,8 @@ static void pass_free(struct pass *p) {
 
 /* ---- predictions ---- */
 
-static void add_answer(struct ada_object *o, const char *loglik, const char *prediction, const ada_eval_row *r) {
+static void add_answer(struct ada_object *o, const char *loglik, const char *prediction,
+                       const ada_eval_row *r) {
     if (r->nchoices) {
         ada_json *list = ada_json_new_arr();
         for (size_t k = 0; o->st == ADA_OK && k < r->nchoices; k++)
@@ -112,7 +120,7 @@ static void add_answer(struct ada_object *o, const char *loglik, const char *pre
 }
 
 static ada_status write_predictions(const char *path, const struct pass *main, const struct pass *base) {
-    ada_buf text = { 0 };
+    ada_buf text = {0};
     ada_status st = ADA_OK;
     for (size_t i = 0; st == ADA_OK && i < main->n; i++) {
         const ada_eval_row *r = &main->rows[i];
@@ -141,7 +149,8 @@ static void print_text(const char *s, size_t most) {
     for (; from < n; from++) ada_out_printf("%c", s[from] == '\n' ? ' ' : s[from]);
 }
 
-static void print_examples(const struct eval *o, const ada_dataset *d, const struct pass *main, const struct pass *base) {
+static void print_examples(const struct eval *o, const ada_dataset *d, const struct pass *main,
+                           const struct pass *base) {
     size_t shown = (size_t)o->show < main->n ? (size_t)o->show : main->n;
     for (size_t k = 0; k < shown; k++) {
         size_t i = k * main->n / shown, at = 0;
@@ -167,7 +176,7 @@ static void print_examples(const struct eval *o, const ada_dataset *d, const str
 }
 
 static void print_table(const struct pass *main, const struct pass *base) {
-    struct ada_table t = { .columns = base ? 4 : 2 };
+    struct ada_table t = {.columns = base ? 4 : 2};
     void *it = NULL;
     const char *key;
     const ada_json *v;
@@ -190,7 +199,8 @@ static void print_table(const struct pass *main, const struct pass *base) {
 }
 
 /* One object: what was asked about, and the base's beside it. */
-static ada_status print_json(const struct eval *o, const struct pass *main, const struct pass *base, double seconds) {
+static ada_status print_json(const struct eval *o, const struct pass *main, const struct pass *base,
+                             double seconds) {
     struct ada_object j = ada_object_new();
     void *it = NULL;
     const char *key;
@@ -216,10 +226,12 @@ static ada_status evaluate(struct eval *o, struct job *j) {
     double begun = ada_os.now();
     bool input = strcmp(o->run.data, "-") == 0, both = o->adapter && o->base;
     if (input && (both || o->show))
-        return ada_fail(ADA_EINVAL, "standard input can be read once: name a file, or use --no-base and no --show");
+        return ada_fail(ADA_EINVAL,
+                        "standard input can be read once: name a file, or use --no-base and no --show");
     o->run.keys = o->keys;
     if (!input) ADA_TRY(ada_dataset_open(&j->d, o->run.data, &o->keys));
-    ADA_TRY(ada_model_open(&j->m, o->model, &(ada_model_opts){ .f32 = o->dtype[0] == 'f', .threads = o->threads }));
+    ADA_TRY(
+        ada_model_open(&j->m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads}));
     if (o->adapter) ADA_TRY(ada_adapter_open(&j->a, j->m, o->adapter));
     j->base.what = "base";
     j->main.what = o->adapter ? "adapter" : "base";
@@ -235,7 +247,7 @@ static ada_status evaluate(struct eval *o, struct job *j) {
 }
 
 static ada_status run(struct ada_args *a, void *values) {
-    struct job j = { 0 };
+    struct job j = {0};
     ADA_TRY(ada_opt_check(a));
     ada_status st = evaluate(values, &j);
     pass_free(&j.base);
@@ -249,8 +261,10 @@ static ada_status run(struct ada_args *a, void *values) {
 const struct ada_command ada_command_eval = {
     .name = "eval",
     .summary = "score a base and an adapter on rows with known answers",
-    .text = "Rows with choices are answered by the choice whose tokens have the largest sum of log-probabilities: accuracy "
-            "and macro-F1. Other rows give loss, perplexity and exact match of greedy output. All logarithms are natural.",
+    .text = "Rows with choices are answered by the choice whose tokens have the largest sum of "
+            "log-probabilities: accuracy "
+            "and macro-F1. Other rows give loss, perplexity and exact match of greedy output. All logarithms "
+            "are natural.",
     .examples = "  adalink eval -m smollm2.h5 -a out/adapter.h5 -d dev.jsonl --show 5\n"
                 "  adalink eval -m smollm2.h5 -d dev.jsonl --json --predictions base.jsonl\n",
     .opts = opts,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * generate: a prompt goes on, or a conversation. Owns: where the prompt comes from, streaming, the conversation so far.
- * Must not know: sampling. Invariant: text appears as it is made, and a reader that went away ends the work. */
+ * generate: a prompt goes on, or a conversation. Owns: where the prompt comes from, streaming, the
+ * conversation so far. Must not know: sampling. Invariant: text appears as it is made, and a reader that went
+ * away ends the work. */
 #include "apps/opt.h"
 #include "apps/report.h"
 #include "apps/stop.h"
@@ -22,15 +23,18 @@ struct generate {
 };
 #define F(f) ADA_OPT_FIELD(struct generate, f)
 
+/* clang-format off */
 static const struct ada_opt opts[] = {
     ADA_OPT_HEAD("what"),
     ADA_OPT_MODEL(struct generate, model),
     { .name = "adapter", .letter = 'a', F(adapter), .arg = "FILE", .help = "an adapter of that base" },
     { .name = "prompt", .letter = 'p', F(prompt), .arg = "TEXT", .help = "the text to go on with" },
     { .name = "file", .letter = 'f', F(file), .arg = "FILE",
-      .help = "read the prompt from a file; - is standard input, read too when no prompt is given and no one is there" },
+      .help = "read the prompt from a file; - is standard input, read too when no prompt is given and no "
+              "one is there" },
     { .name = "chat", F(chat),
-      .help = "the prompt is a user's turn, by the model's chat template; without a prompt, each line of input is one" },
+      .help = "the prompt is a user's turn, by the model's chat template; without a prompt, each line of "
+              "input is one" },
     { .name = "system", F(system), .arg = "TEXT", .help = "with --chat: the system's message" },
     ADA_OPT_HEAD("how"),
     { .name = "max-new", .letter = 'n', F(run.max_new), .arg = "N", .lo = 1, .hi = 1048576, .def = "256",
@@ -50,7 +54,8 @@ static const struct ada_opt opts[] = {
     { .name = "seed", F(run.seed), .arg = "N", .lo = 0, .hi = 9007199254740991, .def = "0",
       .help = "of sampling; the same seed gives the same text" },
     { .name = "context", F(context), .arg = "N", .lo = 2, .hi = 1048576,
-      .help = "tokens of prompt and answer together; the default is what the model has positions for, at most 4096" },
+      .help = "tokens of prompt and answer together; the default is what the model has positions for, at "
+              "most 4096" },
     ADA_OPT_HEAD("machine and output"),
     ADA_OPT_DTYPE(struct generate, dtype),
     ADA_OPT_THREADS(struct generate, threads),
@@ -59,6 +64,7 @@ static const struct ada_opt opts[] = {
     ADA_OPT_COMMON(struct generate),
     ADA_OPT_LAST,
 };
+/* clang-format on */
 
 /* ---- one answer ---- */
 
@@ -121,9 +127,9 @@ static ada_status show_answer(struct answer *w, const char *prompt, const char *
 }
 
 /* Text when messages is NULL. `said`, if wanted, gets the answer. */
-static ada_status answer(const struct generate *o, ada_generator *g, const char *prompt, const ada_message *messages, size_t n,
-                         ada_buf *said) {
-    struct answer w = { .json = o->common.json, .begun = ada_os.now() };
+static ada_status answer(const struct generate *o, ada_generator *g, const char *prompt,
+                         const ada_message *messages, size_t n, ada_buf *said) {
+    struct answer w = {.json = o->common.json, .begun = ada_os.now()};
     const char *finish = NULL;
     if (w.json && !(w.tokens = ada_json_new_arr())) return ada_fail(ADA_ENOMEM, "out of memory");
     ada_status st = messages ? ada_generate_chat(g, messages, n, &o->run, on_token, &w, &finish)
@@ -132,7 +138,7 @@ static ada_status answer(const struct generate *o, ada_generator *g, const char 
     if (st == ADA_OK) st = show_answer(&w, prompt, finish);
     if (st == ADA_OK && said) {
         *said = w.text;
-        w.text = (ada_buf){ 0 };
+        w.text = (ada_buf){0};
     }
     answer_free(&w);
     return st;
@@ -157,12 +163,13 @@ static ada_status say(struct talk *t, const char *role, const char *content, siz
     }
     char *copy = ada_arena_str(&t->memory, content, n);
     if (!copy) return ADA_ENOMEM;
-    t->messages[t->n++] = (ada_message){ role, copy };
+    t->messages[t->n++] = (ada_message){role, copy};
     return ADA_OK;
 }
 
-static ada_status turn(const struct generate *o, ada_generator *g, struct talk *t, const char *line, size_t n, bool person) {
-    ada_buf said = { 0 };
+static ada_status turn(const struct generate *o, ada_generator *g, struct talk *t, const char *line, size_t n,
+                       bool person) {
+    ada_buf said = {0};
     ADA_TRY(say(t, "user", line, n));
     const char *user = t->messages[t->n - 1].content;
     ada_status st = answer(o, g, user, t->messages, t->n, &said);
@@ -187,7 +194,8 @@ static ada_status converse(const struct generate *o, ada_generator *g, struct ta
         errno = 0;
         ssize_t n = getline(&line, &cap, stdin);
         if (n < 0) {
-            if (ferror(stdin) && !ada_stop_signal()) st = ada_fail(ADA_EIO, "cannot read standard input: %s", strerror(errno));
+            if (ferror(stdin) && !ada_stop_signal())
+                st = ada_fail(ADA_EIO, "cannot read standard input: %s", strerror(errno));
             if (st == ADA_OK) st = ada_stop_status();
             if (person) fputc('\n', stderr);
             break;
@@ -204,12 +212,13 @@ static ada_status converse(const struct generate *o, ada_generator *g, struct ta
 
 /* Standard input has no size to ask for. */
 static ada_status read_input(char **text) {
-    ada_buf b = { 0 };
+    ada_buf b = {0};
     char part[4096];
     size_t n;
     ada_status st = ADA_OK;
     while (st == ADA_OK && (n = fread(part, 1, sizeof part, stdin)) > 0) st = ada_buf_add(&b, part, n);
-    if (st == ADA_OK && ferror(stdin)) st = ada_fail(ADA_EIO, "cannot read standard input: %s", strerror(errno));
+    if (st == ADA_OK && ferror(stdin))
+        st = ada_fail(ADA_EIO, "cannot read standard input: %s", strerror(errno));
     if (st == ADA_OK && !b.data) st = ada_buf_puts(&b, "");
     if (st != ADA_OK) ada_buf_free(&b);
     *text = b.data;
@@ -245,7 +254,7 @@ static ada_status generate(struct generate *o, ada_model *m, ada_adapter *a, str
 
 static ada_status run(struct ada_args *args, void *values) {
     struct generate *o = values;
-    struct talk t = { 0 };
+    struct talk t = {0};
     ada_model *m = NULL;
     ada_adapter *a = NULL;
     char *text = NULL;
@@ -253,7 +262,8 @@ static ada_status run(struct ada_args *args, void *values) {
     o->run.plain = !o->chat;
     o->run.logprobs = o->common.json;
     o->run.stop = o->stop;
-    ada_status st = ada_model_open(&m, o->model, &(ada_model_opts){ .f32 = o->dtype[0] == 'f', .threads = o->threads });
+    ada_status st =
+        ada_model_open(&m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads});
     if (st == ADA_OK && o->adapter) st = ada_adapter_open(&a, m, o->adapter);
     if (st == ADA_OK) st = generate(o, m, a, &t, &text);
     ada_os.release(text);
@@ -266,7 +276,8 @@ static ada_status run(struct ada_args *args, void *values) {
 const struct ada_command ada_command_generate = {
     .name = "generate",
     .summary = "go on with a prompt, or talk",
-    .text = "The prompt is plain text, as prompt/completion rows are; with --chat it is a user's turn. Without a prompt, on a "
+    .text = "The prompt is plain text, as prompt/completion rows are; with --chat it is a user's turn. "
+            "Without a prompt, on a "
             "terminal, a conversation begins. Text is streamed to standard output as it is made.",
     .examples = "  adalink generate -m smollm2.h5 -p 'The capital of France is' -n 8\n"
                 "  adalink generate -m smollm2.h5 -a out/adapter.h5 --chat -p 'Write a haiku about rivers.'\n"

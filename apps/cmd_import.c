@@ -13,6 +13,7 @@ struct import {
 };
 #define F(f) ADA_OPT_FIELD(struct import, f)
 
+/* clang-format off */
 static const struct ada_opt opts[] = {
     { .name = "model", .letter = 'm', F(model), .arg = "PATH", .need = true,
       .help = "what to import: a Hugging Face folder, a .gguf, or another .h5" },
@@ -23,6 +24,7 @@ static const struct ada_opt opts[] = {
     ADA_OPT_COMMON(struct import),
     ADA_OPT_LAST,
 };
+/* clang-format on */
 
 static ada_status run(struct ada_args *a, void *values) {
     const struct import *o = values;
@@ -30,7 +32,7 @@ static ada_status run(struct ada_args *a, void *values) {
     double begun = ada_os.now();
     ADA_TRY(ada_model_import(o->model, o->out, strcmp(o->dtype, "f32") == 0 ? ADA_F32 : ADA_BF16));
     struct ada_object j = ada_object_new();
-    struct stat s = { 0 };
+    struct stat s = {0};
     ada_object_str(&j, "model", o->out);
     if (stat(o->out, &s) == 0) ada_object_int(&j, "bytes", s.st_size);
     ada_object_num(&j, "seconds", ada_os.now() - begun);
@@ -40,8 +42,10 @@ static ada_status run(struct ada_args *a, void *values) {
 const struct ada_command ada_command_import = {
     .name = "import",
     .summary = "write a model as one .h5, from which opening is fastest",
-    .text = "Weights, tokenizer, chat template, configuration and digests go into one HDF5 file. Quantised weights are "
-            "widened. The file keeps the digest of its source, so an adapter made for the one fits the other.",
+    .text =
+        "Weights, tokenizer, chat template, configuration and digests go into one HDF5 file. Quantised "
+        "weights are "
+        "widened. The file keeps the digest of its source, so an adapter made for the one fits the other.",
     .examples = "  adalink import -m SmolLM2-135M-Instruct.Q4_1.gguf -o smollm2.h5\n",
     .opts = opts,
     .size = sizeof(struct import),

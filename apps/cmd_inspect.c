@@ -16,13 +16,16 @@ struct inspect {
     ada_dataset_opts keys;
 };
 
+/* clang-format off */
 static const struct ada_opt opts[] = {
-    { .name = "tensors", ADA_OPT_FIELD(struct inspect, tensors), .help = "list every tensor of a model: name, type, shape" },
+    { .name = "tensors", ADA_OPT_FIELD(struct inspect, tensors),
+      .help = "list every tensor of a model: name, type, shape" },
     ADA_OPT_KEYS(struct inspect),
     ADA_OPT_JSON(struct inspect, common.json),
     ADA_OPT_COMMON(struct inspect),
     ADA_OPT_LAST,
 };
+/* clang-format on */
 
 /* ---- models ---- */
 
@@ -31,7 +34,8 @@ static ada_json *tensor_json(const ada_tensor *t) {
     ada_json *shape = ada_json_new_arr();
     ada_object_str(&o, "name", t->name);
     ada_object_str(&o, "type", ada_dtype_name(t->dtype));
-    for (int i = 0; o.st == ADA_OK && i < t->ndim; i++) o.st = ada_json_push(shape, ada_json_new_int(t->shape[i]));
+    for (int i = 0; o.st == ADA_OK && i < t->ndim; i++)
+        o.st = ada_json_push(shape, ada_json_new_int(t->shape[i]));
     ada_object_tree(&o, "shape", shape);
     if (o.st != ADA_OK) ada_json_close(&o.j);
     return o.j;
@@ -93,7 +97,7 @@ static ada_status inspect_model(const struct inspect *op, const char *path, stru
 static ada_status inspect_adapter(const char *path, struct ada_object *o) {
     ada_json *j = NULL;
     ADA_TRY(ada_adapter_describe(path, &j));
-    struct stat s = { 0 };
+    struct stat s = {0};
     void *it = NULL;
     const char *key;
     const ada_json *v;
@@ -107,7 +111,7 @@ static ada_status inspect_adapter(const char *path, struct ada_object *o) {
 
 static size_t row_length(const ada_row *r) {
     size_t n = 0;
-    const char *const texts[] = { r->prompt, r->completion, r->text };
+    const char *const texts[] = {r->prompt, r->completion, r->text};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) n += texts[i] ? strlen(texts[i]) : 0;
     for (size_t i = 0; i < r->nmessages; i++) n += strlen(r->messages[i].content);
     return n;
@@ -119,7 +123,7 @@ static ada_status inspect_data(const struct inspect *op, const char *path, struc
     ada_dataset_opts keys = op->keys;
     keys.allow_no_target = true;
     ADA_TRY(ada_dataset_open(&d, path, &keys));
-    size_t n = ada_dataset_count(d), forms[3] = { 0 }, choices = 0, total = 0, longest = 0;
+    size_t n = ada_dataset_count(d), forms[3] = {0}, choices = 0, total = 0, longest = 0;
     struct ada_object labels = ada_object_new();
     for (size_t i = 0; i < n; i++) {
         const ada_row *r = ada_dataset_at(d, i);
@@ -135,7 +139,7 @@ static ada_status inspect_data(const struct inspect *op, const char *path, struc
     }
     ada_object_str(o, "kind", "data");
     ada_object_int(o, "rows", (int64_t)n);
-    static const char *const names[] = { "prompt_completion", "messages", "text" };
+    static const char *const names[] = {"prompt_completion", "messages", "text"};
     for (int i = 0; i < 3; i++)
         if (forms[i]) ada_object_int(o, names[i], (int64_t)forms[i]);
     ada_object_int(o, "with_choices", (int64_t)choices);
@@ -152,11 +156,12 @@ static ada_status inspect_data(const struct inspect *op, const char *path, struc
 static bool is_file(const char *folder, const char *name, ada_buf *path) {
     struct stat s;
     path->len = 0;
-    return ada_buf_printf(path, "%s/%s", folder, name) == ADA_OK && stat(path->data, &s) == 0 && S_ISREG(s.st_mode);
+    return ada_buf_printf(path, "%s/%s", folder, name) == ADA_OK && stat(path->data, &s) == 0 &&
+           S_ISREG(s.st_mode);
 }
 
 static ada_status inspect_folder(const struct inspect *op, const char *path, struct ada_object *o) {
-    ada_buf file = { 0 };
+    ada_buf file = {0};
     ada_status st;
     if (is_file(path, "config.json", &file)) {
         st = inspect_model(op, path, o);
@@ -179,7 +184,7 @@ static ada_status inspect_h5(const struct inspect *op, const char *path, struct 
 
 static ada_status inspect_path(const struct inspect *op, const char *path, struct ada_object *o) {
     struct stat s;
-    unsigned char head[16] = { 0 };
+    unsigned char head[16] = {0};
     if (stat(path, &s) != 0) return ada_fail(ADA_EIO, "cannot open '%s': %s", path, strerror(errno));
     ada_object_str(o, "path", path);
     if (S_ISDIR(s.st_mode)) return inspect_folder(op, path, o);
@@ -189,7 +194,8 @@ static ada_status inspect_path(const struct inspect *op, const char *path, struc
     fclose(f);
     if (n >= 8 && memcmp(head, "\x89HDF\r\n\x1a\n", 8) == 0) return inspect_h5(op, path, o);
     /* safetensors: the header's length in eight bytes, then its JSON */
-    if (memcmp(head, "GGUF", 4) == 0 || (n >= 9 && head[7] == 0 && head[8] == '{')) return inspect_model(op, path, o);
+    if (memcmp(head, "GGUF", 4) == 0 || (n >= 9 && head[7] == 0 && head[8] == '{'))
+        return inspect_model(op, path, o);
     return inspect_data(op, path, o);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * tokenize: lines of text to lines of ids, and back. Owns: the stream of lines. Needs a model's tokenizer alone, so no
- * weights are read. Must not know: how text becomes ids. Invariant: one line in, one line out, in order. */
+ * tokenize: lines of text to lines of ids, and back. Owns: the stream of lines. Needs a model's tokenizer
+ * alone, so no weights are read. Must not know: how text becomes ids. Invariant: one line in, one line out,
+ * in order. */
 #include "apps/opt.h"
 #include "apps/report.h"
 #include "io/tensors.h"
@@ -17,6 +18,7 @@ struct tokenize {
 };
 #define F(f) ADA_OPT_FIELD(struct tokenize, f)
 
+/* clang-format off */
 static const struct ada_opt opts[] = {
     { .name = "model", .letter = 'm', F(model), .arg = "PATH", .need = true,
       .help = "whose tokenizer: a Hugging Face folder, a .gguf or an imported .h5" },
@@ -28,7 +30,8 @@ static const struct ada_opt opts[] = {
       .help = "leave out the marks the model puts around a text, as for a text in the middle of another" },
     { .name = "plain", F(plain),
       .help = "read the names of special tokens in the text as text, as for input one does not trust" },
-    { .name = "skip-special", F(skip_special), .help = "with --decode: leave special tokens out of the text" },
+    { .name = "skip-special", F(skip_special),
+      .help = "with --decode: leave special tokens out of the text" },
     { .name = "strings", F(strings),
       .help = "texts are JSON strings, so that a line can hold a text of several lines" },
     { .name = "json", F(common.json), .local = true,
@@ -36,6 +39,7 @@ static const struct ada_opt opts[] = {
     ADA_OPT_COMMON(struct tokenize),
     ADA_OPT_LAST,
 };
+/* clang-format on */
 
 struct line {
     const struct tokenize *o;
@@ -111,8 +115,8 @@ static ada_status read_ids(struct line *l, const ada_json *list) {
         const ada_json *v = ada_json_at(list, i);
         int64_t id = ada_json_int(v, -1);
         if (!ada_json_is_int(v) || id < 0 || id >= ada_tok_size(l->tok))
-            return ada_fail(ADA_EFORMAT, "'%s':%zu: entry %zu is no id of this vocabulary of %d", l->name, l->number, i + 1,
-                            (int)ada_tok_size(l->tok));
+            return ada_fail(ADA_EFORMAT, "'%s':%zu: entry %zu is no id of this vocabulary of %d", l->name,
+                            l->number, i + 1, (int)ada_tok_size(l->tok));
         ADA_TRY(ada_ids_push(&l->ids, (int32_t)id));
     }
     return ADA_OK;
@@ -169,7 +173,7 @@ static ada_status run(struct ada_args *a, void *values) {
     ada_tok *tok = NULL;
     ada_status st = ada_tensors_open(&file, o->model);
     if (st == ADA_OK) st = ada_tok_open_meta(&tok, ada_tensors_meta(file));
-    struct line l = { .o = o, .tok = tok, .name = "--prompt" };
+    struct line l = {.o = o, .tok = tok, .name = "--prompt"};
     if (st == ADA_OK) st = o->prompt ? one_line(&l, o->prompt, strlen(o->prompt)) : all_lines(&l, o->data);
     ada_ids_free(&l.ids);
     ada_buf_free(&l.text);
@@ -182,7 +186,8 @@ static ada_status run(struct ada_args *a, void *values) {
 const struct ada_command ada_command_tokenize = {
     .name = "tokenize",
     .summary = "text to token ids, and back",
-    .text = "Each line of input is one text; each line of output is its ids as a JSON list. With --decode, each line of "
+    .text = "Each line of input is one text; each line of output is its ids as a JSON list. With --decode, "
+            "each line of "
             "input is such a list (or an object that has one as \"ids\") and each line of output its text.",
     .examples = "  adalink tokenize -m model.h5 -p 'Hello, world'\n"
                 "  adalink tokenize -m model.h5 -d book.txt > ids.jsonl\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * train: an adapter from rows of JSONL. Owns: the run file and run.json, the loop and its end.
- * Must not know: how a step works. Invariant: settings reach the engine by the table alone, and run.json holds them
- * resolved, so that `train -c run.json` is the same run. */
+ * Must not know: how a step works. Invariant: settings reach the engine by the table alone, and run.json
+ * holds them resolved, so that `train -c run.json` is the same run. */
 #include "apps/opt.h"
 #include "apps/report.h"
 #include "apps/stop.h"
@@ -25,6 +25,7 @@ struct train {
 #define F(f) ADA_OPT_FIELD(struct train, f)
 #define X(name) "|" #name
 
+/* clang-format off */
 static const struct ada_opt opts[] = {
     ADA_OPT_HEAD("what and where"),
     { .name = "config", .letter = 'c', F(config), .arg = "FILE", .local = true,
@@ -39,7 +40,8 @@ static const struct ada_opt opts[] = {
     { .name = "resume", F(run.resume), .arg = "DIR", .local = true,
       .help = "go on with an interrupted run from its newest checkpoint; needs nothing else" },
     { .name = "dry-run", F(dry_run), .local = true,
-      .help = "train nothing: show the first rows as tokens, the number of steps, the memory and time they will take" },
+      .help = "train nothing: show the first rows as tokens, the number of steps, the memory and time they "
+              "will take" },
     ADA_OPT_HEAD("the adapter: e' = e + scale * f(e D) U"),
     { .name = "method", F(made.method), .arg = "NAME", .words = ADA_METHODS(X), .def = "adalink",
       .help = "what is trained" },
@@ -58,10 +60,12 @@ static const struct ada_opt opts[] = {
     { .name = "schedule", F(run.schedule), .arg = "NAME", .words = "cosine|linear|constant", .def = "cosine",
       .help = "how the learning rate falls after the warm-up; constant for a run of unknown length" },
     { .name = "warmup", F(run.warmup), .arg = "X", .lo = 0, .hi = 1e9, .def = "0.06",
-      .help = "rise of the learning rate at the start: below 1 a share of the steps, else a number of steps" },
+      .help = "rise of the learning rate at the start: below 1 a share of the steps, else a number of "
+              "steps" },
     { .name = "epochs", F(run.epochs), .arg = "X", .lo = 0, .hi = 1e6,
       .help = "times through the data; the default is 3 unless --steps is given" },
-    { .name = "steps", F(run.steps), .arg = "N", .lo = 0, .hi = 1e12, .help = "optimizer steps, instead of --epochs" },
+    { .name = "steps", F(run.steps), .arg = "N", .lo = 0, .hi = 1e12,
+      .help = "optimizer steps, instead of --epochs" },
     { .name = "batch", F(run.batch), .arg = "N", .lo = 1, .hi = 65536, .def = "16", .help = "rows a step" },
     { .name = "grad-accum", F(run.grad_accum), .arg = "N", .lo = 1, .hi = 65536, .def = "1",
       .help = "batches whose gradients make one step; raise it when a larger batch does not fit in memory" },
@@ -84,7 +88,8 @@ static const struct ada_opt opts[] = {
       .help = "end after so many validations without a lower loss; 0: never" },
     { .name = "save-every", F(run.save_every), .arg = "N", .lo = 0, .hi = 1e12, .def = "0",
       .help = "steps between checkpoints, the most a crash can lose; 0: at the end only" },
-    { .name = "keep", F(run.keep), .arg = "N", .lo = 1, .hi = 1e6, .def = "2", .help = "checkpoints kept, the newest" },
+    { .name = "keep", F(run.keep), .arg = "N", .lo = 1, .hi = 1e6, .def = "2",
+      .help = "checkpoints kept, the newest" },
     ADA_OPT_HEAD("rows"),
     ADA_OPT_KEYS(struct train),
     { .name = "limit", F(keys.limit), .arg = "N", .lo = 0, .hi = 1e12, .def = "0",
@@ -96,18 +101,22 @@ static const struct ada_opt opts[] = {
     ADA_OPT_COMMON(struct train),
     ADA_OPT_LAST,
 };
+/* clang-format on */
 #undef X
 
 /* ---- settings ---- */
 
 /* A run goes on as it began: only where it runs may differ. */
 static ada_status check_resume(const struct ada_args *a) {
-    static const char *const free_ones[] = { "resume", "output", "model", "threads", "dry-run", "json", "quiet", "verbose", NULL };
+    static const char *const free_ones[] = {"resume", "output", "model",   "threads", "dry-run",
+                                            "json",   "quiet",  "verbose", NULL};
     for (const struct ada_opt *o = opts; o->kind != ADA_OPT_END; o++) {
         if (o->kind == ADA_OPT_HEADING || a->by[o - opts] != ADA_OPT_BY_FLAG) continue;
         const char *const *f = free_ones;
         while (*f && strcmp(*f, o->name) != 0) f++;
-        if (!*f) return ada_fail(ADA_EINVAL, "--%s cannot be changed by --resume: the run's own settings hold", o->name);
+        if (!*f)
+            return ada_fail(ADA_EINVAL, "--%s cannot be changed by --resume: the run's own settings hold",
+                            o->name);
     }
     return ADA_OK;
 }
@@ -125,9 +134,9 @@ static void to_engine(struct train *o) {
 
 /* The engine's keys have underscores where options have hyphens; paths are the absolute ones it found. */
 static ada_status write_settings(const struct ada_args *a, const ada_trainer *t, const char *path) {
-    static const char *const paths[][2] = { { "model", "model" }, { "data", "data" }, { "eval-data", "eval_data" } };
+    static const char *const paths[][2] = {{"model", "model"}, {"data", "data"}, {"eval-data", "eval_data"}};
     ada_json *resolved = NULL, *settings = NULL;
-    ada_buf text = { 0 };
+    ada_buf text = {0};
     ada_status st = ada_trainer_settings(t, &resolved);
     if (st == ADA_OK) st = ada_opt_settings(a, resolved, &settings);
     for (size_t i = 0; st == ADA_OK && i < sizeof paths / sizeof *paths; i++) {
@@ -152,7 +161,7 @@ struct job { /* what a run holds open */
     ada_trainer *t;
     ada_buf checkpoint, run_file; /* run.json of the output folder */
     ada_json *settings;           /* of the run that goes on */
-    ada_report last; /* of the last step done */
+    ada_report last;              /* of the last step done */
     double best_loss;
     size_t tokens;
 };
@@ -162,7 +171,8 @@ static bool exists(const char *path) {
     return stat(path, &s) == 0;
 }
 
-/* A checkpoint says where its model, data and folder are; the run.json beside it has the settings of before. */
+/* A checkpoint says where its model, data and folder are; the run.json beside it has the settings of before.
+ */
 static ada_status find_run(struct train *o, struct job *j) {
     ADA_TRY(check_resume(j->args));
     ADA_TRY(ada_checkpoint_find(o->run.resume, &j->checkpoint, &j->settings));
@@ -170,12 +180,12 @@ static ada_status find_run(struct train *o, struct job *j) {
     char *folder = ada_arena_str(&j->args->memory, slash ? j->checkpoint.data : ".",
                                  slash ? (size_t)(slash - j->checkpoint.data) : 1);
     if (!folder) return ADA_ENOMEM;
-    ada_buf path = { 0 };
+    ada_buf path = {0};
     ada_status st = ada_buf_printf(&path, "%s/run.json", folder);
     if (st == ADA_OK && exists(path.data)) st = ada_opt_load(j->args, path.data);
     ada_buf_free(&path);
     ADA_TRY(st);
-    static const char *const keys[] = { "model", "data" };
+    static const char *const keys[] = {"model", "data"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const char *v = ada_json_str(ada_json_get(j->settings, keys[i]), NULL);
         if (v) ADA_TRY(ada_opt_set(j->args, keys[i], v));
@@ -206,7 +216,8 @@ static ada_status open_run(struct train *o, struct job *j) {
     ADA_TRY(ada_opt_check(j->args));
     ADA_TRY(settle_length(o, j->args));
     to_engine(o);
-    ADA_TRY(ada_model_open(&j->m, o->model, &(ada_model_opts){ .f32 = o->dtype[0] == 'f', .threads = o->threads }));
+    ADA_TRY(
+        ada_model_open(&j->m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads}));
     const char *from = o->run.resume ? o->run.resume : o->adapter;
     ADA_TRY(from ? ada_adapter_open(&j->a, j->m, from) : ada_adapter_new(&j->a, j->m, &o->made));
     if (o->run.out) ADA_TRY(ada_buf_printf(&j->run_file, "%s/run.json", o->run.out));
@@ -244,8 +255,8 @@ static ada_status train(const struct train *o, struct job *j) {
     ADA_TRY(loop(o, j));
     double seconds = ada_os.now() - begun;
     struct ada_object out = ada_object_new();
-    ada_buf path = { 0 };
-    struct stat s = { 0 };
+    ada_buf path = {0};
+    struct stat s = {0};
     ada_status st = ada_buf_printf(&path, "%s/adapter.h5", o->run.out);
     if (st == ADA_OK) ada_object_str(&out, "adapter", path.data);
     if (st == ADA_OK && stat(path.data, &s) == 0) ada_object_int(&out, "adapter_bytes", s.st_size);
@@ -274,13 +285,15 @@ static ada_status add_row(const struct job *j, const ada_tok *tok, size_t i, ada
     struct ada_object row = ada_object_new();
     ada_json *tokens = ada_json_new_arr(), *marks = ada_json_new_arr(), *texts = ada_json_new_arr();
     for (size_t k = 0; row.st == ADA_OK && k < n; k++) {
-        ada_buf piece = { 0 };
+        ada_buf piece = {0};
         const char *entry = ada_tok_text(tok, ids[k]);
         row.st = ada_tok_piece(tok, ids[k], k == 0, &piece);
         /* A special token says nothing in a text: show its name. */
         bool named = piece.len == 0 && entry;
         if (row.st == ADA_OK)
-            row.st = ada_json_push(texts, ada_json_new_str(named ? entry : piece.data ? piece.data : "",
+            row.st = ada_json_push(texts, ada_json_new_str(named        ? entry
+                                                           : piece.data ? piece.data
+                                                                        : "",
                                                            named ? strlen(entry) : piece.len));
         if (row.st == ADA_OK) row.st = ada_json_push(tokens, ada_json_new_int(ids[k]));
         if (row.st == ADA_OK) row.st = ada_json_push(marks, ada_json_new_int(mask[k]));
@@ -298,10 +311,10 @@ static ada_status add_row(const struct job *j, const ada_tok *tok, size_t i, ada
 static ada_status print_row(const ada_json *row, size_t i) {
     const ada_json *texts = ada_json_get(row, "tokens"), *mask = ada_json_get(row, "mask");
     size_t n = ada_json_len(texts), targets = 0;
-    ada_buf line = { 0 };
+    ada_buf line = {0};
     ada_status st = ADA_OK;
     for (size_t k = 0; st == ADA_OK && k < n; k++) {
-        ada_buf text = { 0 };
+        ada_buf text = {0};
         bool target = ada_json_int(ada_json_at(mask, k), 0) != 0;
         targets += target;
         st = ada_json_text(ada_json_at(texts, k), 0, &text);
@@ -309,7 +322,9 @@ static ada_status print_row(const ada_json *row, size_t i) {
             st = ada_buf_printf(&line, target ? "[%.*s]" : "%.*s|", (int)text.len - 2, text.data + 1);
         ada_buf_free(&text);
     }
-    if (st == ADA_OK) ada_out_printf("row %zu: %zu tokens, %zu learnt\n  %s\n", i + 1, n, targets, line.data ? line.data : "");
+    if (st == ADA_OK)
+        ada_out_printf("row %zu: %zu tokens, %zu learnt\n  %s\n", i + 1, n, targets,
+                       line.data ? line.data : "");
     ada_buf_free(&line);
     return st;
 }
@@ -318,7 +333,8 @@ static ada_status show_plan(const struct train *o, const ada_train_plan *p, ada_
     struct ada_object j = ada_object_new();
     ada_status st = ADA_OK;
     if (!o->common.json) {
-        for (size_t i = 0; st == ADA_OK && i < ada_json_len(rows); i++) st = print_row(ada_json_at(rows, i), i);
+        for (size_t i = 0; st == ADA_OK && i < ada_json_len(rows); i++)
+            st = print_row(ada_json_at(rows, i), i);
         ada_json_close(&rows);
     }
     ada_object_int(&j, "rows", (int64_t)p->rows);
@@ -337,7 +353,7 @@ static ada_status show_plan(const struct train *o, const ada_train_plan *p, ada_
 }
 
 static ada_status dry_run(const struct train *o, struct job *j) {
-    ada_train_plan plan = { 0 };
+    ada_train_plan plan = {0};
     ada_tensors *file = NULL;
     ada_tok *tok = NULL;
     ada_json *rows = ada_json_new_arr();
@@ -357,7 +373,7 @@ static ada_status dry_run(const struct train *o, struct job *j) {
 
 static ada_status run(struct ada_args *args, void *values) {
     struct train *o = values;
-    struct job j = { .args = args };
+    struct job j = {.args = args};
     ada_status st = open_run(o, &j);
     if (st == ADA_OK) st = o->dry_run ? dry_run(o, &j) : train(o, &j);
     ada_trainer_close(&j.t);
@@ -372,12 +388,17 @@ static ada_status run(struct ada_args *args, void *values) {
 const struct ada_command ada_command_train = {
     .name = "train",
     .summary = "train an adapter on the rows of a JSONL file",
-    .text = "The base stays frozen; D and U of e' = e + scale * f(e D) U are trained with AdamW on the rows' completions. "
-            "The output folder gets adapter.h5 (the best by validation loss, else the last), checkpoints, metrics.jsonl "
-            "and run.json, which holds every setting: `adalink train -c DIR/run.json` is the same run again.\n"
-            "SIGINT, SIGTERM and SIGUSR1 end the step, write a checkpoint and exit with 128 + the signal's number; "
-            "`adalink train --resume DIR` goes on from there as if nothing had happened. A loss or gradient that is "
-            "not finite ends the run and leaves every file alone.",
+    .text =
+        "The base stays frozen; D and U of e' = e + scale * f(e D) U are trained with AdamW on the rows' "
+        "completions. "
+        "The output folder gets adapter.h5 (the best by validation loss, else the last), checkpoints, "
+        "metrics.jsonl "
+        "and run.json, which holds every setting: `adalink train -c DIR/run.json` is the same run again.\n"
+        "SIGINT, SIGTERM and SIGUSR1 end the step, write a checkpoint and exit with 128 + the signal's "
+        "number; "
+        "`adalink train --resume DIR` goes on from there as if nothing had happened. A loss or gradient that "
+        "is "
+        "not finite ends the run and leaves every file alone.",
     .examples = "  adalink train -m smollm2.h5 -d train.jsonl -o out --dry-run\n"
                 "  adalink train -m smollm2.h5 -d train.jsonl -o out --epochs 2 --eval-data dev.jsonl\n"
                 "  adalink train --resume out\n",

@@ -67,7 +67,8 @@ static void print_exit_codes(void) {
     if ((name) != ADA_DONE && (name) != ADA_ECANCELED) ada_out_printf("  %3d  %s\n", exit, text);
 #include "io/status.def"
 #undef S
-    ada_out_printf("  130  stopped by SIGINT, 143 by SIGTERM, 138 by SIGUSR1 (128 + the signal's number), after saving\n");
+    ada_out_printf("  130  stopped by SIGINT, 143 by SIGTERM, 138 by SIGUSR1 (128 + the signal's number), "
+                   "after saving\n");
 }
 
 /* One `case` branch a command: its options, the words of those that take one of a few, files for the rest. */
@@ -86,7 +87,8 @@ static void print_bash(void) {
         for (const struct ada_opt *o = (*c)->opts; o->kind != ADA_OPT_END; o++) {
             if (o->kind == ADA_OPT_HEADING || !o->words) continue;
             ada_out_printf("    %s:--%s) words='", (*c)->name, o->name);
-            for (const char *p = o->words + (o->words[0] == '|'); *p; p++) ada_out_printf("%c", *p == '|' ? ' ' : *p);
+            for (const char *p = o->words + (o->words[0] == '|'); *p; p++)
+                ada_out_printf("%c", *p == '|' ? ' ' : *p);
             ada_out_printf("';;\n");
         }
     }
@@ -136,11 +138,14 @@ static ada_status run(struct ada_args *a, void *values) {
     return ADA_OK;
 }
 
+/* clang-format off */
 static const struct ada_opt opts[] = {
-    { .name = "completion", ADA_OPT_FIELD(struct help, completion), .arg = "SHELL", .words = "bash", .local = true,
+    { .name = "completion", ADA_OPT_FIELD(struct help, completion), .arg = "SHELL", .words = "bash",
+      .local = true,
       .help = "print completions for a shell; load them by: eval \"$(adalink help --completion bash)\"" },
     ADA_OPT_LAST,
 };
+/* clang-format on */
 
 const struct ada_command ada_command_help = {
     .name = "help",

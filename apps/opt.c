@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading option tables. Owns: the grammar of the command line (--name value, --name=value, -x value, -xvalue,
- * -qv, --no-name for switches, -- ends options) and of run files.
- * Must not know: commands. Invariant: one function, set_text, writes fields, whoever the text came from. */
+ * Reading option tables. Owns: the grammar of the command line (--name value, --name=value, -x value,
+ * -xvalue, -qv, --no-name for switches, -- ends options) and of run files. Must not know: commands.
+ * Invariant: one function, set_text, writes fields, whoever the text came from. */
 #include "apps/opt.h"
 #include "io/yaml.h"
 #include <errno.h>
@@ -53,7 +53,9 @@ const struct ada_command *ada_command_find(const char *name) {
     return NULL;
 }
 
-static bool is_option(const struct ada_opt *o) { return o->kind != ADA_OPT_HEADING && o->kind != ADA_OPT_END; }
+static bool is_option(const struct ada_opt *o) {
+    return o->kind != ADA_OPT_HEADING && o->kind != ADA_OPT_END;
+}
 
 static const struct ada_opt *find(const struct ada_args *a, const char *name, size_t n) {
     for (const struct ada_opt *o = a->command->opts; o->kind != ADA_OPT_END; o++) {
@@ -115,10 +117,18 @@ static ada_status set_number(const struct ada_opt *o, source s, const char *text
     if (end == text || *end || errno == ERANGE || !isfinite(v) || v < o->lo || v > o->hi)
         return refuse(o, s, text, want);
     switch (o->kind) {
-    case ADA_OPT_INT: *(int *)field = (int)v; break;
-    case ADA_OPT_I64: *(int64_t *)field = strtoll(text, NULL, 10); break;
-    case ADA_OPT_U64: *(uint64_t *)field = strtoull(text, NULL, 10); break;
-    default: *(double *)field = v; break;
+    case ADA_OPT_INT:
+        *(int *)field = (int)v;
+        break;
+    case ADA_OPT_I64:
+        *(int64_t *)field = strtoll(text, NULL, 10);
+        break;
+    case ADA_OPT_U64:
+        *(uint64_t *)field = strtoull(text, NULL, 10);
+        break;
+    default:
+        *(double *)field = v;
+        break;
     }
     return ADA_OK;
 }
@@ -127,7 +137,8 @@ static ada_status set_text(struct ada_args *a, const struct ada_opt *o, source s
     void *field = (char *)a->values + o->offset;
     switch (o->kind) {
     case ADA_OPT_BOOL:
-        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0) return refuse(o, s, text, "true or false");
+        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+            return refuse(o, s, text, "true or false");
         *(bool *)field = text[0] == 't';
         break;
     case ADA_OPT_STR:
@@ -146,7 +157,9 @@ static ada_status set_text(struct ada_args *a, const struct ada_opt *o, source s
         *(const char ***)field = grown;
         break;
     }
-    default: ADA_TRY(set_number(o, s, text, field)); break;
+    default:
+        ADA_TRY(set_number(o, s, text, field));
+        break;
     }
     a->by[o - a->command->opts] = (unsigned char)s.by;
     return ADA_OK;
@@ -158,7 +171,7 @@ static ada_status unknown_option(const struct ada_args *a, const char *word, con
                 : ada_fail(ADA_EINVAL, "unknown option '%s'; see 'adalink help %s'", word, a->command->name);
 }
 
-static const source flag = { NULL, ADA_OPT_BY_FLAG };
+static const source flag = {NULL, ADA_OPT_BY_FLAG};
 
 /* --name, --no-name, --name=value, --name value; *used says whether the next word was taken. */
 static ada_status parse_long(struct ada_args *a, char *word, const char *next, bool *used) {
@@ -168,7 +181,8 @@ static ada_status parse_long(struct ada_args *a, char *word, const char *next, b
     if (!o && n > 3 && strncmp(name, "no-", 3) == 0) {
         o = find(a, name + 3, n - 3);
         if (o && o->kind != ADA_OPT_BOOL)
-            return ada_fail(ADA_EINVAL, "'%.*s' is no switch: only --%s VALUE exists", (int)n + 2, word, o->name);
+            return ada_fail(ADA_EINVAL, "'%.*s' is no switch: only --%s VALUE exists", (int)n + 2, word,
+                            o->name);
         if (o && equal) return ada_fail(ADA_EINVAL, "'%.*s' takes no value", (int)n + 2, word);
         if (o) return set_text(a, o, flag, "false");
     }
@@ -177,7 +191,8 @@ static ada_status parse_long(struct ada_args *a, char *word, const char *next, b
         return unknown_option(a, word, name);
     }
     if (o->kind == ADA_OPT_BOOL) {
-        if (equal) return ada_fail(ADA_EINVAL, "'--%s' takes no value; its opposite is '--no-%s'", o->name, o->name);
+        if (equal)
+            return ada_fail(ADA_EINVAL, "'--%s' takes no value; its opposite is '--no-%s'", o->name, o->name);
         return set_text(a, o, flag, "true");
     }
     if (equal) return set_text(a, o, flag, equal + 1);
@@ -215,8 +230,9 @@ ada_status ada_opt_parse(struct ada_args *a, const struct ada_command *c, int ar
     ADA_TRY(ada_arena_take(&a->memory, &a->operands, (size_t)argc + 1, sizeof *a->operands));
     size_t rows = 0;
     for (const struct ada_opt *o = c->opts; o->kind != ADA_OPT_END; o++, rows++) {
-        if (rows == ADA_OPT_MAX) return ada_fail(ADA_EINTERNAL, "'%s' has more than %d options", c->name, ADA_OPT_MAX);
-        if (is_option(o) && o->def) ADA_TRY(set_text(a, o, (source){ NULL, ADA_OPT_BY_NOBODY }, o->def));
+        if (rows == ADA_OPT_MAX)
+            return ada_fail(ADA_EINTERNAL, "'%s' has more than %d options", c->name, ADA_OPT_MAX);
+        if (is_option(o) && o->def) ADA_TRY(set_text(a, o, (source){NULL, ADA_OPT_BY_NOBODY}, o->def));
     }
     bool words = false;
     for (int i = 0; i < argc; i++) {
@@ -239,7 +255,7 @@ ada_status ada_opt_parse(struct ada_args *a, const struct ada_command *c, int ar
 
 static ada_status load_value(struct ada_args *a, const struct ada_opt *o, source s, const ada_json *v) {
     if (ada_json_is_str(v)) return set_text(a, o, s, ada_json_str(v, ""));
-    ada_buf text = { 0 };
+    ada_buf text = {0};
     ada_status st = ada_json_text(v, 0, &text);
     if (st == ADA_OK) {
         bool wants_text = o->kind == ADA_OPT_STR || o->kind == ADA_OPT_LIST;
@@ -254,13 +270,13 @@ static ada_status load_tree(struct ada_args *a, const char *path, const ada_json
     void *it = NULL;
     const char *key;
     const ada_json *v;
-    source s = { path, ADA_OPT_BY_FILE };
+    source s = {path, ADA_OPT_BY_FILE};
     while (ada_json_next(tree, &it, &key, &v)) {
         const struct ada_opt *o = find(a, key, strlen(key));
         if (!o || o->local) {
             const char *near = near_option(a, key, true);
-            return ada_fail(ADA_EINVAL, "'%s': unknown key '%s'%s%s%s", path, key, near ? "; did you mean '" : "",
-                            near ? near : "", near ? "'?" : "");
+            return ada_fail(ADA_EINVAL, "'%s': unknown key '%s'%s%s%s", path, key,
+                            near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         }
         if (a->by[o - a->command->opts] == ADA_OPT_BY_FLAG || ada_json_is_null(v)) continue;
         if (o->kind == ADA_OPT_LIST && ada_json_is_arr(v)) {
@@ -275,7 +291,8 @@ static ada_status load_tree(struct ada_args *a, const char *path, const ada_json
 ada_status ada_opt_load(struct ada_args *a, const char *path) {
     size_t n = strlen(path);
     ada_json *tree = NULL;
-    ADA_TRY(n > 5 && strcmp(path + n - 5, ".json") == 0 ? ada_json_open(&tree, path) : ada_yaml_open(&tree, path));
+    ADA_TRY(n > 5 && strcmp(path + n - 5, ".json") == 0 ? ada_json_open(&tree, path)
+                                                        : ada_yaml_open(&tree, path));
     ada_status st = load_tree(a, path, tree);
     ada_json_close(&tree);
     return st;
@@ -285,7 +302,7 @@ ada_status ada_opt_set(struct ada_args *a, const char *name, const char *text) {
     const struct ada_opt *o = find(a, name, strlen(name));
     if (!o) return ada_fail(ADA_EINTERNAL, "'%s' has no option '%s'", a->command->name, name);
     if (a->by[o - a->command->opts] != ADA_OPT_BY_NOBODY) return ADA_OK;
-    return set_text(a, o, (source){ NULL, ADA_OPT_BY_FILE }, text);
+    return set_text(a, o, (source){NULL, ADA_OPT_BY_FILE}, text);
 }
 
 ada_status ada_opt_check(const struct ada_args *a) {
@@ -296,7 +313,8 @@ ada_status ada_opt_check(const struct ada_args *a) {
     if (a->command->operands && a->command->operands[0] != '[' && a->noperands == 0)
         return ada_fail(ADA_EINVAL, "'%s' wants %s", a->command->name, a->command->operands);
     if (!a->command->operands && a->noperands > 0)
-        return ada_fail(ADA_EINVAL, "unexpected argument '%s'; see 'adalink help %s'", a->operands[0], a->command->name);
+        return ada_fail(ADA_EINVAL, "unexpected argument '%s'; see 'adalink help %s'", a->operands[0],
+                        a->command->name);
     return ADA_OK;
 }
 
@@ -307,12 +325,18 @@ ada_opt_by ada_opt_given(const struct ada_args *a, const char *name) {
 
 static ada_json *value_json(const struct ada_opt *o, const void *field) {
     switch (o->kind) {
-    case ADA_OPT_BOOL: return ada_json_new_bool(*(const bool *)field);
-    case ADA_OPT_INT: return ada_json_new_int(*(const int *)field);
-    case ADA_OPT_I64: return ada_json_new_int(*(const int64_t *)field);
-    case ADA_OPT_U64: return ada_json_new_int((int64_t)*(const uint64_t *)field);
-    case ADA_OPT_REAL: return ada_json_new_num(*(const double *)field);
-    case ADA_OPT_STR: return ada_json_new_str(*(const char *const *)field, strlen(*(const char *const *)field));
+    case ADA_OPT_BOOL:
+        return ada_json_new_bool(*(const bool *)field);
+    case ADA_OPT_INT:
+        return ada_json_new_int(*(const int *)field);
+    case ADA_OPT_I64:
+        return ada_json_new_int(*(const int64_t *)field);
+    case ADA_OPT_U64:
+        return ada_json_new_int((int64_t) * (const uint64_t *)field);
+    case ADA_OPT_REAL:
+        return ada_json_new_num(*(const double *)field);
+    case ADA_OPT_STR:
+        return ada_json_new_str(*(const char *const *)field, strlen(*(const char *const *)field));
     default: {
         ada_json *list = ada_json_new_arr();
         for (const char **s = *(const char **const *)field; list && *s; s++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Commands and their options as tables. Owns: what a command is, and how words on the command line, keys of a run
- * file and fields of a struct are bound to each other. Must not know: what any command does.
- * Help, errors, suggestions, completion, run files and run.json all come from the same rows.
- * Invariant: a field's C type decides how its text is read; a value outside its row's range never reaches a field. */
+ * Commands and their options as tables. Owns: what a command is, and how words on the command line, keys of a
+ * run file and fields of a struct are bound to each other. Must not know: what any command does. Help,
+ * errors, suggestions, completion, run files and run.json all come from the same rows. Invariant: a field's C
+ * type decides how its text is read; a value outside its row's range never reaches a field. */
 #ifndef ADA_APPS_OPT_H
 #define ADA_APPS_OPT_H
 
@@ -25,16 +25,17 @@ struct ada_opt {
     const char *name; /* "rank": --rank, and `rank:` in a run file */
     char letter;      /* 'm' for -m; 0: none */
     enum ada_opt_kind kind;
-    size_t offset;    /* of its field in the command's struct */
-    const char *arg;  /* what stands for the value in help */
+    size_t offset;     /* of its field in the command's struct */
+    const char *arg;   /* what stands for the value in help */
     const char *words; /* "a|b|c": the only values allowed */
-    double lo, hi;    /* of a number, both allowed */
-    const char *def;  /* read first, as if given; NULL: the field stays zero */
-    bool need;        /* the command cannot run without it */
-    bool local;       /* about one invocation: not a key of run files, not written to run.json */
+    double lo, hi;     /* of a number, both allowed */
+    const char *def;   /* read first, as if given; NULL: the field stays zero */
+    bool need;         /* the command cannot run without it */
+    bool local;        /* about one invocation: not a key of run files, not written to run.json */
     const char *help;
 };
 
+/* clang-format off */
 /* The kind and place of a field: ADA_OPT_FIELD(struct train, rank). */
 #define ADA_OPT_KIND(x)                                                                                      \
     _Generic((x),                                                                                            \
@@ -85,16 +86,17 @@ struct ada_common {
 };
 #define ADA_OPT_COMMON(T)                                                                                    \
     ADA_OPT_QUIET(T, common.quiet), ADA_OPT_VERBOSE(T, common.verbose)
+/* clang-format on */
 
 struct ada_args;
 struct ada_command {
     const char *name;
-    const char *summary;       /* one line, for the list of commands */
-    const char *operands;      /* "FILE…" or NULL: takes none */
-    const char *text;          /* paragraphs of its help */
-    const char *examples;      /* lines */
+    const char *summary;  /* one line, for the list of commands */
+    const char *operands; /* "FILE…" or NULL: takes none */
+    const char *text;     /* paragraphs of its help */
+    const char *examples; /* lines */
     const struct ada_opt *opts;
-    size_t size;               /* of the struct the rows bind to; its first member is a struct ada_common */
+    size_t size; /* of the struct the rows bind to; its first member is a struct ada_common */
     ada_status (*run)(struct ada_args *args, void *values);
 };
 extern const struct ada_command *const ada_commands[]; /* NULL-terminated; made from meson.build's list */
@@ -107,8 +109,8 @@ struct ada_args { /* one command line, read */
     unsigned char by[ADA_OPT_MAX]; /* who set each row */
     const char **operands;         /* [noperands] */
     size_t noperands;
-    bool help;                     /* --help was met: nothing else counts */
-    ada_arena memory;              /* values, strings and lists */
+    bool help;        /* --help was met: nothing else counts */
+    ada_arena memory; /* values, strings and lists */
 };
 
 /* Reads argv[0..argc) (the words after the command's name) into a new struct. EINVAL says what is wrong. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Lines, tables, trees, progress. Owns: both output streams and whether a progress line stands on the terminal.
- * Must not know: commands. Invariant: nothing is written over a progress line; it is cleared first. */
+ * Lines, tables, trees, progress. Owns: both output streams and whether a progress line stands on the
+ * terminal. Must not know: commands. Invariant: nothing is written over a progress line; it is cleared first.
+ */
 #include "apps/report.h"
 #include <errno.h>
 #include <signal.h>
@@ -50,10 +51,12 @@ void ada_out_printf(const char *fmt, ...) {
     va_end(ap);
 }
 
-void ada_out_write(const void *p, size_t n) { keep(fwrite(p, 1, n, stdout) != n); }
+void ada_out_write(const void *p, size_t n) {
+    keep(fwrite(p, 1, n, stdout) != n);
+}
 
 void ada_out_json(const ada_json *j) {
-    ada_buf text = { 0 };
+    ada_buf text = {0};
     if (ada_json_text(j, 0, &text) != ADA_OK) {
         errno = ENOMEM;
         keep(true);
@@ -63,14 +66,18 @@ void ada_out_json(const ada_json *j) {
     ada_buf_free(&text);
 }
 
-bool ada_out_is_tty(void) { return isatty(1) == 1; }
+bool ada_out_is_tty(void) {
+    return isatty(1) == 1;
+}
 
 ada_status ada_out_flush(void) {
     keep(fflush(stdout) != 0);
     return out_errno ? ada_fail(ADA_EIO, "cannot write to standard output: %s", strerror(out_errno)) : ADA_OK;
 }
 
-void ada_err_level(int to) { level = to; }
+void ada_err_level(int to) {
+    level = to;
+}
 
 void ada_err_printf(const char *fmt, ...) {
     if (level < 0) return;
@@ -101,7 +108,7 @@ const char *ada_text_time(char out[32], double s) {
 }
 
 const char *ada_text_bytes(char out[32], double b) {
-    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     int u = 0;
     while (b >= 1024 && u < 4) {
         b /= 1024;
@@ -164,7 +171,9 @@ static void print_scalar(const char *key, const ada_json *v) {
     }
 }
 
-static bool is_branch(const ada_json *v) { return ada_json_is_obj(v) || ada_json_is_arr(v); }
+static bool is_branch(const ada_json *v) {
+    return ada_json_is_obj(v) || ada_json_is_arr(v);
+}
 
 static void print_tree(const ada_json *j, int indent) {
     void *it = NULL;
@@ -183,7 +192,7 @@ static void print_tree(const ada_json *j, int indent) {
         } else if (ada_json_is_arr(v) && is_branch(ada_json_at(v, 0))) {
             ada_out_printf("%*s%s\n", indent, "", key);
             for (size_t i = 0; i < ada_json_len(v); i++) {
-                ada_buf text = { 0 };
+                ada_buf text = {0};
                 if (ada_json_text(ada_json_at(v, i), 0, &text) == ADA_OK)
                     ada_out_printf("%*s%s\n", indent + 2, "", text.data);
                 ada_buf_free(&text);
@@ -200,12 +209,14 @@ static void print_tree(const ada_json *j, int indent) {
     }
 }
 
-void ada_out_tree(const ada_json *j) { print_tree(j, 0); }
+void ada_out_tree(const ada_json *j) {
+    print_tree(j, 0);
+}
 
 /* ---- objects ---- */
 
 struct ada_object ada_object_new(void) {
-    struct ada_object o = { .j = ada_json_new_obj() };
+    struct ada_object o = {.j = ada_json_new_obj()};
     if (!o.j) o.st = ada_fail(ADA_ENOMEM, "out of memory");
     return o;
 }
@@ -222,9 +233,15 @@ void ada_object_str(struct ada_object *o, const char *key, const char *v) {
     if (v) ada_object_tree(o, key, ada_json_new_str(v, strlen(v)));
 }
 
-void ada_object_int(struct ada_object *o, const char *key, int64_t v) { ada_object_tree(o, key, ada_json_new_int(v)); }
-void ada_object_num(struct ada_object *o, const char *key, double v) { ada_object_tree(o, key, ada_json_new_num(v)); }
-void ada_object_bool(struct ada_object *o, const char *key, bool v) { ada_object_tree(o, key, ada_json_new_bool(v)); }
+void ada_object_int(struct ada_object *o, const char *key, int64_t v) {
+    ada_object_tree(o, key, ada_json_new_int(v));
+}
+void ada_object_num(struct ada_object *o, const char *key, double v) {
+    ada_object_tree(o, key, ada_json_new_num(v));
+}
+void ada_object_bool(struct ada_object *o, const char *key, bool v) {
+    ada_object_tree(o, key, ada_json_new_bool(v));
+}
 
 ada_status ada_object_show(struct ada_object *o, ada_status st, bool json) {
     if (st == ADA_OK) st = o->st;
@@ -261,7 +278,7 @@ static int shown_width(const char *s) {
 }
 
 void ada_table_print(struct ada_table *t) {
-    int width[ADA_TABLE_COLUMNS] = { 0 };
+    int width[ADA_TABLE_COLUMNS] = {0};
     for (size_t i = 0; i < t->n; i++) {
         int w = shown_width(t->cells[i]), c = (int)(i % (size_t)t->columns);
         if (w > width[c]) width[c] = w;
@@ -280,7 +297,7 @@ void ada_table_print(struct ada_table *t) {
         keep(true);
     }
     free(t->cells);
-    *t = (struct ada_table){ 0 };
+    *t = (struct ada_table){0};
 }
 
 /* ---- progress ---- */
@@ -307,9 +324,9 @@ void ada_progress_step(const ada_report *r) {
     if (!due(validated || last)) return;
     char line[256], eta[32], memory[32], eval[48] = "";
     if (validated) snprintf(eval, sizeof eval, "  eval loss %.4f%s", r->eval_loss, r->best ? " (best)" : "");
-    snprintf(line, sizeof line, "step %lld/%lld  loss %.4f  lr %.2e  %.0f tok/s  ETA %s  peak %s%s", (long long)r->step,
-             (long long)r->total, r->loss, r->lr, r->tokens_per_second, ada_text_time(eta, r->eta_seconds),
-             ada_text_bytes(memory, (double)r->memory_peak), eval);
+    snprintf(line, sizeof line, "step %lld/%lld  loss %.4f  lr %.2e  %.0f tok/s  ETA %s  peak %s%s",
+             (long long)r->step, (long long)r->total, r->loss, r->lr, r->tokens_per_second,
+             ada_text_time(eta, r->eta_seconds), ada_text_bytes(memory, (double)r->memory_peak), eval);
     show_line(line, validated || last);
 }
 

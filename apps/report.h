@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the command says. Owns: standard output (results: text, tables, JSON) and standard error (everything else:
- * remarks, progress, errors). Must not know: what the results mean.
- * Invariant: a result that could not be written is an EIO failure of the command, never silence. */
+ * What the command says. Owns: standard output (results: text, tables, JSON) and standard error (everything
+ * else: remarks, progress, errors). Must not know: what the results mean. Invariant: a result that could not
+ * be written is an EIO failure of the command, never silence. */
 #ifndef ADA_APPS_REPORT_H
 #define ADA_APPS_REPORT_H
 
@@ -29,7 +29,8 @@ void ada_object_int(struct ada_object *o, const char *key, int64_t v);
 void ada_object_num(struct ada_object *o, const char *key, double v);
 void ada_object_bool(struct ada_object *o, const char *key, bool v);
 void ada_object_tree(struct ada_object *o, const char *key, ada_json *v); /* takes v */
-/* Prints it, as JSON or for a person, unless building it or `st` failed; frees it; tells the first failure. */
+/* Prints it, as JSON or for a person, unless building it or `st` failed; frees it; tells the first failure.
+ */
 ada_status ada_object_show(struct ada_object *o, ada_status st, bool json) ADA_MUST_USE;
 
 /* Standard error. Level: -1 errors only, 0 the usual, 1 all; the library's remarks come here too. */
@@ -48,7 +49,8 @@ struct ada_table {
 void ada_table_cell(struct ada_table *t, const char *fmt, ...) ADA_PRINTF(2, 3); /* rows fill by themselves */
 void ada_table_print(struct ada_table *t);                                       /* prints and empties */
 
-/* Progress of a training run on standard error: one rewritten line on a terminal, else plain lines at a slow pace. */
+/* Progress of a training run on standard error: one rewritten line on a terminal, else plain lines at a slow
+ * pace. */
 void ada_progress_step(const ada_report *r);
 void ada_progress_count(const char *what, size_t done, size_t total);
 void ada_progress_end(void); /* leaves the last state standing */

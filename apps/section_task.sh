@@ -3,20 +3,21 @@
 # A real task from this machine's own package lists: a package's one-line description → its archive section.
 # usage: sh apps/section_task.sh DIR        writes DIR/train.jsonl and DIR/test.jsonl, whole or not at all
 # Owns: which rows, and their split. Needs apt's lists, awk and sort alone. Must not know: models.
-# Invariants: one package a source and one row a description, so that no twin crosses the split; 12 sections, the
-# same number of rows of each; the same lists give the same files (rows are ordered by a hash of the source's name).
+# Invariants: one package a source and one row a description, so that no twin crosses the split; 12 sections,
+# the same number of rows of each; the same lists give the same files (rows stand in the order of a hash of the
+# source's name).
 set -eu
 export LC_ALL=C
 classes=12 test_rows=50 train_rows=180 # of each section
 
 dir=${1:?usage: section_task.sh DIR}
 mkdir -p "$dir"
-work=$(mktemp -d "$dir/.task.XXXXXX")
+work=$(mktemp -d -p "$dir")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# One line a package: source, package, section, description. Sections that say how something is packaged or in which
-# language it is written, not what it is for, are left out.
+# One line a package: source, package, section, description. Sections that say how something is packaged or in
+# which language it is written, not what it is for, are left out.
 apt-cache dumpavail | awk '
     function flush() {
         sub(/^.*\//, "", section)
@@ -27,16 +28,20 @@ apt-cache dumpavail | awk '
     }
     BEGIN {
         n = split("libs libdevel oldlibs debug doc devel misc metapackages tasks translations localization " \
-                  "introspection kernel otherosfs embedded raku python perl ruby java javascript php haskell " \
-                  "ocaml lisp rust golang gnu-r cli-mono interpreters zope gnustep universe multiverse", list, " ")
+                  "introspection kernel otherosfs embedded raku python perl ruby java javascript php " \
+                  "haskell ocaml lisp rust golang gnu-r cli-mono interpreters zope gnustep universe " \
+                  "multiverse", list, " ")
         for (i = 1; i <= n; i++) unfit[list[i]] = 1
     }
     /^Package: /     { flush(); package = $2 }
     /^Source: /      { source = $2 }
     /^Section: /     { section = $2 }
-    /^Description(-en)?: / { if (text == "") { text = $0; sub(/^[^:]*: */, "", text); gsub(/\t/, " ", text) } }
+    /^Description(-en)?: / && text == "" { text = $0; sub(/^[^:]*: */, "", text); gsub(/\t/, " ", text) }
     END              { flush() }' | sort -u >"$work/packages"
-[ -s "$work/packages" ] || { echo "section_task.sh: apt has no package lists: run 'apt-get update'" >&2; exit 1; }
+[ -s "$work/packages" ] || {
+    echo "section_task.sh: apt has no package lists: run 'apt-get update'" >&2
+    exit 1
+}
 
 # The first package of each source, the first of each description; in the order of a hash.
 awk -F '\t' '
@@ -51,10 +56,14 @@ awk -F '\t' '
     }' "$work/packages" | sort >"$work/rows"
 
 # The largest sections, by name.
-cut -f 2 "$work/rows" | sort | uniq -c | sort -k1,1nr -k2 | head -n "$classes" | awk '{ print $2 }' | sort >"$work/sections"
+cut -f 2 "$work/rows" | sort | uniq -c | sort -k1,1nr -k2 | head -n "$classes" |
+    awk '{ print $2 }' | sort >"$work/sections"
 
 awk -F '\t' -v tests="$test_rows" -v trains="$train_rows" -v dir="$work" '
-    function quoted(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); gsub(/\n/, "\\n", s); gsub(/[\001-\037]/, " ", s); return "\"" s "\"" }
+    function quoted(s) {
+        gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); gsub(/\n/, "\\n", s); gsub(/[\001-\037]/, " ", s)
+        return "\"" s "\""
+    }
     NR == FNR { fit[$1]; choices = choices (choices == "" ? "" : ", ") quoted(" " $1); next }
     !($2 in fit) || seen[$2] >= tests + trains { next }
     {

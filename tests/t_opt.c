@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Option tables: every way a value comes in, every way it is refused, and run files that read back as written. */
+ * Option tables, held to a toy command: every way a value comes in, every way it is refused with its words,
+ * run files whose values are what was written, and the near words that errors suggest. */
 #include "apps/opt.h"
 #include "io/replace.h"
 #include <setjmp.h>
@@ -23,6 +24,7 @@ struct toy {
 };
 #define F(f) ADA_OPT_FIELD(struct toy, f)
 
+/* clang-format off */
 static const struct ada_opt opts[] = {
     ADA_OPT_HEAD("toys"),
     ADA_OPT_MODEL(struct toy, model),
@@ -37,6 +39,7 @@ static const struct ada_opt opts[] = {
     ADA_OPT_COMMON(struct toy),
     ADA_OPT_LAST,
 };
+/* clang-format on */
 
 static ada_status no_run(struct ada_args *a, void *values) {
     (void)a;
@@ -44,11 +47,11 @@ static ada_status no_run(struct ada_args *a, void *values) {
     return ADA_OK;
 }
 
-static const struct ada_command toy = { .name = "toy", .opts = opts, .size = sizeof(struct toy), .run = no_run };
+static const struct ada_command toy = {
+    .name = "toy", .opts = opts, .size = sizeof(struct toy), .run = no_run};
 static const struct ada_command eater = {
-    .name = "eater", .opts = opts, .operands = "FILE...", .size = sizeof(struct toy), .run = no_run
-};
-const struct ada_command *const ada_commands[] = { &toy, &eater, NULL };
+    .name = "eater", .opts = opts, .operands = "FILE...", .size = sizeof(struct toy), .run = no_run};
+const struct ada_command *const ada_commands[] = {&toy, &eater, NULL};
 
 /* Splits at '|', so that words may hold spaces. */
 static ada_status parse(struct ada_args *a, const struct ada_command *c, const char *line) {
@@ -87,7 +90,10 @@ static void test_defaults(void **state) {
 static void test_spellings(void **state) {
     (void)state;
     struct ada_args a;
-    assert_int_equal(parse(&a, &eater, "--model|m x|--rank=8|-bqr9|--no-shuffle|one|--lr|1e-3|--stop|a|--stop=b|--|--rank"), ADA_OK);
+    assert_int_equal(
+        parse(&a, &eater,
+              "--model|m x|--rank=8|-bqr9|--no-shuffle|one|--lr|1e-3|--stop|a|--stop=b|--|--rank"),
+        ADA_OK);
     const struct toy *t = a.values;
     assert_string_equal(t->model, "m x");
     assert_int_equal(t->rank, 9);
@@ -143,7 +149,8 @@ struct files {
     char folder[32], path[64];
 };
 
-static ada_status load(struct files *f, struct ada_args *a, const char *line, const char *name, const char *text) {
+static ada_status load(struct files *f, struct ada_args *a, const char *line, const char *name,
+                       const char *text) {
     snprintf(f->path, sizeof f->path, "%s/%s", f->folder, name);
     assert_int_equal(ada_replace_bytes(f->path, text, strlen(text)), ADA_OK);
     assert_int_equal(parse(a, &toy, line), ADA_OK);
@@ -161,14 +168,15 @@ static void not_loaded(struct files *f, const char *text, const char *message) {
 
 static int make_folder(void **state) {
     static struct files f;
-    strcpy(f.folder, "/tmp/t_opt.XXXXXX");
+    strcpy(f.folder, "/tmp/t_opt.XX"
+                     "XXXX");
     *state = &f;
     return mkdtemp(f.folder) ? 0 : -1;
 }
 
 static int remove_folder(void **state) {
     struct files *f = *state;
-    static const char *const names[] = { "run.yaml", "run.json", "bad.yaml" };
+    static const char *const names[] = {"run.yaml", "run.json", "bad.yaml"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(f->path, sizeof f->path, "%s/%s", f->folder, names[i]);
         unlink(f->path);
@@ -178,7 +186,8 @@ static int remove_folder(void **state) {
 
 static void test_run_file(void **state) {
     struct ada_args a;
-    const char *text = "model: small\nrank: 16\nlr: 2e-3\nbias: true\nshuffle: false\nmode: fast\nstop: [x, 'y z']\nseed: null\n";
+    const char *text = "model: small\nrank: 16\nlr: 2e-3\nbias: true\nshuffle: false\nmode: fast\nstop: [x, "
+                       "'y z']\nseed: null\n";
     assert_int_equal(load(*state, &a, "--rank|8", "run.yaml", text), ADA_OK);
     const struct toy *t = a.values;
     assert_string_equal(t->model, "small");
@@ -204,14 +213,16 @@ static void test_run_file(void **state) {
 static void test_settings(void **state) {
     struct ada_args a, b;
     ada_json *j = NULL, *resolved = NULL;
-    ada_buf text = { 0 };
+    ada_buf text = {0};
     assert_int_equal(parse(&a, &toy, "--model|m|--lr|0.1|--stop|s|--no-shuffle|-q"), ADA_OK);
     const char *answer = "{\"eval_every\": 41, \"lr\": 5.0, \"unknown\": 1}";
     assert_int_equal(ada_json_parse(&resolved, answer, strlen(answer), "answer"), ADA_OK);
     assert_int_equal(ada_opt_settings(&a, resolved, &j), ADA_OK);
     assert_int_equal(ada_json_text(j, 0, &text), ADA_OK);
-    assert_string_equal(text.data, "{\"model\": \"m\", \"mode\": \"slow\", \"stop\": [\"s\"], \"shuffle\": false, \"rank\": 64, "
-                                   "\"eval-every\": 41, \"seed\": 0, \"lr\": 0.1}");
+    assert_string_equal(
+        text.data,
+        "{\"model\": \"m\", \"mode\": \"slow\", \"stop\": [\"s\"], \"shuffle\": false, \"rank\": 64, "
+        "\"eval-every\": 41, \"seed\": 0, \"lr\": 0.1}");
     assert_int_equal(load(*state, &b, "", "run.json", text.data), ADA_OK);
     const struct toy *x = a.values, *y = b.values;
     assert_string_equal(x->model, y->model);
@@ -226,7 +237,7 @@ static void test_settings(void **state) {
 
 static void test_near(void **state) {
     (void)state;
-    const char *const words[] = { "train", "eval", "generate", "tokenize", NULL };
+    const char *const words[] = {"train", "eval", "generate", "tokenize", NULL};
     assert_string_equal(ada_word_near("trian", words), "train");
     assert_string_equal(ada_word_near("gen", words), "generate");
     assert_string_equal(ada_word_near("tokenise", words), "tokenize");
@@ -238,9 +249,8 @@ static void test_near(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_spellings),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_run_file),
-        cmocka_unit_test(test_settings), cmocka_unit_test(test_near),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_spellings), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_run_file), cmocka_unit_test(test_settings),  cmocka_unit_test(test_near),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

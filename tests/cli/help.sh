@@ -17,7 +17,8 @@ check "train -h is not help train" cmp -s one three
 if command -v bash >/dev/null; then
     "$adalink" help --completion bash >completion
     complete_line() { # WORDS…: completions of the last word
-        bash -c '. ./completion; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _adalink; echo "${COMPREPLY[@]}"' _ "$@"
+        bash -c '. ./completion; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _adalink
+            echo "${COMPREPLY[@]}"' _ "$@"
     }
     check "commands do not complete" [ "$(complete_line adalink tr)" = train ]
     check "options do not complete" [ "$(complete_line adalink train --ra)" = --rank ]
