@@ -56,9 +56,9 @@ int main(int argc, char **argv) {
     }
     if (ada_status_exit(st) != 0) ada_err_fault(c ? c->name : NULL);
     ada_status out = ada_out_flush();
-    if (out != ADA_OK) {
+    if (out != ADA_OK && ada_status_exit(st) == 0) {
+        st = out;
         ada_err_fault(c ? c->name : NULL);
-        if (ada_status_exit(st) == 0) st = out;
     }
     return st == ADA_ECANCELED ? 128 + ada_stop_signal() : ada_status_exit(st);
 }

@@ -35,7 +35,7 @@ static const struct ada_opt opts[] = {
       .help = "tokens of greedy output for rows without choices; as long as the longest answer" },
     ADA_OPT_HEAD("rows"),
     ADA_OPT_KEYS(struct eval),
-    { .name = "limit", F(keys.limit), .arg = "N", .lo = 0, .hi = 1e12, .def = "0",
+    { .name = "limit", F(keys.limit), .arg = "N", .lo = 0, .hi = INFINITY, .def = "0",
       .help = "rows read at most, for a first look; 0: all" },
     ADA_OPT_HEAD("machine and output"),
     { .name = "predictions", F(predictions), .arg = "FILE",

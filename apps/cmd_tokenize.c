@@ -85,7 +85,7 @@ static ada_status put_string(struct line *l, const char *text, size_t n) {
 }
 
 static ada_status wrong_line(const struct line *l, const char *want) {
-    return ada_fail(ADA_EFORMAT, "'%s':%zu: the line is not %s", l->name, l->number, want);
+    return ada_fail(ADA_EFORMAT, "%s:%zu: the line is not %s", l->name, l->number, want);
 }
 
 static ada_status encode_line(struct line *l, const char *p, size_t n) {
@@ -115,7 +115,7 @@ static ada_status read_ids(struct line *l, const ada_json *list) {
         const ada_json *v = ada_json_at(list, i);
         int64_t id = ada_json_int(v, -1);
         if (!ada_json_is_int(v) || id < 0 || id >= ada_tok_size(l->tok))
-            return ada_fail(ADA_EFORMAT, "'%s':%zu: entry %zu is no id of this vocabulary of %d", l->name,
+            return ada_fail(ADA_EFORMAT, "%s:%zu: entry %zu is no id of this vocabulary of %d", l->name,
                             l->number, i + 1, (int)ada_tok_size(l->tok));
         ADA_TRY(ada_ids_push(&l->ids, (int32_t)id));
     }

@@ -18,7 +18,7 @@ static void print_option(const struct ada_opt *o) {
              value ? value + (value[0] == '|') : "");
     int n = snprintf(text, sizeof text, "%s", o->help);
     if (o->kind != ADA_OPT_BOOL && o->kind != ADA_OPT_STR && o->kind != ADA_OPT_LIST && isfinite(o->hi))
-        n += snprintf(text + n, sizeof text - (size_t)n, "; %.15g..%.15g", o->lo, o->hi);
+        n += snprintf(text + n, sizeof text - (size_t)n, "; %.16g..%.16g", o->lo, o->hi);
     if (o->def && o->kind != ADA_OPT_BOOL) snprintf(text + n, sizeof text - (size_t)n, " [%s]", o->def);
     ada_out_printf("%-*s", COLUMN, left);
     if ((int)strlen(left) > COLUMN - 2) ada_out_printf("\n%*s", COLUMN, "");
