@@ -23,7 +23,7 @@ static const struct row {
 
 /* Formats through a second buffer, since an argument may be the message itself. */
 static void put(char *at, size_t room, const char *fmt, va_list args) {
-    char line[LIMIT];
+    char line[LIMIT + 1]; /* one more than is kept: the byte after a cut tells whether it is in a sequence */
     if (vsnprintf(line, sizeof line, fmt, args) < 0) line[0] = 0;
     size_t n = strlen(line);
     if (n >= room) { /* never end inside a UTF-8 sequence */

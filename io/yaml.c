@@ -82,6 +82,8 @@ static ada_status plain_value(const struct reader *r, const char *s, ada_json **
         return wrong(r, ADA_EFORMAT, r->event.start_mark, "a number that is not finite");
     else if (looks_integer(s, &base)) {
         int64_t i = strtoll(base == 10 ? s : s + 2, NULL, base);
+        if (errno == ERANGE && base != 10)
+            return wrong(r, ADA_EFORMAT, r->event.start_mark, "an integer past 64 bits");
         *v = errno == ERANGE ? ada_json_new_num(strtod(s, NULL)) : ada_json_new_int(i);
     } else if (looks_real(s)) {
         double d = strtod(s, NULL);
