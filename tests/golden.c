@@ -8,9 +8,9 @@ typedef struct {
     const char *model, *answers;
 } golden;
 
-/* Measured on these models: f32 within 4e-7 of the spread and 2e-6 of the gradient's norm; bf16 within a few
- * thousandths, as rounding each input and weight to 8 bits gives. */
-static const double logits_f32 = 5e-6, grad_f32 = 2e-5, logits_bf16 = 0.03, grad_bf16 = 0.06;
+/* Measured × 4: f32 is within 1.2e-6 of the spread and 5.1e-6 of a gradient's norm; bf16 within 0.019 and 0.09, where
+ * transformers' own bf16 is within 0.024 and 0.30 on these models. */
+static const double logits_f32 = 5e-6, grad_f32 = 2e-5, logits_bf16 = 0.08, grad_bf16 = 0.36;
 
 static ada_tensors *answers_open(const char *name) {
     char file[128], path[512];
