@@ -185,30 +185,26 @@ ada_status ada_model_text(const ada_model *m) {
 /* ---- open, close ---- */
 
 /* The name a model gives itself, unless that is a path on somebody's disk; else the file's own. */
-static ada_status name_of(ada_model *m, const char *path) {
-    const ada_json *meta = ada_tensors_meta(m->file);
-    const char *own = ada_json_str(ada_json_get(ada_json_get(meta, "config"), "_name_or_path"), "");
+ada_status ada_model_name(char **name, ada_arena *a, const ada_tensors *file, const char *path) {
+    const ada_json *meta = ada_tensors_meta(file);
+    const char *own = ada_json_str(ada_json_get(meta, "name"), "");
+    if (!*own) own = ada_json_str(ada_json_get(ada_json_get(meta, "config"), "_name_or_path"), "");
     if (!*own) own = ada_json_str(ada_json_get(meta, "general.name"), "");
-    if (*own && *own != '/' && *own != '.') {
-        m->name = ada_arena_str(&m->weights, own, strlen(own));
-    } else {
-        size_t n = strlen(path);
-        while (n > 1 && path[n - 1] == '/') n--;
-        size_t from = n;
-        while (from > 0 && path[from - 1] != '/') from--;
-        const char *known[] = {".gguf", ".h5", ".safetensors"};
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-            size_t ext = strlen(known[i]);
-            if (n - from > ext && !strncmp(path + n - ext, known[i], ext)) n -= ext;
-        }
-        m->name = ada_arena_str(&m->weights, path + from, n - from);
+    size_t n = strlen(path), from;
+    while (n > 1 && path[n - 1] == '/') n--;
+    for (from = n; from > 0 && path[from - 1] != '/'; from--) {}
+    for (const char *const *ext = (const char *const[]){".gguf", ".h5", NULL}; *ext; ext++) {
+        size_t len = strlen(*ext);
+        if (n - from > len && !strncmp(path + n - len, *ext, len)) n -= len;
     }
-    return m->name ? ADA_OK : ADA_ENOMEM;
+    bool given = *own && *own != '/' && *own != '.';
+    *name = given ? ada_arena_str(a, own, strlen(own)) : ada_arena_str(a, path + from, n - from);
+    return *name ? ADA_OK : ADA_ENOMEM;
 }
 
 static ada_status open_into(ada_model *m, const char *path) {
     ADA_TRY(ada_tensors_open(&m->file, path));
-    ADA_TRY(name_of(m, path));
+    ADA_TRY(ada_model_name(&m->name, &m->weights, m->file, path));
     ADA_TRY(load(m));
     return open_text(m);
 }

@@ -29,6 +29,7 @@ struct ada_model {
 };
 
 ada_status ada_model_digest(ada_model *m, const char **hex) ADA_MUST_USE; /* computed once, then kept */
+ada_status ada_model_name(char **name, ada_arena *a, const ada_tensors *file, const char *path) ADA_MUST_USE;
 /* Packs for backward too; idempotent. */
 ada_status ada_model_prepare(ada_model *m, int directions) ADA_MUST_USE;
 /* Embedding row of a token, f32 [d]: e of the paper. id is in range. */

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From any format to our .h5, and what an open model says of itself. Owns: what is kept of a source.
+ * Names, shapes and quirks stay the source's, so that the one table of an architecture reads both.
+ * Invariant: vectors stay f32; a bf16 file of a tied model opens to the same bits as its source does in bf16. */
+#include "engine/arch.h"
+#include "engine/model.h"
+
+typedef struct {
+    ada_arena arena;
+    ada_tensors *file;
+    ada_tensor *list; /* as written */
+    ada_json *meta;
+    float *wide;      /* [PIECE] */
+} importer;
+
+enum { PIECE = 1 << 16 }; /* values at a time, a multiple of every block */
+
+static ada_status fill(void *ctx, const ada_tensor *t, void *out) {
+    importer *o = ctx;
+    const ada_tensor *source = ada_tensors_find(o->file, t->name);
+    size_t count = ada_tensor_count(t);
+    for (size_t i = 0; i < count; i += PIECE) {
+        size_t n = count - i < PIECE ? count - i : PIECE;
+        ADA_TRY(ada_tensor_f32(source, i, n, o->wide));
+        ada_narrow(t->dtype, ada_at(t->dtype, out, i), o->wide, n);
+    }
+    return ADA_OK;
+}
+
+/* All of the source's metadata, and the name it goes by. */
+static ada_status make_meta(importer *o, const char *path) {
+    char *name;
+    void *it = NULL;
+    const char *key;
+    const ada_json *v;
+    ADA_TRY(ada_model_name(&name, &o->arena, o->file, path));
+    if (!(o->meta = ada_json_new_obj())) return ada_fail(ADA_ENOMEM, "no memory for metadata");
+    while (ada_json_next(ada_tensors_meta(o->file), &it, &key, &v))
+        ADA_TRY(ada_json_set(o->meta, key, ada_json_share(v)));
+    return ada_json_set(o->meta, "name", ada_json_new_str(name, strlen(name)));
+}
+
+static ada_status import(importer *o, const char *source, const char *out, ada_dtype dtype) {
+    const struct ada_arch *arch;
+    ada_config c;
+    ada_claims claims;
+    char digest[65];
+    if (dtype != ADA_BF16 && dtype != ADA_F32)
+        return ada_fail(ADA_EINVAL, "a model is written as bf16 or f32, not %s", ada_dtype_name(dtype));
+    ADA_TRY(ada_tensors_open(&o->file, source));
+    ADA_TRY(ada_arch_read(&arch, &c, ada_tensors_meta(o->file)));
+    ADA_TRY(ada_arch_claim(&claims, arch, &c, o->file, &o->arena));
+    ADA_TRY(make_meta(o, source));
+    ADA_TRY(ada_tensors_digest(o->file, digest));
+    size_t n = ada_tensors_count(o->file);
+    ADA_TRY(ada_arena_take(&o->arena, &o->wide, PIECE, sizeof *o->wide));
+    ADA_TRY(ada_arena_take(&o->arena, &o->list, n, sizeof *o->list));
+    for (size_t i = 0; i < n; i++) {
+        o->list[i] = *ada_tensors_at(o->file, i);
+        o->list[i].dtype = o->list[i].ndim > 1 ? dtype : ADA_F32;
+        o->list[i].data = NULL;
+        o->list[i].bytes = ada_tensor_count(&o->list[i]) * ada_type_size(o->list[i].dtype);
+    }
+    return ada_model_file_write(out, o->meta, digest, o->list, n, fill, o);
+}
+
+ada_status ada_model_import(const char *source, const char *out, ada_dtype dtype) {
+    importer o = {0};
+    ada_status st = import(&o, source, out, dtype);
+    if (st != ADA_OK) ada_note("while importing '%s'", source);
+    ada_json_close(&o.meta);
+    ada_tensors_close(&o.file);
+    ada_arena_free(&o.arena);
+    return st;
+}
+
+/* ---- what a model says of itself ---- */
+
+static size_t linear_params(const ada_linear *l) {
+    return l->w ? ada_mat_rows(l->w) * (ada_mat_cols(l->w) + (l->b ? 1 : 0)) : 0;
+}
+
+static void count(const ada_model *m, double *params, double *bytes) {
+    const ada_linear *out = &m->head.out;
+    size_t table = m->table ? ada_tensor_count(m->table) : 0, d = (size_t)m->c.d;
+    *params = (double)(linear_params(out) + table + d);
+    *bytes = (double)ada_mat_bytes(out->w);
+    for (int32_t i = 0; i < m->c.layers; i++) {
+        const ada_layer *y = &m->stack.layers[i];
+        const ada_linear *all[] = {&y->qkv, &y->q, &y->o, &y->up, &y->down};
+        *params += (double)(2 * d);
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+            *params += (double)linear_params(all[k]);
+            if (all[k]->w) *bytes += (double)ada_mat_bytes(all[k]->w);
+        }
+    }
+}
+
+static ada_status put_str(ada_json *j, const char *key, const char *s) {
+    return ada_json_set(j, key, ada_json_new_str(s, strlen(s)));
+}
+
+static ada_status describe(const ada_model *m, ada_json *j) {
+    static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn"};
+    static const char *const acts[] = {"silu", "gelu_tanh", "gelu_erf", "gelu_quick", "relu"};
+    const ada_config *c = &m->c;
+    double params, bytes;
+    count(m, &params, &bytes);
+    const struct {
+        const char *key;
+        int64_t value;
+    } sizes[] = {{"layers", c->layers},     {"width", c->d},        {"heads", c->heads},
+                 {"kv_heads", c->kv_heads}, {"head_dim", c->head_dim}, {"ffn", c->ffn},
+                 {"vocabulary", c->vocab},  {"positions", c->max_positions}, {"window", c->window},
+                 {"parameters", (int64_t)params}, {"weight_bytes", (int64_t)bytes}, {"threads", ada_par_threads()}};
+    ADA_TRY(put_str(j, "name", m->name));
+    ADA_TRY(put_str(j, "architecture", m->arch->name));
+    ADA_TRY(put_str(j, "format", ada_tensors_format(m->file)));
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        ADA_TRY(ada_json_set(j, sizes[i].key, ada_json_new_int(sizes[i].value)));
+    ADA_TRY(put_str(j, "activation", acts[c->act]));
+    ADA_TRY(ada_json_set(j, "rope_theta", ada_json_new_num(c->rope_theta)));
+    ADA_TRY(put_str(j, "rope_scaling", scalings[c->rope_scaling]));
+    ADA_TRY(ada_json_set(j, "tied", ada_json_new_bool(c->tie)));
+    ADA_TRY(put_str(j, "type", ada_dtype_name(m->type)));
+    ADA_TRY(put_str(j, "matmul", ada_mat_maker(m->stack.layers[0].up.w)));
+    ADA_TRY(put_str(j, "isa", ada_k.isa));
+    ADA_TRY(ada_json_set(j, "tokens", m->tok ? ada_json_new_int(ada_tok_size(m->tok)) : ada_json_new_int(0)));
+    if (!m->tok) ADA_TRY(put_str(j, "no_tokenizer", m->tok_why));
+    if (m->chat) ADA_TRY(put_str(j, "chat", ada_chat_family(m->chat)));
+    else ADA_TRY(put_str(j, "no_chat", m->chat_why));
+    ADA_TRY(ada_json_set(j, "open_seconds", ada_json_new_num(m->open_seconds)));
+    return *m->digest ? put_str(j, "sha256", m->digest) : ADA_OK;
+}
+
+ada_status ada_model_describe(const ada_model *m, ada_json **j) {
+    *j = ada_json_new_obj();
+    ada_status st = *j ? describe(m, *j) : ada_fail(ADA_ENOMEM, "no memory for a description");
+    if (st != ADA_OK) ada_json_close(j);
+    return st;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Every backward against central differences of the plain double forward: op by op, then the whole stack on a forest
+ * of segments. Owns: the objective Σ dy·f(x) of each. An op in f32 differs by its rounding, a few 2^-24·√n, from the
+ * difference quotient, whose own error at h = 1e-4 is about 1e-8. */
+#include "tests/plain.h"
+#include "engine/attention.h"
+#include "engine/ffn.h"
+#include "engine/rng.h"
+
+typedef double (*objective)(void *ctx);
+
+/* Some coordinates of x [n], moved in turn; grad [n] is what the engine says. Errors count against its largest. */
+static void central(const char *what, objective f, void *ctx, double *x, size_t n, const float *grad, double limit) {
+    double top = 0, worst = 0, h = 1e-4;
+    for (size_t i = 0; i < n; i++) top = fmax(top, fabs((double)grad[i]));
+    size_t stride = n > 240 ? n / 120 | 1 : 1;
+    for (size_t i = 0; i < n; i += stride) {
+        double was = x[i];
+        x[i] = was + h;
+        double up = f(ctx);
+        x[i] = was - h;
+        double down = f(ctx);
+        x[i] = was;
+        worst = fmax(worst, fabs((up - down) / (2 * h) - (double)grad[i]));
+    }
+    if (!(top > 0 && worst <= limit * top)) fail_msg("%s: off by %.3g of %.3g, allowed %.3g", what, worst / top, top, limit);
+}
+
+/* n floats around 0 and the same numbers in double; freed with the arena of the test. */
+static uint64_t drawn;
+static void draw(ada_arena *a, size_t n, double scale, float **f, double **d) {
+    OK(ada_arena_take(a, f, n, sizeof **f));
+    if (d) OK(ada_arena_take(a, d, n, sizeof **d));
+    for (size_t i = 0; i < n; i++) {
+        (*f)[i] = (float)(scale * ada_rng_normal(7, ADA_RNG_BENCH, drawn++));
+        if (d) (*d)[i] = (double)(*f)[i];
+    }
+}
+
+static ada_mat *mat_of(ada_arena *a, const float *w, size_t n, size_t k) {
+    ada_tensor *t;
+    ada_mat *m = NULL;
+    OK(ada_arena_take(a, &t, 1, sizeof *t));
+    *t = (ada_tensor){.name = "w", .dtype = ADA_F32, .ndim = 2, .shape = {(int64_t)n, (int64_t)k}, .data = w};
+    t->bytes = n * k * sizeof *w;
+    OK(ada_mat_pack(&m, a, &(ada_mat_part){.t = t, .rows = n}, 1, k, ADA_F32));
+    OK(ada_mat_prepare(m, a, ADA_FORWARD | ADA_BACKWARD));
+    OK(ada_matmul_reserve(64, n > k ? n : k, n > k ? n : k));
+    return m;
+}
+
+static double weighed(const double *y, const float *dy, size_t n) {
+    double s = 0;
+    for (size_t i = 0; i < n; i++) s += y[i] * (double)dy[i];
+    return s;
+}
+
+/* ---- linear: at its input, and at its weight when it is trained ---- */
+
+typedef struct {
+    size_t m, n, k;
+    double *x, *w, *y;
+    float *dy;
+} linear_case;
+
+static double linear_value(void *ctx) {
+    linear_case *c = ctx;
+    plain_linear(c->y, c->x, c->w, NULL, c->m, c->n, c->k);
+    return weighed(c->y, c->dy, c->m * c->n);
+}
+
+static void test_linear(void **state) {
+    (void)state;
+    ada_arena a = {0};
+    linear_case c = {.m = 9, .n = 37, .k = 300};
+    float *x, *w, *dx, *g;
+    draw(&a, c.m * c.k, 1, &x, &c.x);
+    draw(&a, c.n * c.k, 1, &w, &c.w);
+    draw(&a, c.m * c.n, 1, &c.dy, &c.y);
+    OK(ada_arena_zero(&a, &dx, c.m * c.k, sizeof *dx));
+    OK(ada_arena_zero(&a, &g, c.n * c.k, sizeof *g));
+    ada_linear l = {.w = mat_of(&a, w, c.n, c.k), .g = g};
+    ada_linear_backward(&l, x, c.k, c.dy, c.n, c.m, dx, c.k);
+    central("linear, input", linear_value, &c, c.x, c.m * c.k, dx, 1e-6);
+    central("linear, weight", linear_value, &c, c.w, c.n * c.k, g, 1e-6);
+    ada_mat_close(&l.w);
+    ada_arena_free(&a);
+}
+
+/* ---- norm ---- */
+
+typedef struct {
+    size_t m, d;
+    double *x, *w, *y;
+    float *dy;
+} norm_case;
+
+static double norm_value(void *ctx) {
+    norm_case *c = ctx;
+    plain_norm(c->y, c->x, c->w, 1e-5, c->m, c->d);
+    return weighed(c->y, c->dy, c->m * c->d);
+}
+
+static void test_norm(void **state) {
+    (void)state;
+    ada_arena a = {0};
+    norm_case c = {.m = 7, .d = 45};
+    size_t n = c.m * c.d;
+    float *x, *w, *y, *tmp, *keep, *rstd, *dx, *dy;
+    draw(&a, n, 1, &x, &c.x);
+    draw(&a, c.d, 1, &w, &c.w);
+    draw(&a, n, 1, &c.dy, &c.y);
+    float **room[] = {&y, &tmp, &keep, &rstd, &dx, &dy};
+    for (size_t i = 0; i < 6; i++) OK(ada_arena_zero(&a, room[i], n, sizeof(float)));
+    ada_norm_rows r = {.w = w, .eps = 1e-5F, .m = c.m, .d = c.d};
+    ada_norm_forward(&r, ADA_F32, x, y, tmp, keep, rstd);
+    memcpy(dy, c.dy, n * sizeof *dy);
+    ada_norm_backward(&r, ADA_F32, dy, keep, rstd, tmp, dx, true);
+    central("norm", norm_value, &c, c.x, n, dx, 2e-6);
+    ada_arena_free(&a);
+}
+
+/* ---- ffn, each activation ---- */
+
+typedef struct {
+    size_t m, d, w;
+    ada_act_kind act;
+    double *x, *norm, *up, *down, *n, *gu, *h, *y;
+    float *dy;
+} ffn_case;
+
+static double ffn_value(void *ctx) {
+    ffn_case *c = ctx;
+    plain_norm(c->n, c->x, c->norm, 1e-5, c->m, c->d);
+    plain_linear(c->gu, c->n, c->up, NULL, c->m, 2 * c->w, c->d);
+    plain_gate(c->h, c->gu, c->act, c->m, c->w);
+    plain_linear(c->y, c->h, c->down, NULL, c->m, c->d, c->w);
+    for (size_t i = 0; i < c->m * c->d; i++) c->y[i] += c->x[i];
+    return weighed(c->y, c->dy, c->m * c->d);
+}
+
+static void ffn_agrees(ada_act_kind act) {
+    ada_arena a = {0};
+    ffn_case c = {.m = 5, .d = 24, .w = 530, .act = act};
+    size_t md = c.m * c.d, mw = c.m * c.w;
+    float *x, *norm, *up, *down, *f[9];
+    draw(&a, md, 1, &x, &c.x);
+    draw(&a, c.d, 1, &norm, &c.norm);
+    draw(&a, 2 * c.w * c.d, 0.3, &up, &c.up);
+    draw(&a, c.w * c.d, 0.1, &down, &c.down);
+    draw(&a, md, 1, &c.dy, &c.n);
+    draw(&a, md, 1, &f[0], &c.y);
+    draw(&a, 2 * mw, 1, &f[1], &c.gu);
+    draw(&a, mw, 1, &f[2], &c.h);
+    for (size_t i = 0; i < 9; i++) OK(ada_arena_zero(&a, &f[i], 2 * mw + md, sizeof(float)));
+    ada_linear lu = {.w = mat_of(&a, up, 2 * c.w, c.d)}, ld = {.w = mat_of(&a, down, c.d, c.w)};
+    ada_panel p = {f[0], f[1], f[2], f[3], f[4]};
+    ada_ffn ffn = {.norm = {.w = norm, .eps = 1e-5F, .m = c.m, .d = c.d}, .type = ADA_F32, .act = act, .width = c.w,
+                   .up = &lu, .down = &ld, .x = f[5], .rstd = f[6], .gate_up = f[7]};
+    ada_ffn_forward(&ffn, &p, x);
+    ffn_value(&c);
+    for (size_t i = 0; i < md; i++) assert_true(fabs((double)x[i] - c.y[i]) < 1e-4);
+    memcpy(f[8], c.dy, md * sizeof(float));
+    ada_ffn_backward(&ffn, &p, f[8]);
+    /* relu has no derivative at 0, and a step of h crosses it somewhere: seen from there it is half wrong */
+    central("ffn", ffn_value, &c, c.x, md, f[8], act == ADA_ACT_RELU ? 2e-3 : 5e-6);
+    ada_mat_close(&lu.w);
+    ada_mat_close(&ld.w);
+    ada_arena_free(&a);
+}
+
+static void test_ffn(void **state) {
+    (void)state;
+    for (int act = ADA_ACT_SILU; act <= ADA_ACT_RELU; act++) ffn_agrees((ada_act_kind)act);
+}
+
+/* ---- a forest: two rows that share a beginning, one of them with two endings; a row of its own ---- */
+
+static const ada_segment forest[] = {
+    {0, 7, -1, 0, -1, 0}, {7, 3, 0, 7, -1, 0}, {10, 4, 0, 7, -1, 0}, {14, 2, 2, 11, -1, 0}, {16, 5, -1, 0, -1, 0},
+};
+static const int32_t forest_out[] = {6, 8, 9, 13, 15, 20};
+static ada_pack forest_pack(void) { return (ada_pack){21, 5, 6, NULL, forest, forest_out}; }
+
+/* ---- attention ---- */
+
+typedef struct {
+    ada_config c;
+    ada_pack p;
+    double *q, *k, *v, *o;
+    float *dy;
+} attn_case;
+
+static double attn_value(void *ctx) {
+    attn_case *c = ctx;
+    plain_attention(c->o, c->q, c->k, c->v, &c->c, &c->p);
+    return weighed(c->o, c->dy, (size_t)(c->p.T * c->c.heads * c->c.head_dim));
+}
+
+static void attention_agrees(int32_t window) {
+    ada_arena a = {0};
+    attn_case c = {.c = {.heads = 4, .kv_heads = 2, .head_dim = 12, .window = window}, .p = forest_pack()};
+    size_t T = (size_t)c.p.T, nq = T * 48, nk = T * 24;
+    float *q, *k, *v, *o, *lse, *dq, *dk, *dv;
+    draw(&a, nq, 1, &q, &c.q);
+    draw(&a, nk, 1, &k, &c.k);
+    draw(&a, nk, 1, &v, &c.v);
+    draw(&a, nq, 1, &c.dy, &c.o);
+    float **room[] = {&o, &lse, &dq, &dk, &dv};
+    for (size_t i = 0; i < 5; i++) OK(ada_arena_zero(&a, room[i], nq, sizeof(float)));
+    ada_attn_ws *ws;
+    OK(ada_attn_layout(&ws, &a, &c.c, ADA_F32, c.p.T, c.p.nsegs, c.p.T, c.p.T, true));
+    ada_attn call = {.c = &c.c, .type = ADA_F32, .pack = &c.p, .m = c.p.T, .q = q, .ldq = 48, .k = k, .v = v,
+                     .ldkv = 24, .o = o, .lse = lse};
+    ada_attn_forward(&call, ws);
+    attn_value(&c);
+    for (size_t i = 0; i < nq; i++) assert_true(fabs((double)o[i] - c.o[i]) < 1e-5);
+    ada_attn_backward(&call, ws, c.dy, dq, 48, dk, dv, 24);
+    central("attention, query", attn_value, &c, c.q, nq, dq, 5e-6);
+    central("attention, key", attn_value, &c, c.k, nk, dk, 5e-6);
+    central("attention, value", attn_value, &c, c.v, nk, dv, 5e-6);
+    ada_arena_free(&a);
+}
+
+static void test_attention(void **state) {
+    (void)state;
+    attention_agrees(0);
+    attention_agrees(4);
+}
+
+/* ---- head ---- */
+
+typedef struct {
+    const ada_model *m;
+    size_t n;
+    double *x, *y, *logits, *norm, *w;
+    const int32_t *target;
+    const float *weight;
+} head_case;
+
+static double head_value(void *ctx) {
+    head_case *c = ctx;
+    size_t d = (size_t)c->m->c.d, vocab = (size_t)c->m->c.vocab;
+    double total = 0;
+    plain_norm(c->y, c->x, c->norm, (double)c->m->c.norm_eps, c->n, d);
+    plain_linear(c->logits, c->y, c->w, NULL, c->n, vocab, d);
+    for (size_t i = 0; i < c->n; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < vocab; j++) sum += exp(c->logits[i * vocab + j]);
+        total += (double)c->weight[i] * (log(sum) - c->logits[i * vocab + (size_t)c->target[i]]);
+    }
+    return total;
+}
+
+static void test_head(void **state) {
+    (void)state;
+    ada_arena a = {0};
+    ada_model *m = golden_model("tied_gqa", true);
+    enum { N = 150 }; /* more than a chunk */
+    head_case c = {.m = m, .n = N};
+    size_t d = (size_t)m->c.d;
+    float *x, *dh, *loss, *weight, *spare;
+    int32_t target[N];
+    draw(&a, N * d, 1, &x, &c.x);
+    draw(&a, N * d, 1, &dh, &c.y);
+    draw(&a, N, 1, &weight, NULL);
+    draw(&a, N, 1, &loss, NULL);
+    draw(&a, N * (size_t)m->c.vocab, 1, &spare, &c.logits);
+    for (int i = 0; i < N; i++) target[i] = i % m->c.vocab;
+    c.norm = plain_tensor(m, -1, "model.norm.weight");
+    c.w = plain_tensor(m, -1, "model.embed_tokens.weight");
+    c.target = target, c.weight = weight;
+    ada_head_ws *ws;
+    OK(ada_head_layout(&ws, &a, &m->head, N));
+    ada_head_loss(&m->head, ws, x, target, weight, N, loss, dh);
+    double total = 0;
+    for (int i = 0; i < N; i++) total += (double)weight[i] * (double)loss[i];
+    assert_true(fabs(total - head_value(&c)) < 1e-4);
+    central("head", head_value, &c, c.x, N * d, dh, 5e-6);
+    test_free(c.norm);
+    test_free(c.w);
+    ada_model_close(&m);
+    ada_arena_free(&a);
+}
+
+/* ---- the whole stack, wanted rows only ---- */
+
+typedef struct {
+    const ada_model *m;
+    ada_pack p;
+    double *x, *y;
+    float *dh;
+} stack_case;
+
+static double stack_value(void *ctx) {
+    stack_case *c = ctx;
+    size_t d = (size_t)c->m->c.d;
+    double total = 0;
+    memcpy(c->y, c->x, (size_t)c->p.T * d * sizeof *c->y);
+    plain_stack(c->y, c->m, &c->p);
+    for (size_t i = 0; i < (size_t)c->p.nout; i++)
+        total += weighed(c->y + (size_t)c->p.out[i] * d, c->dh + i * d, d);
+    return total;
+}
+
+static void test_stack(void **state) {
+    ada_arena a = {0};
+    ada_model *m = golden_model(*state, true);
+    stack_case c = {.m = m, .p = forest_pack()};
+    size_t d = (size_t)m->c.d, n = (size_t)c.p.T * d;
+    pass_run r;
+    float *x, *spare;
+    pass_room(&r, &m->stack, &m->head, &c.p, true);
+    draw(&a, n, 1, &x, &c.x);
+    draw(&a, (size_t)c.p.nout * d, 1, &c.dh, NULL);
+    draw(&a, n, 1, &spare, &c.y);
+    memcpy(r.x, x, n * sizeof *x);
+    ada_stack_forward(&m->stack, &c.p, r.pass, NULL, r.x, r.h);
+    stack_value(&c);
+    for (size_t i = 0; i < (size_t)c.p.nout * d; i++)
+        assert_true(fabs((double)r.h[i] - c.y[(size_t)c.p.out[i / d] * d + i % d]) < 2e-4);
+    ada_stack_backward(&m->stack, &c.p, r.pass, c.dh, r.dx);
+    central("stack", stack_value, &c, c.x, n, r.dx, 5e-5);
+    ada_arena_free(&r.arena);
+    ada_arena_free(&a);
+    ada_model_close(&m);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_norm),
+        cmocka_unit_test(test_ffn),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_head),
+        {"stack with biases", test_stack, NULL, NULL, "untied_bias"},
+        {"stack with a window", test_stack, NULL, NULL, "window"},
+        {"stack with one key head", test_stack, NULL, NULL, "head_dim"},
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
