@@ -30,6 +30,7 @@
 #include "simd/k_lowrank.h"
 #include "simd/k_adam.h"
 #include "simd/k_convert.h"
+#include "simd/k_matmul.h"
 
 #define TABLE_(isa) ada_isa_##isa
 #define TABLE(isa) TABLE_(isa)

@@ -29,12 +29,17 @@
  * k_lowrank.h, w and g [k, n] row-major:
  *   row_matmul: y [n] = x [k] · w. row_matmul_t: y [k] = w · x [n]. outer_add: g [k, n] += s · x [k] ⊗ y [n].
  * k_adam.h: one AdamW step, its constants c by the names below.
+ * k_matmul.h, w: panels of bf16 pairs as its header says; b: two halves of 16 columns, ldb floats apart, each [k, 16]:
+ *   mm_tile: tile.h. mm_rows: y [m, n] = (or += with add) x [m, k] · the panel w, n ≤ 32, k even.
+ *   mm_widen: k lines (k even) of w into b. mm_widen_back: b[j/16][i][j%16] = W[i][j], 32 × 32, from 16 lines of w.
+ *   mm_turn, on 32-bit words: b[j·ldb + i] = x[i·ldx + j], i < n, j < k.
  * k_convert.h: to nearest even, NaN kept and made quiet. *_to_f32 from GGUF blocks: n a multiple of the block (32; 256
  *   for the _K), d·q - m in the order of gguf-py, the same bits. */
 #ifndef ADA_SIMD_KERNELS_H
 #define ADA_SIMD_KERNELS_H
 
 #include <stdbool.h>
+#include "simd/tile.h"
 #include "simd/types.h"
 
 /* c of adamw, computed in double and rounded:

@@ -23,7 +23,8 @@
  *   vf_select(m, a, b) = m ? a : b           vi_select likewise
  *   vi_add sub and or xor (a, b), vi_shl vi_shr vi_sar (a, constant), vi_gt vi_eq (signed) → vm
  *   vf_from_vi(i)                            value, to nearest even
- *   vf_hsum(v): lanes i and i+8, then 4, 2, 1 apart are added; vf_hmax(v): the same tree of vf_max(low, high) */
+ *   vf_hsum(v): lanes i and i+8, then 4, 2, 1 apart are added; vf_hmax(v): the same tree of vf_max(low, high)
+ *   vi_turn8(y, ldy, x, ldx)                 8×8 words in memory, y[j·ldy + i] = x[i·ldx + j]; VEC_TURN8 marks an ISA's own */
 #ifndef ADA_SIMD_VEC_H
 #define ADA_SIMD_VEC_H
 
@@ -43,6 +44,15 @@
 #include "simd/vec_neon.h"
 #else
 #error "no vocabulary for this ISA"
+#endif
+
+#ifndef VEC_TURN8
+VEC void vi_turn8(void *y, size_t ldy, const void *x, size_t ldx)
+{
+    for (size_t i = 0; i < 8; i++)
+        for (size_t j = 0; j < 8; j++)
+            __builtin_memcpy((char *)y + 4 * (j * ldy + i), (const char *)x + 4 * (i * ldx + j), 4);
+}
 #endif
 
 enum { VL = 16 };

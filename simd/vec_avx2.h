@@ -181,4 +181,26 @@ VEC float vf_hmax(vf a)
     return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
 
+/* rows 0 … 3 in the low halves, rows 4 … 7 in the high ones: four columns at a time */
+VEC __m256 vec_rows(const float *p, size_t ld)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * ld), 1);
+}
+#define VEC_TURN8
+VEC void vi_turn8(void *to, size_t ldy, const void *from, size_t ldx)
+{
+    const float *x = from;
+    float *y = to;
+    for (int half = 0; half < 2; half++, x += 4, y += 4 * ldy) {
+        __m256 a = vec_rows(x, ldx), b = vec_rows(x + ldx, ldx);
+        __m256 c = vec_rows(x + 2 * ldx, ldx), d = vec_rows(x + 3 * ldx, ldx);
+        __m256 ab = _mm256_unpacklo_ps(a, b), cd = _mm256_unpacklo_ps(c, d);
+        _mm256_storeu_ps(y, _mm256_shuffle_ps(ab, cd, 0x44));
+        _mm256_storeu_ps(y + ldy, _mm256_shuffle_ps(ab, cd, 0xee));
+        ab = _mm256_unpackhi_ps(a, b), cd = _mm256_unpackhi_ps(c, d);
+        _mm256_storeu_ps(y + 2 * ldy, _mm256_shuffle_ps(ab, cd, 0x44));
+        _mm256_storeu_ps(y + 3 * ldy, _mm256_shuffle_ps(ab, cd, 0xee));
+    }
+}
+
 #endif

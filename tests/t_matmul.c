@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Products with packed weights against the definition: one chain of fmaf an element, compared by bits for our own
+ * maker. Odd shapes, stacked, permuted and transposed parts, every row count alone and together, 1-4 threads, add. */
+#include "engine/matmul.h"
+#include "engine/par.h"
+#include "simd/half.h"
+#include "simd/kernels.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static uint32_t seed = 1;
+static float draw(void) {
+    seed = seed * 1664525u + 1013904223u;
+    return (float)(int32_t)seed * 0x1p-31f;
+}
+static float rounded(float f, ada_dtype type) { return type == ADA_BF16 ? ada_bf16_value(ada_bf16_of(f)) : f; }
+
+static void *list(size_t n, size_t size) {
+    void *p = malloc(n * size + 64);
+    assert_non_null(p);
+    return p;
+}
+
+/* One product's operands: a row-major [m, k] in the type and widened, w [n, k] widened. */
+struct operands {
+    size_t m, n, k, lda;
+    ada_dtype type;
+    void *a;
+    float *wide, *w;
+};
+
+static struct operands operands_new(size_t m, size_t n, size_t k, ada_dtype type) {
+    struct operands o = {.m = m, .n = n, .k = k, .lda = k + 3, .type = type};
+    o.a = list(m * o.lda, 4), o.wide = list(m * o.lda, 4), o.w = list(n * k, 4);
+    for (size_t i = 0; i < m * o.lda; i++) {
+        o.wide[i] = rounded(draw(), type);
+        if (type == ADA_BF16) ((uint16_t *)o.a)[i] = ada_bf16_of(o.wide[i]);
+        else ((float *)o.a)[i] = o.wide[i];
+    }
+    for (size_t i = 0; i < n * k; i++) o.w[i] = rounded(draw(), type);
+    return o;
+}
+static void operands_free(struct operands *o) { free(o->a), free(o->wide), free(o->w); }
+static const void *row(const struct operands *o, size_t i) { return (char *)o->a + i * o->lda * (o->type == ADA_BF16 ? 2 : 4); }
+
+static ada_mat *pack(ada_arena *arena, const float *w, size_t n, size_t k, ada_dtype type) {
+    ada_tensor t = {.name = "w", .dtype = ADA_F32, .ndim = 2, .shape = {(int64_t)n, (int64_t)k}, .data = w, .bytes = n * k * 4};
+    ada_mat *mat = NULL;
+    assert_int_equal(ada_mat_pack(&mat, arena, &(ada_mat_part){.t = &t, .rows = n}, 1, k, type), ADA_OK);
+    return mat;
+}
+
+/* y [m, n] by the definition; `back`: w is [k, n] instead. */
+static void define(const struct operands *o, bool back, float *y) {
+    for (size_t i = 0; i < o->m; i++)
+        for (size_t h = 0; h < o->n; h++) {
+            float acc = 0;
+            for (size_t j = 0; j < o->k; j++)
+                acc = fmaf(o->wide[i * o->lda + j], back ? o->w[j * o->n + h] : o->w[h * o->k + j], acc);
+            y[i * o->n + h] = acc;
+        }
+}
+
+static void run(const ada_mat *mat, bool back, const void *x, size_t ldx, size_t m, float *y, size_t ldy, bool add) {
+    if (back) ada_matmul_back(mat, x, ldx, m, y, ldy, add);
+    else ada_matmul(mat, x, ldx, m, y, ldy, add);
+}
+
+static void same_rows(const float *y, size_t ldy, const float *want, size_t m, size_t n) {
+    for (size_t i = 0; i < m; i++) {
+        assert_memory_equal(y + i * ldy, want + i * n, n * sizeof *y);
+        for (size_t h = n; h < ldy; h++) assert_true(y[i * ldy + h] == 7.0f);
+    }
+}
+
+static void check(size_t m, size_t n, size_t k, ada_dtype type, bool back) {
+    struct operands o = operands_new(m, n, k, type);
+    ada_arena arena = {0};
+    ada_mat *mat = pack(&arena, o.w, back ? k : n, back ? n : k, type);
+    size_t ldy = n + 5;
+    float *y = list(m * ldy, 4), *want = list(m * n, 4), *sum = list(m * n, 4), *start = list(m * ldy, 4);
+    define(&o, back, want);
+    for (size_t i = 0; i < m * ldy; i++) start[i] = i % ldy < n ? draw() : 7.0f;
+    for (size_t i = 0; i < m * n; i++) sum[i] = start[i / n * ldy + i % n] + want[i];
+    for (int team = 1; team <= 4; team++) {
+        ada_par_force(team);
+        assert_int_equal(ada_matmul_reserve(m, n, k), ADA_OK);
+        for (size_t i = 0; i < m * ldy; i++) y[i] = 7.0f;
+        run(mat, back, o.a, o.lda, m, y, ldy, false);
+        same_rows(y, ldy, want, m, n);
+        memcpy(y, start, m * ldy * sizeof *y);
+        run(mat, back, o.a, o.lda, m, y, ldy, true);
+        same_rows(y, ldy, sum, m, n);
+    }
+    /* the same rows in pieces of 1, 2, … */
+    for (size_t i = 0, piece = 1; i < m; i += piece, piece += 3) {
+        size_t part = m - i < piece ? m - i : piece;
+        for (size_t j = 0; j < part * ldy; j++) y[j] = 7.0f;
+        run(mat, back, row(&o, i), o.lda, part, y, ldy, false);
+        same_rows(y, ldy, want + i * n, part, n);
+    }
+    ada_mat_close(&mat);
+    ada_arena_free(&arena);
+    free(y), free(want), free(sum), free(start);
+    operands_free(&o);
+}
+
+static void by_definition(void **state) {
+    (void)state;
+    static const size_t ms[] = {1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 29, 193, 400};
+    static const size_t nks[][2] = {{1, 1}, {7, 5}, {16, 33}, {33, 17}, {40, 289}, {100, 600}, {290, 31}};
+    for (size_t t = 0; t < 2; t++)
+        for (int back = 0; back < 2; back++)
+            for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
+                for (size_t s = 0; s < sizeof nks / sizeof *nks; s++)
+                    check(ms[i], nks[s][0], nks[s][1], t ? ADA_F32 : ADA_BF16, back);
+}
+
+/* Special values: an infinity reaches its own row and column alone, NaN likewise, -0 survives. */
+static void specials(void **state) {
+    (void)state;
+    struct operands o = operands_new(5, 40, 300, ADA_F32);
+    o.wide[1 * o.lda + 7] = ((float *)o.a)[1 * o.lda + 7] = INFINITY;
+    o.w[3 * 300 + 8] = NAN;
+    ada_arena arena = {0};
+    ada_mat *mat = pack(&arena, o.w, 40, 300, ADA_F32);
+    float y[5 * 40];
+    assert_int_equal(ada_matmul_reserve(5, 40, 300), ADA_OK);
+    ada_matmul(mat, o.a, o.lda, 5, y, 40, false);
+    for (size_t i = 0; i < 5; i++)
+        for (size_t h = 0; h < 40; h++)
+            assert_true(h == 3 ? isnan(y[i * 40 + h]) : i == 1 ? isinf(y[i * 40 + h]) : isfinite(y[i * 40 + h]));
+    ada_arena_free(&arena);
+    operands_free(&o);
+}
+
+/* Parts stacked by rows: plain, permuted, transposed, of different types. */
+static void stacked(void **state) {
+    (void)state;
+    enum { K = 37, A = 20, B = 9, C = 13 };
+    static const int32_t perm[B] = {3, 1, 4, 0, 5, 8, 2, 6, 7};
+    float a[A * K], b[B * K], c[C * K], turned[C * K], want[(A + B + C) * K], got[K];
+    uint16_t c16[C * K];
+    for (size_t i = 0; i < A * K; i++) want[i] = a[i] = draw();
+    for (size_t i = 0; i < B * K; i++) b[i] = draw();
+    for (size_t i = 0; i < C * K; i++) c[i] = ada_bf16_value(ada_bf16_of(draw()));
+    for (size_t i = 0; i < B; i++) memcpy(want + (A + i) * K, b + (size_t)perm[i] * K, sizeof got);
+    memcpy(want + (A + B) * K, c, sizeof c);
+    for (size_t i = 0; i < C; i++)
+        for (size_t j = 0; j < K; j++) turned[j * C + i] = c[i * K + j];
+    for (size_t i = 0; i < C * K; i++) c16[i] = ada_bf16_of(c[i]);
+    ada_tensor ta = {.name = "a", .dtype = ADA_F32, .ndim = 2, .shape = {A, K}, .data = a, .bytes = sizeof a};
+    ada_tensor tb = {.name = "b", .dtype = ADA_F32, .ndim = 2, .shape = {B, K}, .data = b, .bytes = sizeof b};
+    ada_tensor tc = {.name = "c", .dtype = ADA_F32, .ndim = 2, .shape = {K, C}, .data = turned, .bytes = sizeof turned};
+    ada_tensor th = {.name = "h", .dtype = ADA_BF16, .ndim = 2, .shape = {C, K}, .data = c16, .bytes = sizeof c16};
+    for (int type = 0; type < 2; type++)
+        for (int half = 0; half < 2; half++) {
+            ada_mat_part parts[3] = {{&ta, A, false, NULL}, {&tb, B, false, perm}, {half ? &th : &tc, C, !half, NULL}};
+            ada_arena arena = {0};
+            ada_mat *mat = NULL;
+            assert_int_equal(ada_mat_pack(&mat, &arena, parts, 3, K, type ? ADA_F32 : ADA_BF16), ADA_OK);
+            assert_int_equal(ada_mat_rows(mat), A + B + C);
+            assert_int_equal(ada_mat_cols(mat), K);
+            for (size_t i = 0; i < A + B + C; i++) {
+                ada_mat_row(mat, i, got);
+                for (size_t j = 0; j < K; j++)
+                    assert_true(got[j] == rounded(want[i * K + j], type ? ADA_F32 : ADA_BF16));
+            }
+            ada_mat_close(&mat);
+            ada_arena_free(&arena);
+        }
+}
+
+static void refusals(void **state) {
+    (void)state;
+    float a[12] = {0};
+    ada_arena arena = {0};
+    ada_mat *mat;
+    ada_tensor t = {.name = "a", .dtype = ADA_F32, .ndim = 2, .shape = {3, 4}, .data = a, .bytes = sizeof a};
+    ada_mat_part p = {.t = &t, .rows = 3};
+    assert_int_equal(ada_mat_pack(&mat, &arena, &p, 1, 5, ADA_BF16), ADA_EMISMATCH);
+    assert_int_equal(ada_mat_pack(&mat, &arena, &p, 1, 4, ADA_F16), ADA_EUNSUPPORTED);
+    assert_int_equal(ada_mat_pack(&mat, &arena, &p, 0, 4, ADA_F32), ADA_EUNSUPPORTED);
+    t.dtype = ADA_I32;
+    assert_int_equal(ada_mat_pack(&mat, &arena, &p, 1, 4, ADA_F32), ADA_EUNSUPPORTED);
+    t.dtype = ADA_Q8_0;
+    assert_int_equal(ada_mat_pack(&mat, &arena, &p, 1, 4, ADA_F32), ADA_EUNSUPPORTED);
+    assert_null(mat);
+    ada_arena_free(&arena);
+}
+
+static int own_maker(void **state) {
+    (void)state;
+    return setenv("ADALINK_MATMUL", "own", 1);
+}
+static int release(void **state) {
+    (void)state;
+    ada_matmul_release();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(by_definition), cmocka_unit_test(specials),
+                                       cmocka_unit_test(stacked), cmocka_unit_test(refusals)};
+    return cmocka_run_group_tests(tests, own_maker, release);
+}
