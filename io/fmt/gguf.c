@@ -175,6 +175,10 @@ static ada_status read_info(ada_reader *r, struct info *o) {
 
 /* Where data begins is known only after the last info: read them twice rather than keep them. */
 static ada_status read_tensors(struct gguf *g, uint64_t tensors) {
+    if (tensors >
+        ada_read_left(&g->r) / 33) /* lengths of 8, 4 and 8, a name of 1, a type of 4, an offset of 8 */
+        return ada_fail(ADA_EFORMAT, "'%s' claims %llu tensors, but only %zu bytes are left", g->r.name,
+                        (unsigned long long)tensors, ada_read_left(&g->r));
     int64_t align = ada_json_int(ada_json_get(g->t->meta, "general.alignment"), ALIGNMENT);
     if (align <= 0 || align > ALIGNMENT_MAX || (align & (align - 1)) != 0)
         return ada_fail(ADA_EFORMAT, "'general.alignment' of '%s' is %lld, no power of two up to %d",

@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the malformed files of this folder and their rows of manifest.txt: python3 make_bad.py (needs h5py).
+
+Each row: file, kind (how it is opened, see t_bad.c), the status wanted, words of the message; tabs between.
+Rows of kinds that are not made here stay as they are. Each file is wrong in one way only.
+"""
+import hashlib
+import json
+import os
+import struct
+
+import h5py
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+KINDS = {"json", "yaml", "safetensors", "gguf", "hdf5", "hdf5-read", "model"}
+rows = []
+
+
+def put(name, kind, status, words, data):
+    os.makedirs(os.path.dirname(os.path.join(HERE, name)) or HERE, exist_ok=True)
+    with open(os.path.join(HERE, name), "wb") as f:
+        f.write(data if isinstance(data, bytes) else data.encode())
+    if kind:
+        rows.append((name, kind, status, words))
+
+
+# ---- json ----
+def bad_json(name, words, data):
+    put(f"{name}.json", "json", "EFORMAT", words, data)
+
+
+bad_json("empty", "empty.json:1:0: ", "")
+bad_json("nan", "nan.json:1:9: ", '{"a": NaN}')
+bad_json("twice", "twice.json:2:4: duplicate object key", '{"a": 1,\n "a": 2}')
+bad_json("trailing", "end of file expected", '{"a": 1} {}')
+bad_json("surrogate", "invalid Unicode", '["\\ud800x"]')
+bad_json("utf8", "unable to decode byte 0xc3", b'["\xc3("]')
+bad_json("deep", "maximum parsing depth", "[" * 2500)
+bad_json("cut", "cut.json:3:", '{"a": [1,\n2,\n"x')
+bad_json("comment", "comment.json:1:", '{"a": 1 /* no */}')
+bad_json("nul_key", "NUL byte in object key", '{"a\\u0000": 1}')
+bad_json("huge_real", "overflow", "[1e999]")
+bad_json("single_quotes", "single_quotes.json:1:", "{'a': 1}")
+
+# ---- yaml ----
+bomb = "a: &a [x, x]\n" + "".join(f"{c}: &{c} [*{p}, *{p}]\n" for p, c in zip("abcdef", "bcdefg"))
+put("bomb.yaml", "yaml", "EUNSUPPORTED", "bomb.yaml:1:4: anchors", bomb)
+put("twice.yaml", "yaml", "EFORMAT", "twice.yaml:2:1: ", "lr: 1\nlr: 2\n")
+put("tag.yaml", "yaml", "EUNSUPPORTED", "tag.yaml:1:4: tags", "a: !!python/object:os.system {}\n")
+put("tab.yaml", "yaml", "EFORMAT", "tab.yaml:2:1: ", "a:\n\tb: 1\n")
+put("two.yaml", "yaml", "EUNSUPPORTED", "two.yaml:2:1: a second document", "--- {}\n--- {}\n")
+put("deep.yaml", "yaml", "EFORMAT", "nested too deeply", "[" * 500)
+put("utf8.yaml", "yaml", "EFORMAT", "UTF-8", b"a: \xff\n")
+put("infinite.yaml", "yaml", "EFORMAT", "infinite.yaml:1:5: ", "lr: -.inf\n")
+put("indent.yaml", "yaml", "EFORMAT", "indent.yaml:2:", "a: 1\n  b: 2\n")
+
+
+# ---- safetensors ----
+def bad_st(name, words, header, data=b"", status="EFORMAT", length=None):
+    if not isinstance(header, bytes):
+        header = (header if isinstance(header, str) else json.dumps(header)).encode()
+    put(f"{name}.safetensors", "safetensors", status, words,
+        struct.pack("<Q", len(header) if length is None else length) + header + data)
+
+
+def t(begin, end, shape=(1,), dtype="F32"):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
+
+
+four, eight = b"\0" * 4, b"\0" * 8
+put("short.safetensors", "safetensors", "EFORMAT", "in no format known", b"\1\0\0\0\0\0\0\0")
+bad_st("header_absurd", "more than the format's limit", "{", length=1 << 60)
+bad_st("header_past_end", "ends at byte", "{}", length=1000)
+bad_st("header_cut", "header_cut.safetensors:1:", '{"a": ')
+bad_st("header_utf8", "unable to decode byte", b'{"\xff": 1}')
+bad_st("no_tensor", "holds no tensor", {"__metadata__": {"format": "pt"}})
+bad_st("hole", "take 4 bytes", {"a": t(4, 8)}, eight)
+bad_st("overlap", "overlap", {"a": t(0, 8, (2,)), "b": t(4, 8)}, eight + four)
+bad_st("past_end", "wrong data_offsets", {"a": t(0, 8, (2,))}, four)
+bad_st("backwards", "wrong data_offsets", {"a": t(4, 0)}, four)
+bad_st("offsets_real", "wrong data_offsets", {"a": t(0.5, 4)}, four)
+bad_st("offsets_absurd", "wrong data_offsets", {"a": t(1 << 62, (1 << 62) + 4)}, four)
+bad_st("shape_disagrees", "wants 12 bytes by its shape", {"a": t(0, 4, (3,))}, four)
+bad_st("shape_negative", "wrong shape", {"a": t(0, 4, (-1,))}, four)
+bad_st("shape_overflows", "overflows", {"a": t(0, 4, (1 << 62, 1 << 62))}, four)
+bad_st("shape_missing", "has no shape", {"a": {"dtype": "F32", "data_offsets": [0, 4]}}, four)
+bad_st("dtype_missing", "has no dtype", {"a": {"shape": [1], "data_offsets": [0, 4]}}, four)
+bad_st("dtype_unknown", "has dtype 'F8_E4M3'", {"a": t(0, 1, (1,), "F8_E4M3")}, b"\0", "EUNSUPPORTED")
+bad_st("dtype_block", "has dtype 'Q4_0'", {"a": t(0, 18, (32,), "Q4_0")}, b"\0" * 18, "EUNSUPPORTED")
+bad_st("five_dims", "5 dimensions", {"a": t(0, 4, (1,) * 5)}, four, "EUNSUPPORTED")
+bad_st("name_twice", "duplicate object key", '{"a": %s, "a": %s}' % ((json.dumps(t(0, 4)),) * 2), four)
+bad_st("name_empty", "name is empty", {"": t(0, 4)}, four)
+bad_st("trailing_bytes", "but it has 8 bytes of data", {"a": t(0, 4)}, eight)
+bad_st("tensor_no_object", "has no dtype", {"a": 1})
+
+# ---- gguf ----
+F32, IQ2_S, Q4_K = 0, 22, 12
+
+
+def s(x):
+    x = x.encode() if isinstance(x, str) else x
+    return struct.pack("<Q", len(x)) + x
+
+
+def kv(key, kind, raw):
+    return s(key) + struct.pack("<I", kind) + raw
+
+
+def info(name, dims, kind=F32, offset=0):
+    return s(name) + struct.pack("<I", len(dims)) + struct.pack(f"<{len(dims)}Q", *dims) + struct.pack("<IQ", kind, offset)
+
+
+def gguf(kvs=(), infos=(), data=b"\0" * 64, version=3, tensors=None, pairs=None):
+    head = b"GGUF" + struct.pack("<IQQ", version, len(infos) if tensors is None else tensors,
+                                 len(kvs) if pairs is None else pairs)
+    body = head + b"".join(kvs) + b"".join(infos)
+    return body + b"\0" * (-len(body) % 32) + data
+
+
+def bad_gguf(name, words, data, status="EFORMAT"):
+    put(f"{name}.gguf", "gguf", status, words, data)
+
+
+ok = [info("a", [4])]
+u32 = struct.pack("<I", 1)
+bad_gguf("magic_only", "ends at byte 4", b"GGUF")
+bad_gguf("version_1", "version 1", gguf(infos=ok, version=1), "EUNSUPPORTED")
+bad_gguf("version_9", "version 9", gguf(infos=ok, version=9), "EUNSUPPORTED")
+bad_gguf("big_endian", "big-endian", b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "EUNSUPPORTED")
+bad_gguf("pairs_absurd", "key-values, but only", gguf(infos=ok, pairs=1 << 60))
+bad_gguf("tensors_absurd", "tensors, but only", gguf(infos=ok, tensors=1 << 60))
+bad_gguf("key_past_end", "bytes are wanted", gguf([struct.pack("<Q", 1 << 40) + b"k" * 32], ok))
+bad_gguf("key_nul", "holds NUL", gguf([kv("a\0b", 4, u32)], ok))
+bad_gguf("key_empty", "key 0 of", gguf([kv("", 4, u32)], ok))
+bad_gguf("key_utf8", "not UTF-8", gguf([kv(b"\xff", 4, u32)], ok))
+bad_gguf("key_twice", "is twice", gguf([kv("k", 4, u32)] * 2, ok))
+bad_gguf("value_unknown", "unknown type 99", gguf([kv("k", 99, u32)], ok))
+bad_gguf("value_cut", "ends at byte", gguf([kv("k", 10, b"")], [], b"", pairs=1)[:37])
+bad_gguf("array_nested", "array of arrays", gguf([kv("k", 9, struct.pack("<IQ", 9, 1) + struct.pack("<IQ", 4, 0))], ok),
+         "EUNSUPPORTED")
+bad_gguf("array_unknown", "unknown type 77", gguf([kv("k", 9, struct.pack("<IQ", 77, 1))], ok))
+bad_gguf("array_absurd", "elements, but only", gguf([kv("k", 9, struct.pack("<IQ", 0, 1 << 50))], ok))
+bad_gguf("string_absurd", "bytes are wanted", gguf([kv("k", 8, struct.pack("<Q", (1 << 64) - 1))], ok))
+bad_gguf("no_dims", "has 0 dimensions", gguf(infos=[info("a", [])]))
+bad_gguf("nine_dims", "has 9 dimensions", gguf(infos=[info("a", [1] * 9)]))
+bad_gguf("dims_overflow", "overflows", gguf(infos=[info("a", [1 << 40, 1 << 40])]))
+bad_gguf("dim_absurd", "overflows", gguf(infos=[info("a", [1 << 63])]))
+bad_gguf("type_unknown", "unknown type 200", gguf(infos=[info("a", [4], 200)]), "EUNSUPPORTED")
+bad_gguf("type_iq", "type IQ2_S", gguf(infos=[info("a", [256], IQ2_S)]), "EUNSUPPORTED")
+bad_gguf("block_rows", "no multiple of the 256 values", gguf(infos=[info("a", [128, 2], Q4_K)], data=b"\0" * 144))
+bad_gguf("offset_odd", "no multiple of 32", gguf(infos=[info("a", [4], offset=8)]))
+bad_gguf("offset_past_end", "ends at", gguf(infos=[info("a", [4], offset=1 << 40)]))
+bad_gguf("offset_absurd", "is at", gguf(infos=[info("a", [4], offset=(1 << 64) - 32)]))
+bad_gguf("data_cut", "ends at", gguf(infos=[info("a", [32])], data=b"\0" * 100))
+bad_gguf("tensors_overlap", "overlap", gguf(infos=[info("a", [16]), info("b", [8], offset=32)]))
+bad_gguf("tensor_twice", "is twice", gguf(infos=[info("a", [8]), info("a", [8], offset=32)]))
+bad_gguf("tensor_unnamed", "name is empty", gguf(infos=[info("", [4])]))
+bad_gguf("no_tensors", "holds no tensor", gguf([kv("k", 4, u32)]))
+bad_gguf("alignment_3", "no power of two", gguf([kv("general.alignment", 4, struct.pack("<I", 3))], ok))
+bad_gguf("alignment_0", "no power of two", gguf([kv("general.alignment", 4, struct.pack("<I", 0))], ok))
+bad_gguf("alignment_absurd", "no power of two", gguf([kv("general.alignment", 10, struct.pack("<Q", 1 << 40))], ok))
+
+
+# ---- hdf5: adapters and checkpoints, opened by their digest ----
+def h5(make, libver="earliest"):
+    path = os.path.join(HERE, "made.tmp")
+    with h5py.File(path, "w", libver=libver) as f:
+        make(f)
+    with open(path, "rb") as f:
+        data = f.read()
+    os.remove(path)
+    return data
+
+
+PREFIX = b"adalink:sha256:"
+
+
+def sealed(make):
+    def with_seal(f):
+        f.attrs.create("digest", np.bytes_(PREFIX + b"0" * 64))
+        make(f)
+    data = h5(with_seal)
+    at = data.index(PREFIX) + len(PREFIX)
+    return data[:at] + hashlib.sha256(data).hexdigest().encode() + data[at + 64:]
+
+
+def bad_h5(name, words, data, status="EFORMAT", kind="hdf5"):
+    put(f"{name}.h5", kind, status, words, data)
+
+
+def small(f):
+    f["adapter/text/down"] = np.arange(6, dtype="<f4").reshape(2, 3)
+
+
+good = sealed(small)
+put("good.h5", "hdf5", "OK", "", good)  # shows that what is wrong below is the one change
+bad_h5("empty", "is no HDF5 file", b"")
+bad_h5("garbage", "is no HDF5 file", b"\x89HDF\r\n\x1a\r" + b"x" * 500)
+bad_h5("cut", "do not agree with its digest", good[: len(good) * 3 // 4])
+bad_h5("cut_early", "has no digest", good[:100])
+bad_h5("grown", "do not agree with its digest", good + b"\0")
+bad_h5("unsealed", "has no digest", h5(small))
+for name, at in (("flip_first", 9), ("flip_middle", len(good) // 2), ("flip_last", len(good) - 1),
+                 ("flip_digest", good.index(PREFIX) + len(PREFIX) + 5)):
+    bad_h5(name, "do not agree with its digest", good[:at] + bytes([good[at] ^ 1]) + good[at + 1:])
+
+
+# ---- hdf5-read: /x is read as 4 floats, whatever the digest says ----
+def read_h5(name, words, status, make):
+    bad_h5(name, words, h5(make), status, "hdf5-read")
+
+
+four_floats = np.zeros(4, "<f4")
+
+
+def soft(f):
+    f["y"] = four_floats
+    f["x"] = h5py.SoftLink("/y")
+
+
+def outside(f):
+    f["x"] = h5py.ExternalLink("other.h5", "/x")
+
+
+def chunked(f):
+    f.create_dataset("x", data=four_floats, chunks=(2,))
+
+
+def zipped(f):
+    f.create_dataset("x", data=four_floats, chunks=(4,), compression="gzip", shuffle=True)
+
+
+def external(f):
+    f.create_dataset("x", (4,), "<f4", external=[("/etc/passwd", 0, 16)])
+
+
+def virtual(f):
+    layout = h5py.VirtualLayout((4,), "<f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (4,))
+    f.create_virtual_dataset("x", layout)
+
+
+def dataset(*args, **kwargs):
+    def make(f):
+        f.create_dataset("x", *args, **kwargs)
+    return make
+
+
+read_h5("soft_link", "soft or external link", "EUNSUPPORTED", soft)
+read_h5("external_link", "soft or external link", "EUNSUPPORTED", outside)
+read_h5("chunked", "chunked, filtered", "EUNSUPPORTED", chunked)
+read_h5("zipped", "chunked, filtered", "EUNSUPPORTED", zipped)
+read_h5("external_data", "virtual or external", "EUNSUPPORTED", external)
+bad_h5("virtual", "virtual or external", h5(virtual, ("earliest", "v110")), "EUNSUPPORTED", "hdf5-read")
+bad_h5("superblock_cut", "cannot open", h5(small)[:64], "EFORMAT", "hdf5-read")
+bad_h5("unread_cut", "cannot open", h5(small)[:3000], "EFORMAT", "hdf5-read")
+read_h5("integers", "does not hold real numbers", "EFORMAT", dataset(data=np.zeros(4, "<i4")))
+read_h5("three", "has 3 values, where 4 are wanted", "EMISMATCH", dataset(data=np.zeros(3, "<f4")))
+read_h5("claims", "claims more bytes", "EFORMAT", dataset((1 << 40,), "<f4"))
+read_h5("null_space", "has 0 values", "EMISMATCH", dataset(data=h5py.Empty("<f4")))
+read_h5("group", "is no dataset", "EMISMATCH", lambda f: f.create_group("x"))
+read_h5("absent", "has no '/x'", "EMISMATCH", small)
+
+
+# ---- model: an imported .h5 is found by its seal and index; HDF5 itself is not asked ----
+def model(index=None, meta_text=b'{"config": {}}', seal=None, cut=0, index_sha=None, **change):
+    head, data = b"\x89HDF\r\n\x1a\n".ljust(256, b"\0"), b"\0" * 16
+    if index is None:
+        index = {"version": 1, "source_sha256": "0" * 64, "sha256": "0" * 64,
+                 "meta": {"offset": 272, "bytes": len(meta_text), "sha256": hashlib.sha256(meta_text).hexdigest()},
+                 "tensors": [{"name": "a", "dtype": "F32", "shape": [4], "offset": 256}]}
+        index.update(change)
+    text = index if isinstance(index, bytes) else json.dumps(index).encode()
+    at = len(head) + len(data) + len(meta_text)
+    seal = seal or f"adalink:index:{at:016x}:{len(text):016x}:{index_sha or hashlib.sha256(text).hexdigest()}"
+    whole = head[:64] + seal.encode() + head[64 + len(seal):] + data + meta_text + text
+    return whole[: len(whole) - cut]
+
+
+def bad_model(name, words, data, status="EFORMAT"):
+    put(f"model_{name}.h5", "model", status, words, data)
+
+
+def tensors(**change):
+    return {"tensors": [{"name": "a", "dtype": "F32", "shape": [4], "offset": 256, **change}]}
+
+
+put("model_good.h5", "model", "OK", "", model())
+bad_model("unsealed", "no imported model, or not a finished one", model(seal="x" * 112))
+bad_model("unfinished", "no imported model, or not a finished one", model(seal="0" * 112))
+bad_model("is_adapter", "no imported model", good)
+bad_model("seal", "seal cannot be read", model(seal="adalink:index:" + "z" * 98))
+bad_model("cut", "ends at byte", model(cut=10))
+bad_model("index_absurd", "before its index", model(seal=f"adalink:index:{1 << 60:016x}:{9:016x}:" + "0" * 64))
+bad_model("index_digest", "index does not agree with its digest", model(index_sha="0" * 64))
+bad_model("index_json", "model_index_json.h5:1:", model(b'{"version": '))
+bad_model("version", "version 2 of a model's .h5", model(version=2), "EUNSUPPORTED")
+bad_model("meta_digest", "metadata does not agree", model(meta={"offset": 272, "bytes": 14, "sha256": ""}))
+bad_model("meta_place", "before its metadata", model(meta={}))
+bad_model("meta_json", "model_meta_json.h5:1:", model(meta_text=b"{'a'}"))
+bad_model("dtype", "wrong row in the index", model(**tensors(dtype="F31")))
+bad_model("offset", "ends at", model(**tensors(offset=1 << 40)))
+bad_model("shape", "has an extent of -1", model(**tensors(shape=["x"])))
+bad_model("no_tensor", "holds no tensor", model(tensors=[]))
+put("neither.bin", "model", "EFORMAT", "in no format known here", b"PK\3\4" + b"\0" * 60)
+
+
+# ---- model: folders ----
+def folder(name, words, files, status="EFORMAT"):
+    for f, data in files.items():
+        put(f"{name}/{f}", None, None, None, data if isinstance(data, (bytes, str)) else json.dumps(data))
+    rows.append((name, "model", status, words))
+
+
+def st_file(*names):
+    header = json.dumps({n: t(4 * i, 4 * i + 4) for i, n in enumerate(names)}).encode()
+    return struct.pack("<Q", len(header)) + header + four * len(names)
+
+
+def index(**where):
+    return {"weight_map": where}
+
+
+folder("no_config", "has no config.json", {"model.safetensors": st_file("a")})
+folder("no_weights", "neither model.safetensors nor", {"config.json": {}})
+folder("config_array", "is no JSON object", {"config.json": []})
+folder("tokenizer_cut", "tokenizer.json:1:", {"config.json": {}, "model.safetensors": st_file("a"), "tokenizer.json": "{"})
+INDEX = "model.safetensors.index.json"
+folder("shard_outside", "no file of its folder", {"config.json": {}, INDEX: index(a="../good.h5")})
+folder("shard_up", "cannot map", {"config.json": {}, INDEX: index(a="..")}, "EIO")
+folder("shard_absent", "No such file", {"config.json": {}, INDEX: index(a="s1.safetensors")}, "EIO")
+folder("shard_number", "no file of its folder", {"config.json": {}, INDEX: index(a=3)})
+folder("no_map", "has no weight_map", {"config.json": {}, INDEX: {}})
+folder("shard_extra", "but the index places it in ''",
+       {"config.json": {}, INDEX: index(a="s1.safetensors"), "s1.safetensors": st_file("a", "b")})
+folder("shard_short", "tensor 'b' is not in 's1.safetensors'",
+       {"config.json": {}, INDEX: index(a="s1.safetensors", b="s1.safetensors"), "s1.safetensors": st_file("a")})
+folder("shard_swapped", "but the index places it in 's2.safetensors'",
+       {"config.json": {}, INDEX: index(a="s1.safetensors", b="s2.safetensors"), "s1.safetensors": st_file("b"),
+        "s2.safetensors": st_file("a")})
+
+# ---- the manifest: rows made here, then those of others ----
+manifest = os.path.join(HERE, "manifest.txt")
+others = []
+if os.path.exists(manifest):
+    with open(manifest, encoding="utf-8") as f:
+        others = [line for line in f if line.strip() and line.split("\t")[1] not in KINDS]
+with open(manifest, "w", encoding="utf-8") as f:
+    f.writelines("\t".join(row) + "\n" for row in rows)
+    f.writelines(others)
+print(len(rows), "rows,", max(os.path.getsize(os.path.join(HERE, r[0])) for r in rows), "bytes at most")
