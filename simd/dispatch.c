@@ -15,27 +15,27 @@ enum { YMM_STATE = 0x6, ZMM_STATE = 0xe6 };                                     
 static const unsigned avx512vl = 1u << 31;
 
 /* The CPU's flags in leaf 1 ecx and leaf 7 ebx, and the registers that the system saves. */
-static bool cpu_has(unsigned c1, unsigned b7, unsigned state)
+static int cpu_has(unsigned c1, unsigned b7, unsigned state)
 {
     unsigned a, b, c, d, a7, b7_, c7, d7;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !__get_cpuid_count(7, 0, &a7, &b7_, &c7, &d7)) return false;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !__get_cpuid_count(7, 0, &a7, &b7_, &c7, &d7)) return 0;
     c1 |= OSXSAVE;
-    if ((c & c1) != c1 || (b7_ & b7) != b7) return false;
+    if ((c & c1) != c1 || (b7_ & b7) != b7) return 0;
     unsigned lo, hi;
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
     return (lo & state) == state;
 }
 
-static inline bool runs_avx2(void) { return cpu_has(AVX | FMA | F16C, AVX2, YMM_STATE); }
-static inline bool runs_avx512(void)
+static inline int runs_avx2(void) { return cpu_has(AVX | FMA | F16C, AVX2, YMM_STATE); }
+static inline int runs_avx512(void)
 {
     return runs_avx2() && cpu_has(AVX, AVX512F | AVX512DQ | AVX512BW | avx512vl, ZMM_STATE);
 }
 #endif
 
-static inline bool runs_ref(void) { return true; }
-static inline bool runs_scalar(void) { return true; }
-static inline bool runs_neon(void) { return true; } /* AArch64 always has it */
+static inline int runs_ref(void) { return 1; }
+static inline int runs_scalar(void) { return 1; }
+static inline int runs_neon(void) { return 1; } /* AArch64 always has it */
 
 #define X(isa) extern const struct ada_kernels ada_isa_##isa;
 ADA_ISAS(X)
@@ -43,7 +43,7 @@ ADA_ISAS(X)
 
 static const struct {
     const struct ada_kernels *k;
-    bool (*runs)(void);
+    int (*runs)(void);
 } isas[] = {
 #define X(isa) {&ada_isa_##isa, runs_##isa},
     ADA_ISAS(X)
@@ -53,7 +53,7 @@ enum { ISAS = sizeof isas / sizeof isas[0] };
 
 struct ada_kernels ada_k;
 
-const struct ada_kernels *ada_simd_isa(size_t i, bool *runs)
+const struct ada_kernels *ada_simd_isa(size_t i, int *runs)
 {
     if (i >= ISAS) return NULL;
     *runs = isas[i].runs();

@@ -4,7 +4,8 @@
  * Invariant: nothing here is visible but the table, so that no code of one ISA can be linked into another. */
 #if defined(ADA_ISA_AVX2) && !(defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
 #error "avx2 wants -mavx2 -mfma -mf16c"
-#elif defined(ADA_ISA_AVX512) && !(defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__))
+#elif defined(ADA_ISA_AVX512) && !defined(ADA_EMULATED) && \
+    !(defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__))
 #error "avx512 wants -mavx512f -mavx512bw -mavx512dq -mavx512vl"
 #elif defined(ADA_ISA_NEON) && !(defined(__aarch64__) && defined(__ARM_NEON))
 #error "neon wants AArch64"

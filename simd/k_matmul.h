@@ -60,6 +60,8 @@ static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, 
  * registers of the ISA. */
 #if defined(ADA_ISA_AVX512)
 enum { MM_ROWS = 12, MM_WIDE = 2 };
+#elif defined(ADA_ISA_SCALAR)
+enum { MM_ROWS = 1, MM_WIDE = 1 };
 #else
 enum { MM_ROWS = 6, MM_WIDE = 1 };
 #endif
@@ -116,13 +118,16 @@ VEC void mm_strip(const ada_tile *t, size_t h, const int wide, const int full, c
         for (size_t e = next + each; next < e && next < lines; next++) __builtin_prefetch(ahead + next * 64, 0, 2);
         size_t left = t->m - i;
         int rows = left >= MM_ROWS ? MM_ROWS : (int)left;
-        if (left > MM_ROWS && left < MM_ROWS + 3) rows = MM_ROWS - 2;
+        if (MM_ROWS > 3 && left > MM_ROWS && left < MM_ROWS + 3) rows = MM_ROWS - 2;
         switch (rows) {
 #define ROWS(r) case r: mm_micro(t, i, h, r, wide, full, transposed); break;
 #if defined(ADA_ISA_AVX512)
         ROWS(12) ROWS(11) ROWS(10) ROWS(9) ROWS(8) ROWS(7)
 #endif
-        ROWS(6) ROWS(5) ROWS(4) ROWS(3) ROWS(2) ROWS(1)
+#if !defined(ADA_ISA_SCALAR)
+        ROWS(6) ROWS(5) ROWS(4) ROWS(3) ROWS(2)
+#endif
+        ROWS(1)
 #undef ROWS
         }
         i += (size_t)rows;

@@ -38,7 +38,6 @@
 #ifndef ADA_SIMD_KERNELS_H
 #define ADA_SIMD_KERNELS_H
 
-#include <stdbool.h>
 #include "simd/tile.h"
 #include "simd/types.h"
 
@@ -75,7 +74,7 @@ enum ada_simd_status {
 /* Chooses the ISA by name; NULL: the one ADALINK_ISA names, or the best. On failure ada_k stays as it was.
  * For the start of a program, before threads. */
 enum ada_simd_status ada_simd_init(const char *want) __attribute__((warn_unused_result));
-/* The i-th ISA of this build, worst first, and whether this CPU runs it; NULL after the last. */
-const struct ada_kernels *ada_simd_isa(size_t i, bool *runs);
+/* The i-th ISA of this build, worst first, and whether this CPU runs it (0 or 1); NULL after the last. */
+const struct ada_kernels *ada_simd_isa(size_t i, int *runs);
 
 #endif

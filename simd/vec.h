@@ -32,7 +32,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A lane is a register only where there are such registers: elsewhere forced inlining makes code by the megabyte. */
+#if defined(ADA_ISA_SCALAR) || defined(ADA_EMULATED)
+#define VEC static inline __attribute__((unused))
+#else
 #define VEC static inline __attribute__((always_inline, unused))
+#endif
 
 #if defined(ADA_ISA_SCALAR)
 #include "simd/vec_scalar.h"
