@@ -42,7 +42,11 @@ struct ada_h5_in {
 };
 
 static void enter(void) {
+    static bool begun;
     (void)pthread_mutex_lock(&mutex);
+    /* A full disk leaves HDF5 with objects that it cannot close, and its exit handler then crashes on them.
+     */
+    if (!begun) begun = H5dont_atexit() >= 0;
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 

@@ -101,7 +101,8 @@ static ada_status parse(ada_json **j, const char *text, size_t n, const char *na
     *j = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
     if (*j != NULL) return ADA_OK;
     enum json_error_code code = json_error_code(&e);
-    if (code == json_error_out_of_memory || e.text[0] == 0) /* where jansson says nothing, memory was refused */
+    if (code == json_error_out_of_memory ||
+        e.text[0] == 0) /* where jansson says nothing, memory was refused */
         return ada_fail(ADA_ENOMEM, "out of memory while parsing '%s'", name);
     if (code == json_error_numeric_overflow && widen) {
         ada_buf wide = {0};

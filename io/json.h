@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The door to jansson: JSON trees, read and written. Owns: parsing with line and column in errors.
- * Also the one shape in which every format gives its metadata: GGUF keys and safetensors headers become
- * an object, so that configuration and tokenizers are read by one code.
- * Refused as EFORMAT: NaN and infinities, duplicate keys, invalid UTF-8, lone surrogates, nesting past 2048 and
- * whatever follows the value. Integers past 64 bits become reals, since real configurations hold them.
- * Invariant: accessors never abort on a wrong type; they answer the default. */
+ * The door to jansson: JSON trees, read and written. Owns: parsing with line and column in errors. Also
+ * the one shape in which every format gives its metadata: GGUF keys and safetensors headers become an
+ * object, so that configuration and tokenizers are read by one code. Refused as EFORMAT: NaN and
+ * infinities, duplicate keys, invalid UTF-8, lone surrogates, nesting past 2048 and whatever follows the
+ * value. Integers past 64 bits become reals, since real configurations hold them. Invariant: accessors
+ * never abort on a wrong type; they answer the default. */
 #ifndef ADA_IO_JSON_H
 #define ADA_IO_JSON_H
 
@@ -15,18 +15,22 @@
 
 typedef struct json_t ada_json; /* jansson's own; only json.c includes its header */
 
-ada_status ada_json_parse(ada_json **j, const char *text, size_t n, const char *name) ADA_MUST_USE; /* name for errors */
+/* name for errors */
+ada_status ada_json_parse(ada_json **j, const char *text, size_t n, const char *name) ADA_MUST_USE;
 ada_status ada_json_open(ada_json **j, const char *path) ADA_MUST_USE;
 void ada_json_close(ada_json **j);
 ada_json *ada_json_share(const ada_json *j); /* another owner of the same tree */
 
 /* Reading. A NULL or absent node answers the default. Strings live as long as the tree. */
-const ada_json *ada_json_get(const ada_json *j, const char *key);       /* NULL if absent; key may be "a.b" only literally */
+/* NULL if absent; key may be "a.b" only literally */
+const ada_json *ada_json_get(const ada_json *j, const char *key);
 const ada_json *ada_json_at(const ada_json *j, size_t i);               /* array element, NULL past its end */
-size_t ada_json_len(const ada_json *j);                                 /* of an array or object; 0 otherwise */
+/* of an array or object; 0 otherwise */
+size_t ada_json_len(const ada_json *j);
 bool ada_json_is_str(const ada_json *j);
 bool ada_json_is_num(const ada_json *j);
-bool ada_json_is_int(const ada_json *j);                                /* a whole number of int64, 3.0 included */
+/* a whole number of int64, 3.0 included */
+bool ada_json_is_int(const ada_json *j);
 bool ada_json_is_bool(const ada_json *j);
 bool ada_json_is_arr(const ada_json *j);
 bool ada_json_is_obj(const ada_json *j);

@@ -26,12 +26,21 @@ static ada_status sync_path(const char *path, int flags) {
     return st;
 }
 
+/* A device or a pipe is not ours to replace: as root, rename would put a file in the place of /dev/null. */
+static ada_status check_regular(const char *path) {
+    int fd = ada_os.open(path, O_RDONLY | O_NONBLOCK, 0);
+    if (fd < 0) return ADA_OK; /* not there, or not to be read: rename will tell */
+    int64_t n = ada_os.size(fd);
+    (void)ada_os.close(fd);
+    return n >= 0 ? ADA_OK : ada_fail(ADA_EINVAL, "cannot replace '%s': it is no regular file", path);
+}
+
 /* The file that `path` names once symbolic links are followed, so that a link stays a link. */
 static ada_status target_of(const char *path, ada_buf *target) {
     char real[PATH_MAX];
     if (path[0] == 0) return ada_fail(ADA_EINVAL, "the name of an output file is empty");
-    if (realpath(path, real) != NULL) return ada_buf_puts(target, real);
-    return ada_buf_puts(target, path);
+    ADA_TRY(check_regular(path));
+    return ada_buf_puts(target, realpath(path, real) != NULL ? real : path);
 }
 
 static ada_status replace_in(const char *target, const char *temp, const char *folder, ada_fill_fn fill,

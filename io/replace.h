@@ -5,14 +5,16 @@
 #define ADA_IO_REPLACE_H
 #include "io/status.h"
 
-/* `fill` writes the file named `temp` (it may open it by HDF5); replace syncs and renames it, or removes it. */
+/* `fill` writes the file named `temp` (it may open it by HDF5); replace syncs and renames it, or removes
+ * it. */
 typedef ada_status (*ada_fill_fn)(void *ctx, const char *temp);
 ada_status ada_replace(const char *path, ada_fill_fn fill, void *ctx) ADA_MUST_USE;
 ada_status ada_replace_bytes(const char *path, const void *p, size_t n) ADA_MUST_USE;
 /* A plain write, for use inside a fill: not synced, not atomic by itself. */
 ada_status ada_write_file(const char *path, const void *p, size_t n) ADA_MUST_USE;
 /* "-" is standard input. */
-ada_status ada_read_file(const char *path, char **data, size_t *n) ADA_MUST_USE; /* NUL-terminated; ada_os.release */
+/* NUL-terminated; ada_os.release */
+ada_status ada_read_file(const char *path, char **data, size_t *n) ADA_MUST_USE;
 /* mkdir -p */
 ada_status ada_make_folder(const char *path) ADA_MUST_USE;
 

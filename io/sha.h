@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The door to libcrypto: sha256, for all of io and engine. */
+ * The door to libcrypto: sha256, for all of io and engine. Owns: digests in the making.
+ * Must not know: what is hashed. Invariant: a digest is lower-case hex, 64 digits and a NUL. */
 #ifndef ADA_IO_SHA_H
 #define ADA_IO_SHA_H
 #include "io/status.h"

@@ -27,7 +27,12 @@ typedef int ada_status;
 /* Sets the thread's message (fault first, subject in quotes, no full stop) and returns `st`. */
 ada_status ada_fail(ada_status st, const char *fmt, ...) ADA_PRINTF(2, 3);
 /* In sight of the compiler the result is `st` itself, so that it knows which paths are failures. */
-#define ada_fail(st, ...) __extension__({ const ada_status ada_st_ = (st); (void)(ada_fail)(ada_st_, __VA_ARGS__); ada_st_; })
+#define ada_fail(st, ...)                                                                                    \
+    __extension__({                                                                                          \
+        const ada_status ada_st_ = (st);                                                                     \
+        (void)(ada_fail)(ada_st_, __VA_ARGS__);                                                              \
+        ada_st_;                                                                                             \
+    })
 /* Appends context to the message: "…: while loading 'x.gguf'". */
 void ada_note(const char *fmt, ...) ADA_PRINTF(1, 2);
 /* The message of the thread's last failure; "" if none. Valid until the next ada_fail of this thread. */

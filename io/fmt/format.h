@@ -24,18 +24,23 @@ struct ada_tensors {
 
 struct ada_format {
     const char *name;
-    int (*probe)(const unsigned char *head, size_t n); /* nonzero if the first n (≤ 64) bytes are this format's */
-    ada_status (*open)(ada_tensors *t, const char *path); /* fills list and meta; tensors.c closes what is half open */
+    /* Nonzero if the first n (at most 64) bytes are this format's. */
+    int (*probe)(const unsigned char *head, size_t n);
+    /* Fills list and meta; tensors.c closes what is half open. */
+    ada_status (*open)(ada_tensors *t, const char *path);
 };
 
-/* Maps a regular file read-only until the ada_tensors closes; r then reads all of it. r->name is path itself. */
+/* Maps a regular file read-only until the ada_tensors closes; r then reads all of it. r->name is path
+ * itself. */
 ada_status ada_tensors_map(ada_tensors *t, const char *path, ada_reader *r) ADA_MUST_USE;
-/* Adds a view whose name and data are `n` bytes of text and an offset into r. v's dtype, ndim and shape are set;
- * bytes are computed here. */
-ada_status ada_tensors_add(ada_tensors *t, const ada_reader *r, const ada_tensor *v, const char *name, size_t n,
+/* Adds a view whose name and data are `n` bytes of text and an offset into r. v's dtype, ndim and shape
+ * are set; bytes are computed here. */
+ada_status ada_tensors_add(ada_tensors *t, const ada_reader *r, const ada_tensor *v, const char *name,
+                           size_t n,
                            uint64_t offset) ADA_MUST_USE;
 /* Bytes of a shape: every extent >= 0, whole blocks in the last one, no overflow. */
-ada_status ada_tensor_size(const char *name, ada_dtype type, int ndim, const int64_t *shape, size_t *bytes) ADA_MUST_USE;
+ada_status ada_tensor_size(const char *name, ada_dtype type, int ndim, const int64_t *shape,
+                           size_t *bytes) ADA_MUST_USE;
 /* True if `path` is a folder. */
 bool ada_is_folder(const char *path);
 /* Name, type, shape and bytes: what a digest of tensors is made of. */
