@@ -262,9 +262,8 @@ const struct ada_command ada_command_eval = {
     .name = "eval",
     .summary = "score a base and an adapter on rows with known answers",
     .text = "Rows with choices are answered by the choice whose tokens have the largest sum of "
-            "log-probabilities: accuracy "
-            "and macro-F1. Other rows give loss, perplexity and exact match of greedy output. All logarithms "
-            "are natural.",
+            "log-probabilities: accuracy and macro-F1. Other rows give loss, perplexity and exact match of "
+            "greedy output. All logarithms are natural.",
     .examples = "  adalink eval -m smollm2.h5 -a out/adapter.h5 -d dev.jsonl --show 5\n"
                 "  adalink eval -m smollm2.h5 -d dev.jsonl --json --predictions base.jsonl\n",
     .opts = opts,
