@@ -168,8 +168,8 @@ static void not_loaded(struct files *f, const char *text, const char *message) {
 
 static int make_folder(void **state) {
     static struct files f;
-    strcpy(f.folder, "/tmp/t_opt.XX"
-                     "XXXX");
+    strcpy(f.folder, "/tmp/t_opt.");
+    memset(f.folder + strlen(f.folder), 'X', 6);
     *state = &f;
     return mkdtemp(f.folder) ? 0 : -1;
 }

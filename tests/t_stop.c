@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Signals become a flag, the flag a status; a second SIGTERM ends the process as the system would, a second SIGUSR1
- * does not. Each case is a child process, since handlers stay. */
+ * Signals become a flag, the flag a status; a second SIGTERM ends the process as the system would, a second
+ * SIGUSR1 does not. Each case is a child process, since handlers stay. */
 #include "apps/stop.h"
 #include <setjmp.h>
 #include <signal.h>

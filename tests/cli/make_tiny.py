@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# Makes tests/cli/tiny: a Llama of random weights with a byte-level tokenizer and a ChatML template, small enough
-# to commit and to train in a second. Needs nothing but Python. usage: python3 make_tiny.py
+# Makes tests/cli/tiny: a Llama of random weights with a byte-level tokenizer and a ChatML template, small
+# enough to commit and to train in a second. Needs nothing but Python. usage: python3 make_tiny.py
 import json, os, random, struct
 
 here = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'tiny')
