@@ -187,7 +187,7 @@ static void print_table(const struct pass *main, const struct pass *base) {
     while (ada_json_next(main->result, &it, &key, &v)) {
         const ada_json *b = base ? ada_json_get(base->result, key) : NULL;
         if (!ada_json_is_num(v) || (base && !ada_json_is_num(b))) continue;
-        bool whole = ada_json_is_int(v) && (!b || ada_json_is_int(b));
+        bool whole = strcmp(key, "n") == 0 || strcmp(key, "tokens") == 0;
         double x = ada_json_num(v, 0), y = ada_json_num(b, 0);
         ada_table_cell(&t, "%s", key);
         if (base) ada_table_cell(&t, whole ? "%.0f" : "%.4f", y);

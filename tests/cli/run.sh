@@ -41,14 +41,14 @@ check "an id out of range is not exit 4" [ $? -eq 4 ]
 check "an id out of range is not named" errs '^adalink tokenize: standard input:1: entry 2 is no id of this'
 
 # ---- train ----
-set -- train -m base -d rows.jsonl --batch 4 --lr 0.02 --threads 2 -q
+set -- train -m base -d rows.jsonl --batch 4 --lr 0.02 --threads 1 -q
 check "a dry run" run "$@" --epochs 2 -o none --dry-run
 check "a dry run counts steps" says '^steps  *16$'
 check "a dry run shows what is learnt" says 'i|s| a|\[ \]\[f\]'
 check "a dry run leaves a trace" [ ! -e none ]
 check "a dry run as JSON" run "$@" --epochs 2 -o none --dry-run --json
 check "a dry run has masks" says '"mask": \[0,.*1\]'
-check "training" run "$@" --steps 24 --eval-data rows.jsonl --save-every 5 -o whole --json
+check "training" run "$@" --threads 2 --steps 24 --eval-data rows.jsonl --save-every 5 -o whole --json
 check "training tells its steps" says '"steps": 24'
 check "metrics are a row a step" [ "$(wc -l <whole/metrics.jsonl)" -eq 24 ]
 check "run.json has no rank" grep -q '"rank": 64' whole/run.json
