@@ -87,7 +87,7 @@ static void test_tensors_are_claimed(void **state) {
     refuses(plain_folder("", e, STANDARD - 1), ADA_EMISMATCH, "missing from the model: 'model.layers.0.mlp.down_proj.weight'");
     refuses(plain_folder("", e, 2), ADA_EMISMATCH, "and 5 more");
     e[STANDARD] = (entry){L0 "self_attn.q_proj.bias", 8, 0};
-    refuses(plain_folder("", e, STANDARD + 1), ADA_EMISMATCH, "does not have: 'model.layers.0.self_attn.q_proj.bias'");
+    refuses(plain_folder("", e, STANDARD + 1), ADA_EMISMATCH, "do not have: 'model.layers.0.self_attn.q_proj.bias'");
     e[STANDARD] = (entry){"model.layers.1.mlp.up_proj.weight", 6, 8};
     refuses(plain_folder("", e, STANDARD + 1), ADA_EMISMATCH, "'model.layers.1.mlp.up_proj.weight'");
     e[STANDARD] = (entry){"model.layers.00.mlp.up_proj.weight", 6, 8};
@@ -128,7 +128,7 @@ static void test_untied(void **state) {
 
 /* ---- configurations ---- */
 
-static ada_status read(ada_config *c, const char *text) {
+static ada_status read_config(ada_config *c, const char *text) {
     char meta[1024];
     ada_json *j = NULL;
     const struct ada_arch *arch;
@@ -142,7 +142,7 @@ static ada_status read(ada_config *c, const char *text) {
 static ada_status read_with(ada_config *c, const char *more) {
     char text[1024];
     snprintf(text, sizeof text, config, more);
-    return read(c, text);
+    return read_config(c, text);
 }
 
 static void test_switches(void **state) {
@@ -169,19 +169,19 @@ static void test_mistral(void **state) {
                         "\"num_attention_heads\": 16, \"intermediate_size\": 6%s}";
     char text[512];
     snprintf(text, sizeof text, base, "");
-    assert_ok(read(&c, text));
+    assert_ok(read_config(&c, text));
     assert_true(c.window == 4096 && c.kv_heads == 8 && !c.tie);
     snprintf(text, sizeof text, base, ", \"sliding_window\": null, \"num_key_value_heads\": 4");
-    assert_ok(read(&c, text));
+    assert_ok(read_config(&c, text));
     assert_true(c.window == 0 && c.kv_heads == 4);
 }
 
 static void test_refusals(void **state) {
     (void)state;
     ada_config c;
-    assert_fails(read(&c, "{}"), ADA_EFORMAT, "model_type");
-    assert_fails(read(&c, "{\"model_type\": \"bert\"}"), ADA_EUNSUPPORTED, "unknown architecture 'bert' (known: llama, mistral)");
-    assert_fails(read(&c, "{\"model_type\": \"llama\"}"), ADA_EFORMAT, "'hidden_size'");
+    assert_fails(read_config(&c, "{}"), ADA_EFORMAT, "model_type");
+    assert_fails(read_config(&c, "{\"model_type\": \"bert\"}"), ADA_EUNSUPPORTED, "unknown architecture 'bert' (known: llama, mistral)");
+    assert_fails(read_config(&c, "{\"model_type\": \"llama\"}"), ADA_EFORMAT, "'hidden_size'");
     assert_fails(read_with(&c, ", \"hidden_act\": \"mish\""), ADA_EUNSUPPORTED, "'mish'");
     assert_fails(read_with(&c, ", \"quantization_config\": {}"), ADA_EUNSUPPORTED, "quantised");
     assert_fails(read_with(&c, ", \"rope_scaling\": {\"type\": \"longrope\"}"), ADA_EUNSUPPORTED, "'longrope'");
