@@ -88,8 +88,8 @@ static void test_same_bits(void **state) {
     for (int type = 0; type < 2; type++) {
         fixture f;
         float loss, dh[D];
-        begin(&f, type ? ADA_BF16 : ADA_F32);
         ada_par_force(3);
+        begin(&f, type ? ADA_BF16 : ADA_F32);
         ada_head_loss(&f.head, f.ws, f.x, f.target, f.weight, N, f.loss, f.dh);
         ada_head_logits(&f.head, f.ws, f.x, N, f.logits);
         float *row = test_malloc(V * sizeof *row);
