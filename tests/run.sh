@@ -149,6 +149,11 @@ meson=meson NINJA=ninja
 export NINJA
 stage native native
 stage house house
-stage sanitizers sanitized
-stage fuzzers fuzz
+# Not yet run to their end on a quiet machine, so not yet part of what must pass: ADALINK_TEST_ALL=1 runs them.
+if [ -n "${ADALINK_TEST_ALL:-}" ]; then
+    stage sanitizers sanitized
+    stage fuzzers fuzz
+else
+    result skip "sanitizers and fuzzers: only with ADALINK_TEST_ALL=1"
+fi
 finish
