@@ -159,10 +159,8 @@ const struct ada_command ada_command_bench = {
     .name = "bench",
     .summary = "tokens a second of prefill (pp), decode (tg) and training",
     .text = "Random tokens; one untimed pass, then --repeat timed ones. A busy machine shows in the spread: "
-            "compare "
-            "numbers of one run on one machine only. GFLOP/s counts 2 operations a weight and token forward "
-            "and 2 "
-            "backward, the head where it runs, and attention over visible keys.",
+            "compare numbers of one run on one machine only. GFLOP/s counts 2 operations a weight and token "
+            "forward and 2 backward, the head where it runs, and attention over visible keys.",
     .examples = "  adalink bench -m smollm2.h5\n"
                 "  adalink bench -m smollm2.h5 --pp 0 --tg 0 --train 2048 --row 256 --repeat 9 --csv\n",
     .opts = opts,

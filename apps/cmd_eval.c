@@ -187,13 +187,16 @@ static void print_table(const struct pass *main, const struct pass *base) {
     while (ada_json_next(main->result, &it, &key, &v)) {
         const ada_json *b = base ? ada_json_get(base->result, key) : NULL;
         if (!ada_json_is_num(v) || (base && !ada_json_is_num(b))) continue;
-        bool whole = strcmp(key, "n") == 0;
+        bool whole = strcmp(key, "n") == 0 || strcmp(key, "tokens") == 0;
         double x = ada_json_num(v, 0), y = ada_json_num(b, 0);
         ada_table_cell(&t, "%s", key);
         if (base) ada_table_cell(&t, whole ? "%.0f" : "%.4f", y);
         ada_table_cell(&t, whole ? "%.0f" : "%.4f", x);
-        if (base && whole) ada_table_cell(&t, " ");
-        if (base && !whole) ada_table_cell(&t, "%+.4f", x - y);
+        if (base && strcmp(key, "n") == 0) {
+            ada_table_cell(&t, " ");
+        } else if (base) {
+            ada_table_cell(&t, whole ? "%+.0f" : "%+.4f", x - y);
+        }
     }
     ada_table_print(&t);
 }
@@ -262,9 +265,8 @@ const struct ada_command ada_command_eval = {
     .name = "eval",
     .summary = "score a base and an adapter on rows with known answers",
     .text = "Rows with choices are answered by the choice whose tokens have the largest sum of "
-            "log-probabilities: accuracy "
-            "and macro-F1. Other rows give loss, perplexity and exact match of greedy output. All logarithms "
-            "are natural.",
+            "log-probabilities: accuracy and macro-F1. Other rows give loss, perplexity and exact match of "
+            "greedy output. All logarithms are natural.",
     .examples = "  adalink eval -m smollm2.h5 -a out/adapter.h5 -d dev.jsonl --show 5\n"
                 "  adalink eval -m smollm2.h5 -d dev.jsonl --json --predictions base.jsonl\n",
     .opts = opts,

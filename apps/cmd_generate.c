@@ -225,13 +225,21 @@ static ada_status read_input(char **text) {
     return st;
 }
 
+static bool is_talk(const struct generate *o) {
+    return !o->prompt && !o->file && (o->chat || isatty(0) == 1);
+}
+
+static ada_status check(const struct generate *o) {
+    if (o->prompt && o->file) return ada_fail(ADA_EINVAL, "--prompt and --file exclude each other");
+    if (o->system && !o->chat && !is_talk(o)) return ada_fail(ADA_EINVAL, "--system is for --chat");
+    return ADA_OK;
+}
+
 static ada_status generate(struct generate *o, ada_model *m, ada_adapter *a, struct talk *t, char **text) {
-    bool talk = !o->prompt && !o->file && (o->chat || isatty(0) == 1);
+    bool talk = is_talk(o);
     const char *prompt = o->prompt;
     ada_generator *g = NULL;
     size_t n;
-    if (o->prompt && o->file) return ada_fail(ADA_EINVAL, "--prompt and --file exclude each other");
-    if (o->system && !o->chat && !talk) return ada_fail(ADA_EINVAL, "--system is for --chat");
     if (!prompt && !talk) {
         ADA_TRY(o->file && strcmp(o->file, "-") != 0 ? ada_read_file(o->file, text, &n) : read_input(text));
         prompt = *text;
@@ -259,6 +267,7 @@ static ada_status run(struct ada_args *args, void *values) {
     ada_adapter *a = NULL;
     char *text = NULL;
     ADA_TRY(ada_opt_check(args));
+    ADA_TRY(check(o));
     o->run.plain = !o->chat;
     o->run.logprobs = o->common.json;
     o->run.stop = o->stop;
@@ -277,8 +286,8 @@ const struct ada_command ada_command_generate = {
     .name = "generate",
     .summary = "go on with a prompt, or talk",
     .text = "The prompt is plain text, as prompt/completion rows are; with --chat it is a user's turn. "
-            "Without a prompt, on a "
-            "terminal, a conversation begins. Text is streamed to standard output as it is made.",
+            "Without a prompt, on a terminal, a conversation begins. Text is streamed to standard output as "
+            "it is made.",
     .examples = "  adalink generate -m smollm2.h5 -p 'The capital of France is' -n 8\n"
                 "  adalink generate -m smollm2.h5 -a out/adapter.h5 --chat -p 'Write a haiku about rivers.'\n"
                 "  adalink generate -m smollm2.h5\n",

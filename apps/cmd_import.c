@@ -42,10 +42,9 @@ static ada_status run(struct ada_args *a, void *values) {
 const struct ada_command ada_command_import = {
     .name = "import",
     .summary = "write a model as one .h5, from which opening is fastest",
-    .text =
-        "Weights, tokenizer, chat template, configuration and digests go into one HDF5 file. Quantised "
-        "weights are "
-        "widened. The file keeps the digest of its source, so an adapter made for the one fits the other.",
+    .text = "Weights, tokenizer, chat template, configuration and digests go into one HDF5 file. Quantised "
+            "weights are widened. The file keeps the digest of its source, so an adapter made for the one "
+            "fits the other.",
     .examples = "  adalink import -m SmolLM2-135M-Instruct.Q4_1.gguf -o smollm2.h5\n",
     .opts = opts,
     .size = sizeof(struct import),

@@ -215,8 +215,8 @@ const struct ada_command ada_command_inspect = {
     .name = "inspect",
     .summary = "what a model, adapter, checkpoint or data file holds",
     .operands = "PATH...",
-    .text = "The kind is found by content. A model's sha256 is the identity that adapters are bound to. "
-            "With --json, one object a path.",
+    .text = "The kind is found by content. A model's sha256 is the identity that adapters are bound to. With "
+            "--json, one object a path.",
     .examples = "  adalink inspect smollm2.h5\n"
                 "  adalink inspect --json out/adapter.h5\n"
                 "  adalink inspect train.jsonl\n",

@@ -187,8 +187,8 @@ const struct ada_command ada_command_tokenize = {
     .name = "tokenize",
     .summary = "text to token ids, and back",
     .text = "Each line of input is one text; each line of output is its ids as a JSON list. With --decode, "
-            "each line of "
-            "input is such a list (or an object that has one as \"ids\") and each line of output its text.",
+            "each line of input is such a list (or an object that has one as \"ids\") and each line of "
+            "output its text.",
     .examples = "  adalink tokenize -m model.h5 -p 'Hello, world'\n"
                 "  adalink tokenize -m model.h5 -d book.txt > ids.jsonl\n"
                 "  adalink tokenize -m model.h5 --decode -d ids.jsonl\n",

@@ -388,17 +388,13 @@ static ada_status run(struct ada_args *args, void *values) {
 const struct ada_command ada_command_train = {
     .name = "train",
     .summary = "train an adapter on the rows of a JSONL file",
-    .text =
-        "The base stays frozen; D and U of e' = e + scale * f(e D) U are trained with AdamW on the rows' "
-        "completions. "
-        "The output folder gets adapter.h5 (the best by validation loss, else the last), checkpoints, "
-        "metrics.jsonl "
-        "and run.json, which holds every setting: `adalink train -c DIR/run.json` is the same run again.\n"
-        "SIGINT, SIGTERM and SIGUSR1 end the step, write a checkpoint and exit with 128 + the signal's "
-        "number; "
-        "`adalink train --resume DIR` goes on from there as if nothing had happened. A loss or gradient that "
-        "is "
-        "not finite ends the run and leaves every file alone.",
+    .text = "The base stays frozen; D and U of e' = e + scale * f(e D) U are trained with AdamW on the rows' "
+            "completions. The output folder gets adapter.h5 (the best by validation loss, else the last), "
+            "checkpoints, metrics.jsonl and run.json, which holds every setting: `adalink train -c "
+            "DIR/run.json` is the same run again.\n"
+            "SIGINT, SIGTERM and SIGUSR1 end the step, write a checkpoint and exit with 128 + the signal's "
+            "number; `adalink train --resume DIR` goes on from there as if nothing had happened. A loss or "
+            "gradient that is not finite ends the run and leaves every file alone.",
     .examples = "  adalink train -m smollm2.h5 -d train.jsonl -o out --dry-run\n"
                 "  adalink train -m smollm2.h5 -d train.jsonl -o out --epochs 2 --eval-data dev.jsonl\n"
                 "  adalink train --resume out\n",

@@ -308,10 +308,10 @@ ada_status ada_opt_set(struct ada_args *a, const char *name, const char *text) {
 ada_status ada_opt_check(const struct ada_args *a) {
     for (const struct ada_opt *o = a->command->opts; o->kind != ADA_OPT_END; o++) {
         if (is_option(o) && o->need && a->by[o - a->command->opts] == ADA_OPT_BY_NOBODY)
-            return ada_fail(ADA_EINVAL, "'%s' wants --%s %s", a->command->name, o->name, o->arg);
+            return ada_fail(ADA_EINVAL, "--%s %s is missing", o->name, o->arg);
     }
     if (a->command->operands && a->command->operands[0] != '[' && a->noperands == 0)
-        return ada_fail(ADA_EINVAL, "'%s' wants %s", a->command->name, a->command->operands);
+        return ada_fail(ADA_EINVAL, "%s is missing", a->command->operands);
     if (!a->command->operands && a->noperands > 0)
         return ada_fail(ADA_EINVAL, "unexpected argument '%s'; see 'adalink help %s'", a->operands[0],
                         a->command->name);

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # From nothing to an adapted model, in one command: sh apps/quickstart.sh
 # Installs what is missing (one apt line, as root or by sudo), builds, fetches SmolLM2-135M-Instruct, makes a
-# task of this machine's package list (description to archive section), trains an adapter and shows what changed.
+# task of this machine's package list (description to archive section), trains an adapter, shows what changed.
 # Owns: the order of the steps, and what is kept: inputs in ${XDG_CACHE_HOME:-~/.cache}/adalink, the rest in
-# build/. Must not know: how any of it works. Invariant: what is there and right is used again, and that is said; a
-# step that fails ends the run with one line.
+# build/. Must not know: how any of it works. Invariant: what is there and right is used again, and that is
+# said; a step that fails ends the run with one line.
 set -eu
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive

@@ -47,6 +47,7 @@ static ada_status draft_text(draft *x, const ada_model *m, const ada_row *row) {
 }
 
 static ada_status need_chat(const ada_model *m) {
+    ADA_TRY(ada_model_text(m));
     return m->chat ? ADA_OK : ada_fail(ADA_EUNSUPPORTED, "model '%s' has no chat template for messages: %s", m->name, m->chat_why);
 }
 
@@ -93,6 +94,7 @@ static ada_status settle(draft *x, ada_example *e, const ada_row *row, bool all_
 }
 
 static ada_status fill_draft(draft *x, const ada_model *m, const ada_row *row, const char *completion, ada_arena *a) {
+    ADA_TRY(ada_model_text(m));
     if (row->messages) return draft_messages(x, m, row, completion, a);
     if (row->prompt) return draft_completion(x, m, row, completion);
     return draft_text(x, m, row);
@@ -112,6 +114,7 @@ ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *r
 }
 
 ada_status ada_prompt_text(const ada_model *m, const char *text, size_t n, ada_ids *out) {
+    ADA_TRY(ada_model_text(m));
     if (ada_tok_adds_bos(m->tok)) ADA_TRY(ada_ids_push(out, ada_tok_bos(m->tok)));
     return ada_tok_encode(m->tok, text, n, 0, out);
 }

@@ -61,6 +61,7 @@ static ada_status build(ada_generator *g, int capacity) {
     if (capacity < 0) return ada_fail(ADA_EINVAL, "a cache of %d tokens", capacity);
     if (capacity > most) return ada_fail(ADA_EINVAL, "a cache of %d tokens exceeds the model's %d positions", capacity, most);
     g->capacity = capacity ? capacity : most < DEFAULT_CAPACITY ? most : DEFAULT_CAPACITY;
+    ADA_TRY(ada_model_text(g->m));
     find_eos(g);
     ADA_TRY(ada_model_prepare(g->m, ADA_FORWARD));
     ADA_TRY(ada_kv_open(&g->kv, &g->m->stack, 1, g->capacity));

@@ -85,7 +85,7 @@ static ada_status fill_file(void *ctx, const char *temp) {
 }
 
 static ada_status template_digest(const ada_model *m, char hex[65]) {
-    const char *text = ada_tok_template(m->tok);
+    const char *text = m->tok ? ada_tok_template(m->tok) : NULL;
     hex[0] = 0;
     if (!text) return ADA_OK;
     ada_sha *sha = NULL;

@@ -5,10 +5,12 @@
  * Invariant: text is searched as valid UTF-8 without being checked again. */
 #include "io/regex.h"
 #include "io/os.h"
+#include "io/unicode.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SPACE "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
@@ -16,7 +18,6 @@
     "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}"          \
     "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{d7ff}"        \
     "\\x{e000}-\\x{10ffff}"
-#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
 
 struct ada_regex {
     pcre2_general_context *memory;
@@ -40,25 +41,69 @@ static ada_status refuse(const char *pattern, const char *what, size_t n)
     return ada_fail(ADA_EUNSUPPORTED, "regular expression has '%.*s', which is not supported: '%.200s'", (int)n, what, pattern);
 }
 
-/* \p{…} at p, which points behind \p or \P; *len is what was read. */
-static ada_status property(const char *pattern, const char *p, char kind, size_t *len, ada_buf *out)
+/* A set and, around it outside of a class, its brackets. */
+static ada_status bracket(ada_buf *out, bool in_class, bool not)
 {
-    static const char categories[] = " C Cc Cf Cn Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps "
-                                     "S Sc Sk Sm So Z Zl Zp Zs Alphabetic ";
+    return in_class ? ADA_OK : ada_buf_puts(out, not ? "[^" : "[");
+}
+
+static ada_status category(ada_buf *out, const char *name)
+{
+    ADA_TRY(ada_buf_printf(out, "\\p{%s}", name));
+    return ada_uni_newer(name, out);
+}
+
+/* Oniguruma's word characters: below U+0100 it follows another table, where ² ³ ¹ ¼ ½ ¾ are some. */
+static ada_status word(ada_buf *out)
+{
+    ADA_TRY(category(out, "Alphabetic"));
+    ADA_TRY(category(out, "M"));
+    ADA_TRY(category(out, "Nd"));
+    ADA_TRY(category(out, "Nl"));
+    ADA_TRY(category(out, "Pc"));
+    return ada_buf_puts(out, "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}");
+}
+
+/* Is what stands before (behind) a word character? */
+static ada_status beside(ada_buf *out, const char *look)
+{
+    ADA_TRY(ada_buf_printf(out, "(?%s[", look));
+    ADA_TRY(word(out));
+    return ada_buf_puts(out, "])");
+}
+
+static ada_status boundary(ada_buf *out, bool yes)
+{
+    static const char *const looks[2][4] = { { "<=", "=", "<!", "!" }, { "<=", "!", "<!", "=" } };
+    ADA_TRY(ada_buf_puts(out, "(?:"));
+    for (size_t i = 0; i < 4; i++) {
+        if (i == 2) ADA_TRY(ada_buf_puts(out, "|"));
+        ADA_TRY(beside(out, looks[yes][i]));
+    }
+    return ada_buf_puts(out, ")");
+}
+
+/* \p{…} at p, which points behind \p or \P; *len is what was read. */
+static ada_status property(const char *pattern, const char *p, bool not, bool in_class, size_t *len, ada_buf *out)
+{
+    static const char categories[] = " Cc Cf Co L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So "
+                                     "Z Zl Zp Zs Alphabetic ";
     const char *end = *p == '{' ? strchr(p, '}') : NULL;
     if (!end) return refuse(pattern, p - 2, 3);
     *len = (size_t)(end - p) + 1;
     const char *name = p + 1;
-    bool not = *name == '^';
-    name += not;
+    not ^= *name == '^';
+    name += *name == '^';
     size_t n = (size_t)(end - name);
-    char word[40];
-    if (n == 0 || n > 30) return refuse(pattern, p - 2, *len + 2);
-    word[0] = ' ';
-    memcpy(word + 1, name, n);
-    memcpy(word + 1 + n, " ", 2);
-    if (not) kind = kind == 'p' ? 'P' : 'p';
-    return ada_buf_printf(out, "\\%c{%s%.*s}", kind, strstr(categories, word) ? "" : "sc:", (int)n, name);
+    char spaced[40];
+    if (n == 0 || n > 30 || *name == 'C' || (not && in_class)) return refuse(pattern, p - 2, *len + 2);
+    snprintf(spaced, sizeof spaced, " %.*s ", (int)n, name);
+    bool known = strstr(categories, spaced) != NULL;
+    spaced[n + 1] = 0;
+    ADA_TRY(bracket(out, in_class, not));
+    ADA_TRY(ada_buf_printf(out, "\\p{%s%s}", known ? "" : "sc:", spaced + 1));
+    ADA_TRY(ada_uni_newer(spaced + 1, out));
+    return in_class ? ADA_OK : ada_buf_puts(out, "]");
 }
 
 /* One escape; *at stands on the backslash and moves past it. */
@@ -67,31 +112,31 @@ static ada_status escape(const char *pattern, size_t *at, bool in_class, ada_buf
     const char *p = pattern + *at;
     char c = p[1];
     size_t used = 2;
-    const char *set = NULL;
-    bool not = false;
     switch (c) {
-    case 's': set = SPACE; break;
-    case 'S':
-        set = in_class ? NO_SPACE : SPACE;
-        not = !in_class;
+    case 's':
+    case 'S': /* within a class, "not white space" is spelt out */
+        ADA_TRY(bracket(out, in_class, c == 'S'));
+        ADA_TRY(ada_buf_puts(out, c == 'S' && in_class ? NO_SPACE : SPACE));
+        if (!in_class) ADA_TRY(ada_buf_puts(out, "]"));
         break;
-    case 'd': ADA_TRY(ada_buf_puts(out, "\\p{Nd}")); break;
-    case 'D': ADA_TRY(ada_buf_puts(out, "\\P{Nd}")); break;
-    case 'w': set = WORD; break;
-    case 'h': set = "0-9a-fA-F"; break;
+    case 'd':
+    case 'D':
+    case 'w':
     case 'W':
+    case 'h':
     case 'H':
-        if (in_class) return refuse(pattern, p, 2);
-        set = c == 'W' ? WORD : "0-9a-fA-F";
-        not = true;
+        if (c < 'a' && in_class) return refuse(pattern, p, 2);
+        ADA_TRY(bracket(out, in_class, c < 'a'));
+        c |= 32;
+        ADA_TRY(c == 'd' ? category(out, "Nd") : c == 'w' ? word(out) : ada_buf_puts(out, "0-9a-fA-F"));
+        if (!in_class) ADA_TRY(ada_buf_puts(out, "]"));
         break;
     case 'b':
     case 'B':
         if (in_class)
             ADA_TRY(c == 'b' ? ada_buf_puts(out, "\\x{8}") : refuse(pattern, p, 2));
         else
-            ADA_TRY(ada_buf_puts(out, c == 'b' ? "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))"
-                                               : "(?:(?<=[" WORD "])(?=[" WORD "])|(?<![" WORD "])(?![" WORD "]))"));
+            ADA_TRY(boundary(out, c == 'b'));
         break;
     case 'v': ADA_TRY(ada_buf_puts(out, "\\x{b}")); break;
     case 'n': case 'r': case 't': case 'f': case 'a': case 'e':
@@ -104,7 +149,7 @@ static ada_status escape(const char *pattern, size_t *at, bool in_class, ada_buf
     case 'p':
     case 'P': {
         size_t n = 0;
-        ADA_TRY(property(pattern, p + 2, c, &n, out));
+        ADA_TRY(property(pattern, p + 2, c == 'P', in_class, &n, out));
         used += n;
         break;
     }
@@ -125,11 +170,6 @@ static ada_status escape(const char *pattern, size_t *at, bool in_class, ada_buf
         if (c == 0 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return refuse(pattern, p, c ? 2 : 1);
         if ((unsigned char)c < 0x80) ADA_TRY(ada_buf_puts(out, "\\"));
         ADA_TRY(ada_buf_add(out, &c, 1));
-    }
-    if (set) {
-        if (!in_class) ADA_TRY(ada_buf_puts(out, not ? "[^" : "["));
-        ADA_TRY(ada_buf_puts(out, set));
-        if (!in_class) ADA_TRY(ada_buf_puts(out, "]"));
     }
     *at += used;
     return ADA_OK;

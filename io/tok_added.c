@@ -60,7 +60,7 @@ ada_status ada_added_build(ada_tok *t)
     ADA_TRY(ada_arena_take(&t->arena, &t->added_of, t->ids, sizeof *t->added_of));
     memset(t->added_of, 0xff, t->ids * sizeof *t->added_of);
     for (size_t i = 0; i < t->nadded; i++) t->added_of[t->added[i].id] = (int32_t)i;
-    if (words) ADA_TRY(ada_regex_open(&t->word, "[\\w\\x{200c}\\x{200d}]"));
+    if (words) ADA_TRY(ada_regex_open(&t->word, "[" ADA_RUST_WORD "]"));
     ADA_TRY(build_finder(t, &t->raw, false));
     return build_finder(t, &t->normal, true);
 }
@@ -122,19 +122,20 @@ static ada_status cut_piece(const ada_tok *t, const ada_finder *f, ada_flow *flo
             ADA_TRY(stands_alone(t, s, p.len, begin, end, &alone));
             if (!alone) continue;
         }
-        if (a->lstrip)
+        if (a->lstrip) {
             for (size_t k = begin, q; k > from; k = begin = q) {
                 q = ada_utf8_last(s, k);
                 size_t next = q;
                 if (q < from || !ada_uni_space(ada_utf8_next(s, k, &next))) break;
             }
+            if (begin < from) begin = from < end ? from : end;
+        }
         if (a->rstrip)
             for (size_t next = end; end < p.len && ada_uni_space(ada_utf8_next(s, p.len, &next)); end = next) {}
         if (from < begin)
             ADA_TRY(ada_pieces_add(&flow->other, (ada_piece){ p.at + from, begin - from, -1, p.head && from == 0 }));
         ADA_TRY(ada_pieces_add(&flow->other, (ada_piece){ p.at + begin, end - begin, a->id, false }));
-        from = end;
-        if (at < end) at = end;
+        from = end; /* but the search goes on behind the token itself, and may find one in the space it took */
     }
     return from < p.len
                ? ada_pieces_add(&flow->other, (ada_piece){ p.at + from, p.len - from, -1, p.head && from == 0 })

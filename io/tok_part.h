@@ -150,6 +150,8 @@ ada_status ada_op_fallback(ada_ops *o) ADA_MUST_USE;
 ada_status ada_op_fuse(ada_ops *o) ADA_MUST_USE;
 ada_status ada_op_strip(ada_ops *o, const char *text, size_t start, size_t stop) ADA_MUST_USE;
 ada_status ada_op_metaspace(ada_ops *o, const char *mark, bool drop_first) ADA_MUST_USE; /* as a decoder */
+/* \\w as the regex crate of Rust has it, which is not Oniguruma's. */
+#define ADA_RUST_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200c}\\x{200d}"
 #define ADA_GPT2_REGEX "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
 #endif

@@ -192,7 +192,7 @@ static ada_status read_punctuation(ada_tok *t, ada_ops *o, const ada_json *j)
     return ada_op_class(o, ada_uni_punct, how);
 }
 
-NO_SETTINGS(read_whitespace, ada_op_regex(o, "[\\w\\x{200c}\\x{200d}]+|[^\\w\\s\\x{200c}\\x{200d}]+", ADA_CUT_REMOVED, true))
+NO_SETTINGS(read_whitespace, ada_op_regex(o, "[" ADA_RUST_WORD "]+|[^\\s" ADA_RUST_WORD "]+", ADA_CUT_REMOVED, true))
 NO_SETTINGS(read_whitespace_split, ada_op_class(o, ada_uni_space, ADA_CUT_REMOVED))
 
 static ada_status metaspace(ada_tok *t, const ada_json *j, const char **mark, const char **scheme)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * UTF-8 and Unicode properties. The only file that includes utf8proc.h. Owns: nothing.
- * White_Space is a closed list and stands here; all else comes from utf8proc's tables.
+ * White_Space is a closed list and stands here; all else comes from utf8proc's tables, corrected where those of
+ * Hugging Face tokenizers have another version of Unicode.
  * Invariant: no loop reads past n, whatever the bytes. */
 #include "io/unicode.h"
 #include "io/os.h"
+#include "io/unicode_delta.h"
 
+#include <string.h>
 #include <utf8proc.h>
 
 size_t ada_utf8_check(const char *s, size_t n, size_t *bad)
@@ -92,27 +95,56 @@ bool ada_uni_space(uint32_t c)
            c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
+/* The row of a table that holds c, or NULL. */
+static const struct delta *row_of(const struct delta *table, size_t n, uint32_t c)
+{
+    size_t low = 0;
+    while (low < n) {
+        size_t mid = (low + n) / 2;
+        if (table[mid].last < c)
+            low = mid + 1;
+        else
+            n = mid;
+    }
+    return table[low].first <= c && c <= table[low].last ? &table[low] : NULL;
+}
+#define ROW(table, c) row_of(table, sizeof table / sizeof *table - 1, c)
+
+static const char *category(uint32_t c)
+{
+    const struct delta *d = ROW(new_category, c);
+    return d ? d->category : utf8proc_category_string((utf8proc_int32_t)c);
+}
+
 bool ada_uni_numeric(uint32_t c)
 {
     if (c < 0x80) return c >= '0' && c <= '9';
-    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
-    return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO;
+    return category(c)[0] == 'N' || ROW(new_numeric, c);
 }
 
 bool ada_uni_punct(uint32_t c)
 {
     if (c < 0x80) return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
-    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
-    return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
+    return (category(c)[0] == 'P') != (ROW(other_punct, c) != NULL);
 }
 
-bool ada_uni_mark(uint32_t c)
+bool ada_uni_mark(uint32_t c) { return c >= 0x80 && (category(c)[0] == 'M') != (ROW(other_mark, c) != NULL); }
+
+ada_status ada_uni_newer(const char *name, ada_buf *out)
 {
-    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
-    return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
+    size_t n = strlen(name);
+    bool all = strcmp(name, "Alphabetic") == 0; /* letters; marks and numbers stand beside it wherever it is used */
+    for (size_t i = 0; i < sizeof new_category / sizeof *new_category; i++) {
+        const struct delta *d = &new_category[i];
+        if (all ? d->category[0] == 'L' : strncmp(d->category, name, n) == 0)
+            ADA_TRY(ada_buf_printf(out, "\\x{%x}-\\x{%x}", d->first, d->last));
+    }
+    for (size_t i = 0; i < sizeof new_han / sizeof *new_han && strcmp(name, "Han") == 0; i++)
+        ADA_TRY(ada_buf_printf(out, "\\x{%x}-\\x{%x}", new_han[i].first, new_han[i].last));
+    return ADA_OK;
 }
 
-ada_status ada_uni_normalize(ada_normal_form f, const char *s, size_t n, ada_buf *out)
+static ada_status normalize(ada_normal_form f, const char *s, size_t n, ada_buf *out)
 {
     static const int form[] = {
         [ADA_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
@@ -120,9 +152,7 @@ ada_status ada_uni_normalize(ada_normal_form f, const char *s, size_t n, ada_buf
         [ADA_NFKC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
         [ADA_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
     };
-    bool ascii = true;
-    for (size_t i = 0; i < n && ascii; i++) ascii = (unsigned char)s[i] < 0x80;
-    if (ascii) return ada_buf_add(out, s, n);
+    if (n == 0) return ADA_OK;
     utf8proc_option_t opt = (utf8proc_option_t)form[f];
     const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)s;
     utf8proc_ssize_t k = utf8proc_decompose(p, (utf8proc_ssize_t)n, NULL, 0, opt);
@@ -143,6 +173,21 @@ ada_status ada_uni_normalize(ada_normal_form f, const char *s, size_t n, ada_buf
     return st;
 }
 
+/* A character that tokenizers' tables don't know is to them one that nothing moves over or joins with. */
+ada_status ada_uni_normalize(ada_normal_form f, const char *s, size_t n, ada_buf *out)
+{
+    size_t from = 0;
+    for (size_t at = 0; at < n;) {
+        size_t begin = at;
+        uint32_t c = ada_utf8_next(s, n, &at);
+        if (c < 0x80 || (!ROW(no_decomposition, c) && !ROW(other_mark, c))) continue;
+        ADA_TRY(normalize(f, s + from, begin - from, out));
+        ADA_TRY(ada_buf_add(out, s + begin, at - begin));
+        from = at;
+    }
+    return normalize(f, s + from, n - from, out);
+}
+
 ada_status ada_uni_lower(const char *s, size_t n, ada_buf *out)
 {
     for (size_t i = 0; i < n;) {
@@ -152,7 +197,10 @@ ada_status ada_uni_lower(const char *s, size_t n, ada_buf *out)
             ADA_TRY(ada_buf_add(out, "i\xcc\x87", 3));
             continue;
         }
-        uint32_t low = c < 0x80 ? (c >= 'A' && c <= 'Z' ? c + 32 : c) : (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
+        const struct delta *d = c < 0x80 ? NULL : ROW(new_lower, c);
+        uint32_t low = c < 0x80 ? (c >= 'A' && c <= 'Z' ? c + 32 : c)
+                       : d      ? (uint32_t)((int32_t)c + d->add)
+                                : (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
         ADA_TRY(ada_buf_add(out, u, ada_utf8_put(low, u)));
     }
     return ADA_OK;

@@ -25,6 +25,10 @@ bool ada_uni_numeric(uint32_t c); /* Nd, Nl, No */
 bool ada_uni_punct(uint32_t c);   /* ASCII punctuation, P* */
 bool ada_uni_mark(uint32_t c);    /* Mn, Mc, Me */
 
+/* For a regular expression's character class: as ranges "\\x{…}-\\x{…}", what tokenizers counts to a category ("L",
+ * "Lu", "Alphabetic") or script ("Han") and PCRE2 may not know yet. */
+ada_status ada_uni_newer(const char *name, ada_buf *out) ADA_MUST_USE;
+
 typedef enum { ADA_NFC, ADA_NFD, ADA_NFKC, ADA_NFKD } ada_normal_form;
 ada_status ada_uni_normalize(ada_normal_form f, const char *s, size_t n, ada_buf *out) ADA_MUST_USE;
 ada_status ada_uni_lower(const char *s, size_t n, ada_buf *out) ADA_MUST_USE;

@@ -13,10 +13,10 @@ typedef struct {
 static const double logits_f32 = 5e-6, grad_f32 = 2e-5, logits_bf16 = 0.08, grad_bf16 = 0.36;
 
 static ada_tensors *answers_open(const char *name) {
-    char file[128], path[512];
+    char file[128];
     ada_tensors *t = NULL;
     snprintf(file, sizeof file, "%s.answers.safetensors", name);
-    OK(ada_tensors_open(&t, golden_path(path, file)));
+    assert_ok(ada_tensors_open(&t, golden_path(file)));
     return t;
 }
 
@@ -29,7 +29,7 @@ static const ada_tensor *answer(const ada_tensors *t, const char *name) {
 static float *floats(const ada_tensors *t, const char *name) {
     const ada_tensor *a = answer(t, name);
     float *f = test_malloc(ada_tensor_count(a) * sizeof *f);
-    OK(ada_tensor_f32(a, 0, ada_tensor_count(a), f));
+    assert_ok(ada_tensor_f32(a, 0, ada_tensor_count(a), f));
     return f;
 }
 

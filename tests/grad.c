@@ -5,7 +5,6 @@
 #include "tests/plain.h"
 #include "engine/attention.h"
 #include "engine/ffn.h"
-#include "engine/rng.h"
 
 typedef double (*objective)(void *ctx);
 
@@ -26,27 +25,11 @@ static void central(const char *what, objective f, void *ctx, double *x, size_t 
     if (!(top > 0 && worst <= limit * top)) fail_msg("%s: off by %.3g of %.3g, allowed %.3g", what, worst / top, top, limit);
 }
 
-/* n floats around 0 and the same numbers in double; freed with the arena of the test. */
-static uint64_t drawn;
-static void draw(ada_arena *a, size_t n, double scale, float **f, double **d) {
-    OK(ada_arena_take(a, f, n, sizeof **f));
-    if (d) OK(ada_arena_take(a, d, n, sizeof **d));
-    for (size_t i = 0; i < n; i++) {
-        (*f)[i] = (float)(scale * ada_rng_normal(7, ADA_RNG_BENCH, drawn++));
-        if (d) (*d)[i] = (double)(*f)[i];
-    }
-}
-
-static ada_mat *mat_of(ada_arena *a, const float *w, size_t n, size_t k) {
-    ada_tensor *t;
-    ada_mat *m = NULL;
-    OK(ada_arena_take(a, &t, 1, sizeof *t));
-    *t = (ada_tensor){.name = "w", .dtype = ADA_F32, .ndim = 2, .shape = {(int64_t)n, (int64_t)k}, .data = w};
-    t->bytes = n * k * sizeof *w;
-    OK(ada_mat_pack(&m, a, &(ada_mat_part){.t = t, .rows = n}, 1, k, ADA_F32));
-    OK(ada_mat_prepare(m, a, ADA_FORWARD | ADA_BACKWARD));
-    OK(ada_matmul_reserve(64, n > k ? n : k, n > k ? n : k));
-    return m;
+/* Numbers, and the same in double. */
+static void draw_both(ada_arena *a, size_t n, double scale, float **f, double **d) {
+    draw(a, n, scale, f);
+    assert_ok(ada_arena_take(a, d, n, sizeof **d));
+    for (size_t i = 0; i < n; i++) (*d)[i] = (double)(*f)[i];
 }
 
 static double weighed(const double *y, const float *dy, size_t n) {
@@ -74,12 +57,12 @@ static void test_linear(void **state) {
     ada_arena a = {0};
     linear_case c = {.m = 9, .n = 37, .k = 300};
     float *x, *w, *dx, *g;
-    draw(&a, c.m * c.k, 1, &x, &c.x);
-    draw(&a, c.n * c.k, 1, &w, &c.w);
-    draw(&a, c.m * c.n, 1, &c.dy, &c.y);
-    OK(ada_arena_zero(&a, &dx, c.m * c.k, sizeof *dx));
-    OK(ada_arena_zero(&a, &g, c.n * c.k, sizeof *g));
-    ada_linear l = {.w = mat_of(&a, w, c.n, c.k), .g = g};
+    draw_both(&a, c.m * c.k, 1, &x, &c.x);
+    draw_both(&a, c.n * c.k, 1, &w, &c.w);
+    draw_both(&a, c.m * c.n, 1, &c.dy, &c.y);
+    assert_ok(ada_arena_zero(&a, &dx, c.m * c.k, sizeof *dx));
+    assert_ok(ada_arena_zero(&a, &g, c.n * c.k, sizeof *g));
+    ada_linear l = {.w = mat_of(&a, w, c.n, c.k, ADA_F32), .g = g};
     ada_linear_backward(&l, x, c.k, c.dy, c.n, c.m, dx, c.k);
     central("linear, input", linear_value, &c, c.x, c.m * c.k, dx, 1e-6);
     central("linear, weight", linear_value, &c, c.w, c.n * c.k, g, 1e-6);
@@ -107,11 +90,11 @@ static void test_norm(void **state) {
     norm_case c = {.m = 7, .d = 45};
     size_t n = c.m * c.d;
     float *x, *w, *y, *tmp, *keep, *rstd, *dx, *dy;
-    draw(&a, n, 1, &x, &c.x);
-    draw(&a, c.d, 1, &w, &c.w);
-    draw(&a, n, 1, &c.dy, &c.y);
+    draw_both(&a, n, 1, &x, &c.x);
+    draw_both(&a, c.d, 1, &w, &c.w);
+    draw_both(&a, n, 1, &c.dy, &c.y);
     float **room[] = {&y, &tmp, &keep, &rstd, &dx, &dy};
-    for (size_t i = 0; i < 6; i++) OK(ada_arena_zero(&a, room[i], n, sizeof(float)));
+    for (size_t i = 0; i < 6; i++) assert_ok(ada_arena_zero(&a, room[i], n, sizeof(float)));
     ada_norm_rows r = {.w = w, .eps = 1e-5F, .m = c.m, .d = c.d};
     ada_norm_forward(&r, ADA_F32, x, y, tmp, keep, rstd);
     memcpy(dy, c.dy, n * sizeof *dy);
@@ -144,16 +127,16 @@ static void ffn_agrees(ada_act_kind act) {
     ffn_case c = {.m = 5, .d = 24, .w = 530, .act = act};
     size_t md = c.m * c.d, mw = c.m * c.w;
     float *x, *norm, *up, *down, *f[9];
-    draw(&a, md, 1, &x, &c.x);
-    draw(&a, c.d, 1, &norm, &c.norm);
-    draw(&a, 2 * c.w * c.d, 0.3, &up, &c.up);
-    draw(&a, c.w * c.d, 0.1, &down, &c.down);
-    draw(&a, md, 1, &c.dy, &c.n);
-    draw(&a, md, 1, &f[0], &c.y);
-    draw(&a, 2 * mw, 1, &f[1], &c.gu);
-    draw(&a, mw, 1, &f[2], &c.h);
-    for (size_t i = 0; i < 9; i++) OK(ada_arena_zero(&a, &f[i], 2 * mw + md, sizeof(float)));
-    ada_linear lu = {.w = mat_of(&a, up, 2 * c.w, c.d)}, ld = {.w = mat_of(&a, down, c.d, c.w)};
+    draw_both(&a, md, 1, &x, &c.x);
+    draw_both(&a, c.d, 1, &norm, &c.norm);
+    draw_both(&a, 2 * c.w * c.d, 0.3, &up, &c.up);
+    draw_both(&a, c.w * c.d, 0.1, &down, &c.down);
+    draw_both(&a, md, 1, &c.dy, &c.n);
+    draw_both(&a, md, 1, &f[0], &c.y);
+    draw_both(&a, 2 * mw, 1, &f[1], &c.gu);
+    draw_both(&a, mw, 1, &f[2], &c.h);
+    for (size_t i = 0; i < 9; i++) assert_ok(ada_arena_zero(&a, &f[i], 2 * mw + md, sizeof(float)));
+    ada_linear lu = {.w = mat_of(&a, up, 2 * c.w, c.d, ADA_F32)}, ld = {.w = mat_of(&a, down, c.d, c.w, ADA_F32)};
     ada_panel p = {f[0], f[1], f[2], f[3], f[4]};
     ada_ffn ffn = {.norm = {.w = norm, .eps = 1e-5F, .m = c.m, .d = c.d}, .type = ADA_F32, .act = act, .width = c.w,
                    .up = &lu, .down = &ld, .x = f[5], .rstd = f[6], .gate_up = f[7]};
@@ -202,14 +185,14 @@ static void attention_agrees(int32_t window) {
     attn_case c = {.c = {.heads = 4, .kv_heads = 2, .head_dim = 12, .window = window}, .p = forest_pack()};
     size_t T = (size_t)c.p.T, nq = T * 48, nk = T * 24;
     float *q, *k, *v, *o, *lse, *dq, *dk, *dv;
-    draw(&a, nq, 1, &q, &c.q);
-    draw(&a, nk, 1, &k, &c.k);
-    draw(&a, nk, 1, &v, &c.v);
-    draw(&a, nq, 1, &c.dy, &c.o);
+    draw_both(&a, nq, 1, &q, &c.q);
+    draw_both(&a, nk, 1, &k, &c.k);
+    draw_both(&a, nk, 1, &v, &c.v);
+    draw_both(&a, nq, 1, &c.dy, &c.o);
     float **room[] = {&o, &lse, &dq, &dk, &dv};
-    for (size_t i = 0; i < 5; i++) OK(ada_arena_zero(&a, room[i], nq, sizeof(float)));
+    for (size_t i = 0; i < 5; i++) assert_ok(ada_arena_zero(&a, room[i], nq, sizeof(float)));
     ada_attn_ws *ws;
-    OK(ada_attn_layout(&ws, &a, &c.c, ADA_F32, c.p.T, c.p.nsegs, c.p.T, c.p.T, true));
+    assert_ok(ada_attn_layout(&ws, &a, &c.c, ADA_F32, c.p.T, c.p.nsegs, c.p.T, c.p.T, true));
     ada_attn call = {.c = &c.c, .type = ADA_F32, .pack = &c.p, .m = c.p.T, .q = q, .ldq = 48, .k = k, .v = v,
                      .ldkv = 24, .o = o, .lse = lse};
     ada_attn_forward(&call, ws);
@@ -261,17 +244,17 @@ static void test_head(void **state) {
     size_t d = (size_t)m->c.d;
     float *x, *dh, *loss, *weight, *spare;
     int32_t target[N];
-    draw(&a, N * d, 1, &x, &c.x);
-    draw(&a, N * d, 1, &dh, &c.y);
-    draw(&a, N, 1, &weight, NULL);
-    draw(&a, N, 1, &loss, NULL);
-    draw(&a, N * (size_t)m->c.vocab, 1, &spare, &c.logits);
+    draw_both(&a, N * d, 1, &x, &c.x);
+    draw_both(&a, N * d, 1, &dh, &c.y);
+    draw(&a, N, 1, &weight);
+    draw(&a, N, 1, &loss);
+    draw_both(&a, N * (size_t)m->c.vocab, 1, &spare, &c.logits);
     for (int i = 0; i < N; i++) target[i] = i % m->c.vocab;
     c.norm = plain_tensor(m, -1, "model.norm.weight");
     c.w = plain_tensor(m, -1, "model.embed_tokens.weight");
     c.target = target, c.weight = weight;
     ada_head_ws *ws;
-    OK(ada_head_layout(&ws, &a, &m->head, N));
+    assert_ok(ada_head_layout(&ws, &a, &m->head, N));
     ada_head_loss(&m->head, ws, x, target, weight, N, loss, dh);
     double total = 0;
     for (int i = 0; i < N; i++) total += (double)weight[i] * (double)loss[i];
@@ -311,9 +294,9 @@ static void test_stack(void **state) {
     pass_run r;
     float *x, *spare;
     pass_room(&r, &m->stack, &m->head, &c.p, true);
-    draw(&a, n, 1, &x, &c.x);
-    draw(&a, (size_t)c.p.nout * d, 1, &c.dh, NULL);
-    draw(&a, n, 1, &spare, &c.y);
+    draw_both(&a, n, 1, &x, &c.x);
+    draw(&a, (size_t)c.p.nout * d, 1, &c.dh);
+    draw_both(&a, n, 1, &spare, &c.y);
     memcpy(r.x, x, n * sizeof *x);
     ada_stack_forward(&m->stack, &c.p, r.pass, NULL, r.x, r.h);
     stack_value(&c);
@@ -321,6 +304,60 @@ static void test_stack(void **state) {
         assert_true(fabs((double)r.h[i] - c.y[(size_t)c.p.out[i / d] * d + i % d]) < 2e-4);
     ada_stack_backward(&m->stack, &c.p, r.pass, c.dh, r.dx);
     central("stack", stack_value, &c, c.x, n, r.dx, 5e-5);
+    ada_arena_free(&r.arena);
+    ada_arena_free(&a);
+    ada_model_close(&m);
+}
+
+/* A trained weight gets its gradient from the same pass, whichever product it is. */
+static void test_trained(void **state) {
+    (void)state;
+    ada_arena a = {0};
+    ada_model *m = golden_model("untied_bias", true);
+    size_t d = (size_t)m->c.d, nq = (size_t)(m->c.heads * m->c.head_dim), w = (size_t)m->c.ffn;
+    int32_t last = m->c.layers - 1;
+    ada_layer *y = &m->stack.layers[0], *z = &m->stack.layers[last];
+    struct {
+        ada_linear *l;
+        int32_t layer;
+        const char *name;
+        size_t first, k; /* its first row in the stacked weight; columns */
+    } all[] = {
+        {&y->qkv, 0, "self_attn.q_proj", 0, d}, {&y->qkv, 0, "self_attn.v_proj", 2 * nq, d},
+        {&y->o, 0, "self_attn.o_proj", 0, nq},  {&y->up, 0, "mlp.gate_proj", 0, d},
+        {&y->up, 0, "mlp.up_proj", w, d},       {&y->down, 0, "mlp.down_proj", 0, w},
+        {&z->q, last, "self_attn.q_proj", 0, d}, {&z->qkv, last, "self_attn.k_proj", 0, d},
+        {&z->down, last, "mlp.down_proj", 0, w},
+    };
+    enum { N = sizeof all / sizeof *all };
+    for (size_t i = 0; i < N; i++)
+        assert_ok(ada_arena_zero(&a, &all[i].l->g, ada_mat_rows(all[i].l->w) * all[i].k, sizeof(float)));
+    stack_case c = {.m = m, .p = forest_pack()};
+    size_t n = (size_t)c.p.T * d;
+    pass_run r;
+    float *x, *spare;
+    pass_room(&r, &m->stack, &m->head, &c.p, true);
+    draw_both(&a, n, 1, &x, &c.x);
+    draw(&a, (size_t)c.p.nout * d, 1, &c.dh);
+    draw_both(&a, n, 1, &spare, &c.y);
+    memcpy(r.x, x, n * sizeof *x);
+    ada_stack_forward(&m->stack, &c.p, r.pass, NULL, r.x, r.h);
+    ada_stack_backward(&m->stack, &c.p, r.pass, c.dh, r.dx);
+    for (size_t i = 0; i < N; i++) {
+        char name[96];
+        snprintf(name, sizeof name, "model.layers.%d.%s.weight", all[i].layer, all[i].name);
+        const float *g = all[i].l->g + all[i].first * all[i].k;
+        plain_nudge.name = name;
+        for (size_t at = 3; at < 12 * all[i].k; at += all[i].k + 5) {
+            plain_nudge.at = at, plain_nudge.by = 1e-4;
+            double up = stack_value(&c);
+            plain_nudge.by = -1e-4;
+            double want = (up - stack_value(&c)) / 2e-4;
+            if (!(fabs(want - (double)g[at]) <= 5e-4 * fmax(1, fabs(want))))
+                fail_msg("%s at %zu: %.6g, wanted %.6g", name, at, (double)g[at], want);
+        }
+        plain_nudge.name = NULL;
+    }
     ada_arena_free(&r.arena);
     ada_arena_free(&a);
     ada_model_close(&m);
@@ -336,6 +373,7 @@ int main(void) {
         {"stack with biases", test_stack, NULL, NULL, "untied_bias"},
         {"stack with a window", test_stack, NULL, NULL, "window"},
         {"stack with one key head", test_stack, NULL, NULL, "head_dim"},
+        cmocka_unit_test(test_trained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,30 +4,20 @@
 #ifndef ADA_TESTS_PASS_H
 #define ADA_TESTS_PASS_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
 #include "engine/model.h"
+#include "engine/rng.h"
+#include "tests/io_test.h"
 
-#define OK(x)                                                                                                \
-    do {                                                                                                     \
-        ada_status ok_st_ = (x);                                                                             \
-        if (ok_st_ != ADA_OK) fail_msg("%s: %s: %s", #x, ada_status_name(ok_st_), ada_error());              \
-    } while (0)
-
-static inline const char *golden_path(char out[512], const char *name) {
-    const char *tests = getenv("ADA_TESTS");
-    snprintf(out, 512, "%s/golden/%s", tests ? tests : "tests", name);
-    return out;
+static inline const char *golden_path(const char *name) {
+    char path[160];
+    (void)snprintf(path, sizeof path, "golden/%s", name);
+    return io_tests_path(path);
 }
 
 static inline ada_model *golden_model(const char *name, bool f32) {
-    char path[512];
     ada_model *m = NULL;
-    OK(ada_model_open(&m, golden_path(path, name), &(ada_model_opts){.f32 = f32}));
-    OK(ada_model_prepare(m, ADA_FORWARD | ADA_BACKWARD));
+    assert_ok(ada_model_open(&m, golden_path(name), &(ada_model_opts){.f32 = f32}));
+    assert_ok(ada_model_prepare(m, ADA_FORWARD | ADA_BACKWARD));
     return m;
 }
 
@@ -50,18 +40,38 @@ typedef struct {
 static inline void pass_room(pass_run *r, const ada_stack *s, const ada_head *head, const ada_pack *p, bool train) {
     size_t d = (size_t)s->c.d, T = (size_t)p->T, n = (size_t)p->nout;
     *r = (pass_run){0};
-    OK(ada_pass_layout(&r->pass, &r->arena, s, p->T, p->nsegs, p->T, p->nout, train));
-    OK(ada_head_layout(&r->head, &r->arena, head, p->nout));
-    OK(ada_arena_zero(&r->arena, &r->x, T * d, sizeof(float)));
-    OK(ada_arena_zero(&r->arena, &r->dx, T * d, sizeof(float)));
-    OK(ada_arena_zero(&r->arena, &r->h, n * d, sizeof(float)));
-    OK(ada_arena_zero(&r->arena, &r->dh, n * d, sizeof(float)));
-    OK(ada_arena_zero(&r->arena, &r->loss, n, sizeof(float)));
-    OK(ada_arena_zero(&r->arena, &r->logits, n * (size_t)s->c.vocab, sizeof(float)));
+    assert_ok(ada_pass_layout(&r->pass, &r->arena, s, p->T, p->nsegs, p->T, p->nout, train));
+    assert_ok(ada_head_layout(&r->head, &r->arena, head, p->nout));
+    assert_ok(ada_arena_zero(&r->arena, &r->x, T * d, sizeof(float)));
+    assert_ok(ada_arena_zero(&r->arena, &r->dx, T * d, sizeof(float)));
+    assert_ok(ada_arena_zero(&r->arena, &r->h, n * d, sizeof(float)));
+    assert_ok(ada_arena_zero(&r->arena, &r->dh, n * d, sizeof(float)));
+    assert_ok(ada_arena_zero(&r->arena, &r->loss, n, sizeof(float)));
+    assert_ok(ada_arena_zero(&r->arena, &r->logits, n * (size_t)s->c.vocab, sizeof(float)));
 }
 
 static inline void pass_embed(pass_run *r, const ada_model *m, const ada_pack *p) {
     for (int32_t i = 0; i < p->T; i++) ada_model_embed(m, p->ids[i], r->x + (size_t)i * (size_t)m->c.d);
+}
+
+/* W [n, k] of these numbers, ready for both directions. */
+static inline ada_mat *mat_of(ada_arena *a, const float *w, size_t n, size_t k, ada_dtype type) {
+    ada_tensor *t;
+    ada_mat *m = NULL;
+    assert_ok(ada_arena_take(a, &t, 1, sizeof *t));
+    *t = (ada_tensor){.name = "w", .dtype = ADA_F32, .ndim = 2, .shape = {(int64_t)n, (int64_t)k}, .data = w};
+    t->bytes = n * k * sizeof *w;
+    assert_ok(ada_mat_pack(&m, a, &(ada_mat_part){.t = t, .rows = n}, 1, k, type));
+    assert_ok(ada_mat_prepare(m, a, ADA_FORWARD | ADA_BACKWARD));
+    assert_ok(ada_matmul_reserve(256, n > k ? n : k, n > k ? n : k));
+    return m;
+}
+
+/* n normal numbers; what is drawn depends on what was drawn before. */
+static inline void draw(ada_arena *a, size_t n, double scale, float **f) {
+    static uint64_t at;
+    assert_ok(ada_arena_take(a, f, n, sizeof **f));
+    for (size_t i = 0; i < n; i++) (*f)[i] = (float)(scale * ada_rng_normal(7, ADA_RNG_BENCH, at++));
 }
 
 #endif

@@ -2,7 +2,7 @@
  * For tests/oracle_tok.py: lines of JSON on standard input, answers on standard output.
  * A string is encoded to a list of ids, {"special": "…"} with what the post-processor adds, {"plain": "…"} with
  * special tokens as text; a list of ids is decoded, and given again as the sum of its pieces.
- * usage: tok_driver tokenizer.json | model.gguf | folder */
+ * usage: tok_driver FILE    tokenizer.json, a .json of GGUF metadata, a model file or folder */
 #include "io/os.h"
 #include "io/tensors.h"
 #include "io/tok.h"
@@ -17,6 +17,8 @@ static void check(ada_status st)
     fprintf(stderr, "tok_driver: %s\n", ada_error());
     exit(ada_status_exit(st));
 }
+
+static ada_json *text_of(const ada_buf *b) { return ada_json_new_str(b->data ? b->data : "", b->len); }
 
 static ada_json *encode(const ada_tok *t, const ada_json *s, unsigned flags)
 {
@@ -43,9 +45,9 @@ static ada_json *decode(const ada_tok *t, const ada_json *list)
         first = false;
     }
     ada_json *out = ada_json_new_arr();
-    check(ada_json_push(out, ada_json_new_str(whole.data, whole.len)));
-    check(ada_json_push(out, ada_json_new_str(kept.data, kept.len)));
-    check(ada_json_push(out, ada_json_new_str(pieces.data, pieces.len)));
+    check(ada_json_push(out, text_of(&whole)));
+    check(ada_json_push(out, text_of(&kept)));
+    check(ada_json_push(out, text_of(&pieces)));
     ada_buf_free(&whole);
     ada_buf_free(&kept);
     ada_buf_free(&pieces);
@@ -65,7 +67,7 @@ int main(int argc, char **argv)
         check(ada_json_open(&file, argv[1]));
         fprintf(stderr, "read in %.1f ms\n", (ada_os.now() - start) * 1e3);
         start = ada_os.now();
-        check(ada_tok_open(&t, file, NULL));
+        check(ada_json_get(file, "tokenizer.ggml.model") ? ada_tok_open_gguf(&t, file) : ada_tok_open(&t, file, NULL));
     } else {
         check(ada_tensors_open(&model, argv[1]));
         fprintf(stderr, "read in %.1f ms\n", (ada_os.now() - start) * 1e3);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the tiny models beside this file, and what transformers in float32 says of each: logits, the loss of an
-AdaLink adapter on some targets, and the adapter's gradients. Needs torch, transformers, safetensors, gguf, numpy.
-usage: make_golden.py [FOLDER]      (written into this folder by default; tests/golden.c reads it)"""
+# Makes the tiny models beside this file, and what transformers in float32 says of each: logits, the loss of an
+# AdaLink adapter on some targets, and the adapter's gradients. Needs torch, transformers, safetensors, gguf, numpy.
+# usage: make_golden.py [FOLDER]      (written into this folder by default; tests/golden.c reads it)
 import json
 import os
 import shutil

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+# A whole life on a tiny model: import, train, be stopped, go on, evaluate, generate, inspect. What depends on
+# the machine is checked by name; what must be the same is compared by bytes.
+. "${ADA_TESTS:?}/cli/lib.sh"
+cp -r "$tests/cli/tiny" base
+for i in 1 2 3 4 5 6 7 8; do
+    for w in 'apple fruit' 'hammer tool' 'banana fruit' 'saw tool'; do
+        printf '{"prompt": "%s: the %s is a", "completion": " %s", "choices": [" fruit", " tool"]}\n' \
+            "$i" "${w% *}" "${w#* }"
+    done
+done >rows.jsonl
+run() { "$adalink" "$@" >out 2>err; }
+says() { grep -q "$1" out; }
+errs() { grep -q "$1" err; }
+course() { sed 's/, "seconds.*//' "$1/metrics.jsonl"; } # all but times
+cmp_metrics() { course "$1" >one && course "$2" >two && cmp one two; }
+losses() { sed 's/.*"loss": \([0-9.e-]*\), "lr.*/\1/' "$1/metrics.jsonl"; }
+
+# ---- import and inspect ----
+check "import" run import -m base -o base.h5 --json
+check "import is told" says '"model": "base.h5"'
+run inspect base --json && digest=$(sed -n 's/.*"sha256": "\([0-9a-f]*\)".*/\1/p' out)
+check "inspect a folder" [ "${#digest}" -eq 64 ]
+check "inspect an .h5" run inspect base.h5
+check "an import keeps its source's digest" says "^sha256  *$digest"
+check "inspect --tensors" run inspect base --tensors --json
+check "tensors are listed" says '"name": "model.norm.weight", "type": "BF16", "shape": \[32\]'
+check "inspect data" run inspect rows.jsonl --json
+check "rows are counted" says '"rows": 32,.*" fruit": 16, " tool": 16'
+
+# ---- tokenize ----
+t tokenize -m base.h5 -p 'the answer is an apple'
+t tokenize -m base.h5 -p '<|im_start|>'
+t tokenize -m base.h5 -p '<|im_start|>' --plain
+"$adalink" tokenize -m base.h5 -d rows.jsonl >ids && "$adalink" tokenize -m base.h5 --decode -d ids >back
+check "text does not come back" cmp rows.jsonl back
+printf '[1, 2\n' | "$adalink" tokenize -m base --decode >out 2>err
+check "broken ids are not exit 4" [ $? -eq 4 ]
+echo '[1, 100000]' | "$adalink" tokenize -m base --decode >out 2>err
+check "an id out of range is not exit 4" [ $? -eq 4 ]
+check "an id out of range is not named" errs '^adalink tokenize: standard input:1: entry 2 is no id of this'
+
+# ---- train ----
+set -- train -m base -d rows.jsonl --batch 4 --lr 0.02 --threads 1 -q
+check "a dry run" run "$@" --epochs 2 -o none --dry-run
+check "a dry run counts steps" says '^steps  *16$'
+check "a dry run shows what is learnt" says 'i|s| a|\[ \]\[f\]'
+check "a dry run leaves a trace" [ ! -e none ]
+check "a dry run as JSON" run "$@" --epochs 2 -o none --dry-run --json
+check "a dry run has masks" says '"mask": \[0,.*1\]'
+check "training" run "$@" --threads 2 --steps 24 --eval-data rows.jsonl --save-every 5 -o whole --json
+check "training tells its steps" says '"steps": 24'
+check "metrics are a row a step" [ "$(wc -l <whole/metrics.jsonl)" -eq 24 ]
+check "run.json has no rank" grep -q '"rank": 64' whole/run.json
+losses whole >losses
+check "the loss does not fall" awk 'NR == 1 { first = $1 } END { exit !($1 < first) }' losses
+run "$@" --steps 24 -o whole
+check "a folder of another run is not refused" [ $? -eq 2 ]
+check "run.json does not repeat the run" run train -c whole/run.json -o again --threads 1 -q
+check "a run repeated has another course" cmp_metrics whole again
+
+# ---- stopped and going on ----
+"$adalink" "$@" --steps 300 --eval-every 100 --eval-data rows.jsonl -o stopped >out 2>err &
+pid=$!
+until [ -s stopped/metrics.jsonl ] || ! kill -0 $pid 2>/dev/null; do sleep 0.05; done
+kill -TERM $pid
+wait $pid
+check "SIGTERM is not exit 143" [ $? -eq 143 ]
+check "SIGTERM is not told" errs '^adalink train: stopped by SIGTERM$'
+check "nothing is saved on SIGTERM" ls stopped/checkpoint-*.h5 >/dev/null
+check "a checkpoint does not say what it is" run inspect stopped/checkpoint-*.h5
+check "resume" run train --resume stopped -q
+check "the same in one go" run "$@" --steps 300 --eval-every 100 --eval-data rows.jsonl -o atonce
+check "resuming changes the course" cmp_metrics stopped atonce
+
+# ---- eval ----
+check "eval" run eval -m base.h5 -a whole/adapter.h5 -d rows.jsonl --json --predictions p1
+check "eval's object" says '^{"n": 32, .*"accuracy": .*"base": {"n": 32, '
+check "predictions" [ "$(grep -c '"loglik": \[.*"prediction": ".*"target": ".*"base_prediction"' p1)" -eq 32 ]
+check "eval of a run repeated" run eval -m base -a again/adapter.h5 -d rows.jsonl --predictions p2 --show 2
+check "the adapter of an import and its source differ" cmp p1 p2
+check "eval side by side" says '^ *base  *adapter  *change$'
+check "eval shows rows" says '^line 17: '
+check "eval of the base alone" run eval -m base -d - --json <rows.jsonl
+
+# ---- another base ----
+cp -r base other
+printf '\001' | dd of=other/model.safetensors bs=1 seek=50000 conv=notrunc 2>/dev/null
+run eval -m other -a whole/adapter.h5 -d rows.jsonl
+check "an adapter of another base is not exit 6" [ $? -eq 6 ]
+check "both bases are not named" errs base
+
+# ---- generate ----
+check "generate" run generate -m base -p 'the apple' -n 5 --json
+check "generate's object" says '"finish": "[a-z]*", "tokens": \[{"id": [0-9]*, "text": ".*", "logprob": -'
+run generate -m base -p 'the apple' -n 5 && cp out one
+printf 'the apple' >prompt && run generate -m base -f prompt -n 5 && cp out two
+printf 'the apple' | "$adalink" generate -m base.h5 -n 5 >three
+check "a prompt from a file differs" cmp one two
+check "a prompt from standard input differs" cmp one three
+printf 'hello\n\n/exit\nnever\n' >lines
+"$adalink" generate -m base --chat -n 3 --json --system 'be kind' <lines >out 2>err
+check "a conversation has one turn" [ "$(wc -l <out)" -eq 1 ]
+check "a turn's prompt" says '^{"prompt": "hello"'
+check "sampling" run generate -m base -p x -n 8 --temperature 1 --top-k 40 --top-p 0.9 --seed 3
+"$adalink" generate -m base -p x -n 64 --ignore-eos >/dev/full 2>err
+check "a full disk is not exit 3" [ $? -eq 3 ]
+
+# ---- bench ----
+check "bench" run bench -m base --pp 16 --tg 4 --train 64 --row 32 --repeat 2 --csv
+check "bench has three tests" [ "$(wc -l <out)" -eq 4 ]
+check "bench as a table" run bench -m base --pp 16 --tg 0 --train 0 --repeat 1
+check "bench tells the spread" says '±'
+compare

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Packing: forests of hand-made and random paths, each position found again, the invariants of a pack. */
+#include "engine/batch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { MAX_ITEMS = 24, MAX_LEN = 12, MAX_T = MAX_ITEMS * MAX_LEN };
+static ada_arena arena;
+
+static ada_packer *packer(void) {
+    ada_packer *p;
+    ada_arena_free(&arena);
+    assert_int_equal(ada_packer_layout(&p, &arena, MAX_T, MAX_ITEMS), ADA_OK);
+    return p;
+}
+
+
+
+static void check(const ada_packer *p, const ada_item *items, int32_t n) {
+    const ada_pack *k = ada_packer_pack(p);
+    int32_t at = 0, cost = 0;
+    for (int32_t s = 0; s < k->nsegs; s++) {
+        const ada_segment *g = &k->segs[s];
+        assert_int_equal(g->start, at);
+        assert_true(g->len > 0 && g->parent < s);
+        assert_int_equal(g->pos, g->parent < 0 ? 0 : k->segs[g->parent].pos + k->segs[g->parent].len);
+        at += g->len;
+    }
+    assert_int_equal(at, k->T);
+    for (int32_t i = 0; i < n; i++) cost += ada_item_cost(i ? &items[i - 1] : NULL, &items[i]);
+    assert_int_equal(cost, k->T);
+    for (int32_t i = 1; i < k->nout; i++) assert_true(k->out[i] > k->out[i - 1]);
+    for (int32_t i = 0; i < n; i++)
+        for (int32_t j = 0; j < items[i].n; j++) {
+            int32_t out = ada_packer_out(p, i, j);
+            if (items[i].wanted[j]) assert_in_range(out, 0, k->nout - 1);
+            if (out >= 0) assert_int_equal(k->ids[k->out[out]], items[i].ids[j]);
+        }
+}
+
+static void shares_prefixes(void **state) {
+    (void)state;
+    static const int32_t a[] = {5, 6, 7}, b[] = {5, 6, 8, 9}, c[] = {5, 6}, d[] = {4};
+    static const uint8_t last3[] = {0, 0, 1}, last4[] = {0, 0, 0, 1}, last2[] = {0, 1}, all[] = {1};
+    ada_item v[] = {{a, last3, 3, 0}, {b, last4, 4, 1}, {c, last2, 2, 2}, {d, all, 1, 3}, {a, last3, 3, 4}};
+    ada_packer *p = packer();
+    ada_items_sort(v, 5);
+    assert_int_equal(ada_packer_build(p, v, 5), ADA_OK);
+    const ada_pack *k = ada_packer_pack(p);
+    assert_int_equal(k->T, 1 + 2 + 1 + 2);
+    assert_int_equal(k->nsegs, 4);
+    assert_int_equal(k->nout, 4); /* the two equal rows share theirs */
+    assert_int_equal(v[0].owner, 3);
+    assert_int_equal(v[2].owner, 0);
+    assert_int_equal(v[3].owner, 4);
+    assert_int_equal(ada_packer_out(p, 2, 2), ada_packer_out(p, 3, 2));
+    assert_int_equal(ada_packer_out(p, 2, 0), -1);
+    check(p, v, 5);
+}
+
+static void random_forests(void **state) {
+    (void)state;
+    static int32_t ids[MAX_ITEMS][MAX_LEN];
+    static uint8_t wanted[MAX_ITEMS][MAX_LEN];
+    ada_item v[MAX_ITEMS];
+    ada_packer *p = packer();
+    srand(1);
+    for (int round = 0; round < 500; round++) {
+        int32_t n = 1 + rand() % MAX_ITEMS;
+        for (int32_t i = 0; i < n; i++) {
+            v[i] = (ada_item){ids[i], wanted[i], rand() % (MAX_LEN + 1), i};
+            for (int32_t j = 0; j < MAX_LEN; j++) ids[i][j] = rand() % 2, wanted[i][j] = rand() % 3 == 0;
+        }
+        ada_items_sort(v, n);
+        assert_int_equal(ada_packer_build(p, v, n), ADA_OK);
+        check(p, v, n);
+    }
+}
+
+static void refuses_what_does_not_fit(void **state) {
+    (void)state;
+    static int32_t ids[MAX_T + 1];
+    static uint8_t wanted[MAX_T + 1];
+    ada_item v[MAX_ITEMS + 1] = {{ids, wanted, MAX_T + 1, 0}};
+    ada_packer *p = packer();
+    assert_int_equal(ada_packer_build(p, v, 1), ADA_EINTERNAL);
+    v[0].n = 1;
+    assert_int_equal(ada_packer_build(p, v, MAX_ITEMS + 1), ADA_EINTERNAL);
+}
+
+static int end(void **state) {
+    (void)state;
+    ada_arena_free(&arena);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shares_prefixes), cmocka_unit_test(random_forests),
+                                       cmocka_unit_test(refuses_what_does_not_fit)};
+    return cmocka_run_group_tests(tests, NULL, end);
+}
