@@ -111,16 +111,26 @@ static ada_status validate(ada_trainer *t, double *loss) {
     return ADA_OK;
 }
 
-/* "data.jsonl:5, 17, 210 and 13 more" */
+/* The smallest line of the step's rows above `last`; 0 if there is none. */
+static size_t next_line(const ada_trainer *t, size_t last) {
+    size_t best = 0;
+    for (int32_t i = 0; i < t->per_step; i++) {
+        size_t line = t->rows.ex[t->items[i].owner].line;
+        if (line > last && (best == 0 || line < best)) best = line;
+    }
+    return best;
+}
+
+/* "data.jsonl:5, 17, 210 and more" */
 static void name_rows(const ada_trainer *t, char *out, size_t room) {
     int at = snprintf(out, room, "%s:", t->rows.path);
-    for (int32_t i = 0; i < t->per_step && at > 0 && (size_t)at < room; i++) {
-        size_t line = t->rows.ex[t->items[i].owner].line, left = room - (size_t)at;
+    size_t line = next_line(t, 0);
+    for (int32_t i = 0; line > 0 && at > 0 && (size_t)at < room; i++, line = next_line(t, line)) {
         if (i == 16) {
-            snprintf(out + at, left, " and %d more", t->per_step - i);
+            snprintf(out + at, room - (size_t)at, " and more");
             return;
         }
-        at += snprintf(out + at, left, "%s%zu", i ? ", " : "", line);
+        at += snprintf(out + at, room - (size_t)at, "%s%zu", i ? ", " : "", line);
     }
 }
 
