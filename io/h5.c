@@ -136,8 +136,7 @@ static ada_status put_seal(struct ids *s, const ada_h5_out *f) {
 }
 
 static ada_status create(struct ids *s, ada_h5_out *f) {
-    /* without a sieve: what is held back until a dataset closes may be refused then, and nobody would hear of
-     * it */
+    /* without a sieve: what it holds back is written when a dataset closes, and a refusal then goes unheard */
     hid_t access = keep(s, H5Pcreate(H5P_FILE_ACCESS));
     bool good =
         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 && H5Pset_sieve_buf_size(access, 0) >= 0 &&
