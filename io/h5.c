@@ -140,9 +140,10 @@ static ada_status put_seal(struct ids *s, const ada_h5_out *f) {
 }
 
 static ada_status create(struct ids *s, ada_h5_out *f) {
+    /* without a sieve: what it holds back is written when a dataset closes, and a refusal then goes unheard */
     hid_t access = keep(s, H5Pcreate(H5P_FILE_ACCESS));
     bool good =
-        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
+        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 && H5Pset_sieve_buf_size(access, 0) >= 0 &&
         (f->large ? H5Pset_alignment(access, ALIGN_FROM, ALIGN) : H5Pset_fapl_core(access, GROWTH, 0)) >= 0;
     if (good) f->file = H5Fcreate(f->path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     if (!good || f->file < 0) return refuse(ADA_EIO, "create", "/", f->path);
