@@ -83,7 +83,7 @@ static int broken_files(const char *folder) {
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
         size_t n = strlen(e->d_name);
         if (n < 4 || strcmp(e->d_name + n - 3, ".h5") != 0) continue;
-        char path[1400];
+        char path[2048];
         snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
         ada_h5_in *f = NULL;
         if (ada_h5_open(&f, path, true) != ADA_OK) broken++, printf("%s\n", ada_error());
