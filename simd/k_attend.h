@@ -6,9 +6,9 @@
 #ifdef ADA_ISA_REF
 static double capped(double s, double scale, double cap, double *slope)
 {
-    double t = cap > 0 ? tanh(s * scale / cap) : 0;
-    *slope = cap > 0 ? scale * (1 - t * t) : scale;
-    return cap > 0 ? cap * t : s * scale;
+    double x = cap > 0 ? s * scale / cap : 0, c = cosh(x);
+    *slope = scale / (c * c);
+    return cap > 0 ? cap * tanh(x) : s * scale;
 }
 static float k_attend_row(float *s, size_t lo, size_t hi, size_t n, float scale, float cap, float *stat)
 {
@@ -33,9 +33,9 @@ static void k_attend_back(float *s, float *dp, size_t lo, size_t hi, size_t n, f
                           float lse, float d)
 {
     for (size_t i = 0; i < n; i++) {
-        double slope, y = capped(s[i], scale, cap, &slope), p = i >= lo && i < hi ? exp(y - lse) : 0;
-        s[i] = (float)p;
-        dp[i] = i >= lo && i < hi ? (float)(p * ((double)dp[i] - d) * slope) : 0;
+        double slope, y = capped(s[i], scale, cap, &slope);
+        s[i] = i >= lo && i < hi ? (float)exp(y - lse) : 0;
+        dp[i] = i >= lo && i < hi ? (float)(s[i] * ((double)dp[i] - d) * slope) : 0;
     }
 }
 #else
@@ -109,7 +109,7 @@ static void k_attend_back(float *s, float *dp, size_t lo, size_t hi, size_t n, f
         size_t left = n - i < 16 ? n - i : 16;
         vm in = seen(i, lo, hi);
         vf slope, p = vf_exp(vf_sub(capped(vf_load_n(s + i, left), by, cap, &slope), l));
-        vf ds = vf_mul(vf_mul(p, vf_sub(vf_load_n(dp + i, left), mean)), slope);
+        vf ds = vf_mul(p, vf_mul(vf_sub(vf_load_n(dp + i, left), mean), slope));
         vf_store_n(s + i, vf_select(in, p, vf_zero()), left);
         vf_store_n(dp + i, vf_select(in, ds, vf_zero()), left);
     }

@@ -266,9 +266,9 @@ static float cap_of(const struct job *j) { return j->n % 5 == 2 ? 3.0f : 0; }
 static const float first_stat[2] = {-INFINITY, 0}, later_stat[2] = {0.75f, 2.5f};
 static double capped(const struct job *j, double s, double *slope)
 {
-    const double y = s * j->s[0], cap = cap_of(j), t = tanh(y / (cap > 0 ? cap : 1));
-    *slope = cap > 0 ? j->s[0] * (1 - t * t) : j->s[0];
-    return cap > 0 ? cap * t : y;
+    const double y = s * j->s[0], cap = cap_of(j), x = cap > 0 ? y / cap : 0, c = cosh(x);
+    *slope = j->s[0] / (c * c);
+    return cap > 0 ? cap * tanh(x) : y;
 }
 /* relative error of e^(f - m): both are rounded, and tanh is a difference of numbers up to 1 */
 static double exponent(const struct job *j, const float *s, size_t i, double m)
@@ -298,10 +298,8 @@ ROW(attend_end, j->given = later_stat; inout(j, n, ANY); buf(j, F32, IN, GIVEN, 
 ROW(attend_back, j->s[0] = 0.3f; j->s[1] = 3.25f; j->s[2] = -0.5f; inout(j, n, ANY); inout(j, n, ANY),
     s->attend_back(F(0), F(1), seen_from(j), seen_to(j), n, j->s[0], cap_of(j), j->s[1], j->s[2]),
     if (b == 0) return w * exponent(j, F(0), i, j->s[1]) + 0x1p-148;
-    double slope, f = capped(j, F(0)[i], &slope);
     /* 4·σ(x)·σ(-x) keeps its relative accuracy but for the argument's rounding; p and the product may be denormal */
     const double argument_error = cap_of(j) > 0 && isfinite(F(0)[i]) ? 8 * U * fmin(fabs(F(0)[i] * j->s[0]), 200) : 0;
-    (void)f;
     return w * (exponent(j, F(0), i, j->s[1]) + 12 * U + argument_error) + 0x1p-147 * (1 + fabs(F(1)[i])))
 
 /* ---- the list ---- */
