@@ -1,394 +1,407 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Attention of a pack. Owns: its blocking. A task of forward is a block of queries of one segment for one kv head,
- * the query heads that share it stacked as rows; of backward, one tree for one kv head, so that the keys' gradients
- * add up in one order. Products are tiles of simd's mm_tile; keys come in blocks of KEYS positions.
- * Must not know: layers. Invariant: key blocks start at multiples of KEYS on the path, and a row's arithmetic does
- * not see the other rows of its block, so its bits depend on its path alone. */
+ * Attention in blocks. Forward: a task is a kv head and a run of query rows of one segment, with all query heads that
+ * share the kv head; it walks the path's keys in blocks of KEYS aligned to the position on the path. Backward: a task
+ * is a query head and a tree of the pack, walked in order; each head's share of dk and dv is kept apart, and a kv
+ * head's shares are added in order of heads.
+ * Must not know: layers, rope. Invariant: block borders follow from positions and tasks from the shape, so a row's bits
+ * depend on its path alone, never on threads or on what else is in the pack. */
 #include "engine/attention.h"
 #include "engine/kv.h"
 #include "engine/linear.h"
 #include "engine/par.h"
-#include "simd/kernels.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { KEYS = 64, ROWS = 192, HALF = 16 };
-
-/* A worker's scratch; w is head_dim rounded up to HALF, panels are [w/16 or KEYS/16][lines, 16]. */
-typedef struct {
-    float *q, *dout, *acc;     /* [ROWS, w] */
-    float *s, *dp;             /* [ROWS, KEYS] */
-    float *max, *sum, *delta;  /* [ROWS] */
-    float *k, *v, *part;       /* [KEYS, w] */
-    float *kt, *vt, *kp, *vp;  /* panels: of keys turned, of values turned, of keys, of values */
-    float *qp, *dp_out;        /* panels of queries and of dout [ROWS lines] */
-} room;
-
-struct ada_attn_ws {
-    room *rooms;
-    int32_t *tree; /* [max_segs + 1] first segment of each tree */
+enum {
+    KEYS = 64,        /* keys of a block */
+    QUERIES = 64,     /* most query rows of a run */
+    TILE_ROWS = 192,  /* most rows of a product: query rows × the heads that share keys */
+    WIDE = 32         /* columns of mm_tile */
 };
 
-typedef struct {
-    const ada_attn *a;
-    ada_attn_ws *ws;
-    const void *dout;
-    float *dq, *dk, *dv;
-    size_t lddq, lddkv, hd, w, group, queries; /* queries of a block at most */
-    int32_t ntasks, ntrees;
-} job;
+/* One thread's scratch; w: head_dim rounded up to WIDE. */
+struct room {
+    float *q, *o;     /* [rows, w] queries; their output, or the gradient at them */
+    float *out;       /* [rows, w] backward: gradient of the output */
+    float *k, *v;     /* [KEYS, w] */
+    float *kt, *vt;   /* KEYS / 16 × [head_dim, 16] turned */
+    float *s, *dp;    /* [rows, KEYS] scores, probabilities; their gradient */
+    float *stat;      /* [rows, 2] */
+};
 
-static size_t padded(int32_t hd) { return ((size_t)hd + HALF - 1) / HALF * HALF; }
+struct run {
+    int32_t seg, first, n; /* query rows first … first+n-1, as the caller counts them, all of one segment */
+};
 
-static size_t block_of(const ada_config *c) {
-    size_t n = (size_t)(ROWS / (c->heads / c->kv_heads));
-    return n < 1 ? 1 : n > KEYS ? KEYS : n;
+struct ada_attn_ws {
+    struct room *rooms;  /* [threads] */
+    struct run *runs;
+    int32_t nruns, run;  /* run: most query rows of one */
+    int32_t *from;       /* [segs + 1] first query row of each segment */
+    int32_t *next;       /* [segs] next segment of the same tree, -1 at its end */
+    int32_t *last;       /* [segs] of a root: its tree's last segment so far */
+    int32_t *root;       /* [trees] */
+    float *dk, *dv;      /* [heads, T, w] each query head's share; training only */
+    int32_t max_T;
+    size_t w;
+};
+
+static size_t wide(const ada_config *c) { return ((size_t)c->head_dim + WIDE - 1) / WIDE * WIDE; }
+
+static ada_status layout_room(struct room *r, ada_arena *a, const ada_config *c, size_t rows, bool train) {
+    size_t w = wide(c), hd = (size_t)c->head_dim, fs = sizeof(float);
+    ADA_TRY(ada_arena_zero(a, &r->q, rows * w, fs));
+    ADA_TRY(ada_arena_zero(a, &r->o, rows * w, fs));
+    ADA_TRY(ada_arena_zero(a, &r->k, KEYS * w, fs));
+    ADA_TRY(ada_arena_zero(a, &r->v, KEYS * w, fs));
+    ADA_TRY(ada_arena_zero(a, &r->kt, KEYS * hd, fs));
+    ADA_TRY(ada_arena_zero(a, &r->s, rows * KEYS, fs));
+    ADA_TRY(ada_arena_zero(a, &r->stat, rows * 2, fs));
+    if (!train) return ADA_OK;
+    ADA_TRY(ada_arena_zero(a, &r->out, rows * w, fs));
+    ADA_TRY(ada_arena_zero(a, &r->vt, KEYS * hd, fs));
+    return ada_arena_zero(a, &r->dp, rows * KEYS, fs);
 }
 
 ada_status ada_attn_layout(ada_attn_ws **out, ada_arena *a, const ada_config *c, ada_dtype type, int32_t max_T,
                            int32_t max_segs, int32_t max_path, int32_t max_out, bool train) {
-    ada_attn_ws *ws, kept = {0};
-    size_t w = padded(c->head_dim), team = (size_t)ada_par_threads();
-    (void)type, (void)max_T, (void)max_path, (void)max_out;
-    if (c->heads / c->kv_heads > ROWS)
-        return ada_fail(ADA_EUNSUPPORTED, "%d query heads share a key/value head, %d can", c->heads / c->kv_heads, ROWS);
-    ADA_TRY(ada_arena_take(a, &ws, 1, sizeof *ws));
-    ADA_TRY(ada_arena_take(a, &kept.rooms, team, sizeof(room)));
-    ADA_TRY(ada_arena_take(a, &kept.tree, (size_t)max_segs + 1, sizeof(int32_t)));
+    (void)type, (void)max_path, (void)max_out;
+    int32_t group = c->heads / c->kv_heads;
+    ada_attn_ws ws = {.w = wide(c), .max_T = max_T};
+    ws.run = TILE_ROWS / group < QUERIES ? TILE_ROWS / group : QUERIES;
+    if (ws.run < 1) ws.run = 1;
+    size_t rows = (size_t)(ws.run * group > QUERIES ? ws.run * group : QUERIES);
+    size_t segs = (size_t)max_segs, team = (size_t)ada_par_threads(), share, runs;
+    if (!ada_mul_size((size_t)max_T * ws.w, (size_t)c->heads, &share))
+        return ada_fail(ADA_ENOMEM, "attention over %d rows needs too much memory", max_T);
+    runs = (size_t)(max_T / ws.run) + segs;
+    ADA_TRY(ada_arena_take(a, out, 1, sizeof **out));
+    ADA_TRY(ada_arena_take(a, &ws.runs, runs, sizeof *ws.runs));
+    ADA_TRY(ada_arena_take(a, &ws.from, segs + 1, sizeof *ws.from));
+    ADA_TRY(ada_arena_take(a, &ws.next, segs, sizeof *ws.next));
+    ADA_TRY(ada_arena_take(a, &ws.last, segs, sizeof *ws.last));
+    ADA_TRY(ada_arena_take(a, &ws.root, segs, sizeof *ws.root));
+    ADA_TRY(ada_arena_take(a, &ws.rooms, team, sizeof *ws.rooms));
     for (size_t i = 0; i < team; i++) {
-        room r = {0};
-        struct { float **p; size_t rows, width; bool train; } list[] = {
-            {&r.q, ROWS, w, false},     {&r.acc, ROWS, w, false},   {&r.s, ROWS, KEYS, false},
-            {&r.max, ROWS, 1, false},   {&r.sum, ROWS, 1, false},   {&r.k, KEYS, w, false},
-            {&r.v, KEYS, w, false},     {&r.kt, KEYS, w, false},    {&r.vp, KEYS, w, false},
-            {&r.dout, ROWS, w, true},   {&r.dp, ROWS, KEYS, true},  {&r.delta, ROWS, 1, true},
-            {&r.part, KEYS, w, true},   {&r.vt, KEYS, w, true},     {&r.kp, KEYS, w, true},
-            {&r.qp, ROWS, w, true},     {&r.dp_out, ROWS, w, true},
-        };
-        for (size_t j = 0; j < sizeof list / sizeof *list; j++)
-            if (train || !list[j].train)
-                ADA_TRY(ada_arena_take(a, list[j].p, list[j].rows * list[j].width, sizeof(float)));
-        if (!a->counting) kept.rooms[i] = r;
+        struct room r = {0};
+        ADA_TRY(layout_room(&r, a, c, rows, train));
+        if (!a->counting) ws.rooms[i] = r;
     }
-    if (!a->counting) *ws = kept;
-    *out = ws;
+    if (train) {
+        ADA_TRY(ada_arena_take(a, &ws.dk, share, sizeof(float)));
+        ADA_TRY(ada_arena_take(a, &ws.dv, share, sizeof(float)));
+    }
+    if (!a->counting) **out = ws;
     return ADA_OK;
 }
 
-/* ---- panels ---- */
+/* ---- rows and their keys ---- */
 
-/* x [n, w] as panels of columns, each [lines, 16]. */
-static void panels(float *to, const float *x, size_t n, size_t w, size_t lines) {
-    for (size_t c = 0; c < w; c += HALF, to += lines * HALF)
-        for (size_t i = 0; i < n; i++) memcpy(to + i * HALF, x + i * w + c, HALF * sizeof *to);
+/* What does not change within a call. */
+struct call {
+    const ada_attn *a;
+    ada_attn_ws *ws;
+    size_t hd, w, group;
+    float scale, cap;
+    int32_t window;
+    bool full;
+    const void *dout;
+    float *dq, *dk, *dv;
+    size_t lddq, lddkv;
+};
+
+static struct call call_of(const ada_attn *a, ada_attn_ws *ws) {
+    const ada_config *c = a->c;
+    bool windowed = c->window && (!c->window_every || a->layer % c->window_every != c->window_every - 1);
+    return (struct call){.a = a,
+                         .ws = ws,
+                         .hd = (size_t)c->head_dim,
+                         .w = ws->w,
+                         .group = (size_t)(c->heads / c->kv_heads),
+                         .scale = c->attn_scale > 0 ? c->attn_scale : (float)(1 / sqrt(c->head_dim)),
+                         .cap = c->attn_cap,
+                         .window = windowed ? c->window : INT32_MAX,
+                         .full = c->mask == ADA_MASK_FULL};
 }
 
-/* xᵀ of x [KEYS, w]: panels of rows of x, each [w, 16]. */
-static void turned(float *to, const float *x, size_t w) {
-    for (size_t i = 0; i < KEYS; i += HALF) ada_k.mm_turn(to + i * w, HALF, x + i * w, w, HALF, w);
+/* Which query rows each segment has, and the trees. */
+static void survey(const struct call *c) {
+    const ada_pack *p = c->a->pack;
+    ada_attn_ws *ws = c->ws;
+    int32_t q = 0;
+    ws->nruns = 0;
+    for (int32_t g = 0; g < p->nsegs; g++) {
+        const ada_segment *e = &p->segs[g];
+        ws->from[g] = q;
+        if (c->a->rows)
+            while (q < c->a->m && c->a->rows[q] < e->start + e->len) q++;
+        else q += e->len;
+        for (int32_t i = ws->from[g]; i < q; i += ws->run)
+            ws->runs[ws->nruns++] = (struct run){g, i, q - i < ws->run ? q - i : ws->run};
+    }
+    ws->from[p->nsegs] = q;
 }
 
-/* y [m, n] (+)= x · panels of `lines` lines each, of which k count; x [m, k], or turned [k, m]. */
-static void product(float *y, size_t ldy, size_t m, size_t n, const float *x, size_t ldx, int transposed, const float *b,
-                    size_t lines, size_t k, bool add) {
-    for (size_t c = 0; c < n; c += 2 * HALF)
-        ada_k.mm_tile(&(ada_tile){.y = y + c, .ldy = ldy, .n = n - c < 2 * HALF ? n - c : 2 * HALF, .add = add, .x = x,
-                                  .ldx = ldx, .transposed = transposed, .m = m, .b = b + c * lines,
-                                  .ldb = lines * HALF, .k = k});
+static int32_t row_of(const struct call *c, int32_t q) { return c->a->rows ? c->a->rows[q] : q; }
+
+static int32_t position(const struct call *c, const struct run *r, int32_t q) {
+    const ada_segment *e = &c->a->pack->segs[r->seg];
+    return e->pos + row_of(c, q) - e->start;
 }
 
-/* ---- the path ---- */
+/* Keys that a position sees: [first, past). */
+static int32_t first_key(const struct call *c, int32_t pos) { return pos < c->window ? 0 : pos - c->window + 1; }
+static int32_t past_key(const struct call *c, const struct run *r, int32_t pos) {
+    const ada_segment *e = &c->a->pack->segs[r->seg];
+    return c->full ? e->pos + e->len : pos + 1;
+}
 
-/* Rows of k (or v) at positions [at, at+n) of segment s's path, f32 [KEYS, w], the rest zero. */
-static void gather(const job *j, int32_t s, size_t head, bool values, int32_t at, int32_t n, float *to) {
-    const ada_attn *a = j->a;
-    const ada_segment *g = &a->pack->segs[s];
-    memset(to, 0, KEYS * j->w * sizeof *to);
-    while (n > 0) {
-        int32_t end = at + n;
-        while (end <= g->pos && g->parent >= 0) g = &a->pack->segs[g->parent];
-        int32_t from = g->pos > at ? g->pos : at;
-        bool cached = end <= g->pos;
-        if (cached) from = at;
-        for (int32_t p = from; p < end; p++) {
-            const void *row;
-            if (cached)
-                row = ada_at_const(a->type, values ? a->kv->v : a->kv->k,
-                                   ada_kv_at(a->kv, a->layer, g->cache, (int32_t)head, p));
-            else
-                row = ada_at_const(a->type, values ? a->v : a->k,
-                                   (size_t)(g->start + p - g->pos) * a->ldkv + head * j->hd);
-            ada_widen(a->type, to + (size_t)(p - at) * j->w, row, j->hd);
+/* A piece of a block of keys: `n` rows of the pack from `row` on, or of the cache (row < 0), at `at` in the block. */
+struct piece {
+    int32_t row, at, n;
+};
+
+/* Cuts positions [pos, pos + n) of a segment's path into pieces, last first; returns how many. */
+static int32_t cut(const struct call *c, int32_t seg, int32_t pos, int32_t n, struct piece piece[KEYS], int32_t *slot) {
+    int32_t pieces = 0, end = pos + n;
+    const ada_segment *e;
+    for (;; seg = e->parent) {
+        e = &c->a->pack->segs[seg];
+        int32_t from = pos > e->pos ? pos : e->pos;
+        if (from < end) {
+            piece[pieces++] = (struct piece){e->start + from - e->pos, from - pos, end - from};
+            end = from;
         }
-        n = from - at;
+        if (end <= pos || e->parent < 0) break;
     }
+    *slot = e->cache;
+    if (end > pos) piece[pieces++] = (struct piece){-1, 0, end - pos};
+    return pieces;
 }
 
-/* Adds part [n, w] to the gradient rows of positions [at, at+n), of segment s's path; the cache has none. */
-static void scatter(const job *j, int32_t s, size_t head, float *grad, int32_t at, int32_t n, const float *part) {
-    const ada_segment *g = &j->a->pack->segs[s];
-    for (int32_t p = at + n - 1; p >= at; p--) {
-        while (p < g->pos && g->parent >= 0) g = &j->a->pack->segs[g->parent];
-        if (p < g->pos) return;
-        float *row = grad + (size_t)(g->start + p - g->pos) * j->lddkv + head * j->hd;
-        ada_k.add(row, row, part + (size_t)(p - at) * j->w, j->hd);
-    }
-}
-
-static int32_t row_of(const ada_attn *a, int32_t i) { return a->rows ? a->rows[i] : i; }
-
-/* The first query at or after pack row `row`. */
-static int32_t query_at(const ada_attn *a, int32_t row) {
-    int32_t lo = 0, hi = a->m;
-    if (!a->rows) return row;
-    while (lo < hi) {
-        int32_t mid = lo + (hi - lo) / 2;
-        if (a->rows[mid] < row) lo = mid + 1;
-        else hi = mid;
-    }
-    return lo;
-}
-
-/* A block of queries of a segment: [first, first+n), their heads stacked: block row g·n + i. */
-typedef struct {
-    int32_t seg, first, n, lo, hi; /* positions seen by any of them: [lo, hi) */
-} block;
-
-static int32_t position(const job *j, const block *b, int32_t i) {
-    const ada_segment *g = &j->a->pack->segs[b->seg];
-    return g->pos + row_of(j->a, b->first + i) - g->start;
-}
-
-static int32_t window_from(const job *j, int32_t pos) {
-    int32_t w = j->a->c->window;
-    return w > 0 && pos >= w ? pos - w + 1 : 0;
-}
-
-static block block_at(const job *j, int32_t seg, int32_t first, int32_t last) {
-    block b = {.seg = seg, .first = first, .n = last - first < (int32_t)j->queries ? last - first : (int32_t)j->queries};
-    b.lo = window_from(j, position(j, &b, 0)) / KEYS * KEYS;
-    b.hi = position(j, &b, b.n - 1) + 1;
-    return b;
-}
-
-/* Rows of a [m, heads·hd] array of the block, f32 [rows, w]. */
-static void load_rows(const job *j, const block *b, size_t head, const void *x, size_t ld, float *to) {
-    size_t n = (size_t)b->n;
-    for (size_t g = 0; g < j->group; g++)
-        for (size_t i = 0; i < n; i++, to += j->w) {
-            ada_widen(j->a->type, to,
-                      ada_at_const(j->a->type, x, ((size_t)b->first + i) * ld + (head * j->group + g) * j->hd), j->hd);
-            memset(to + j->hd, 0, (j->w - j->hd) * sizeof *to);
+/* Keys and values of a block, widened into room. */
+static void gather(const struct call *c, struct room *r, const struct piece *piece, int32_t pieces, int32_t slot,
+                   int32_t pos, int32_t head) {
+    const ada_attn *a = c->a;
+    for (int32_t i = 0; i < pieces; i++) {
+        size_t ld = piece[i].row < 0 ? c->hd : a->ldkv;
+        size_t at = piece[i].row < 0 ? (size_t)(pos + piece[i].at) * ld
+                                     : (size_t)piece[i].row * ld + (size_t)head * c->hd;
+        const void *k = piece[i].row < 0 ? ada_kv_keys(a->kv, a->layer, slot, head) : a->k;
+        const void *v = piece[i].row < 0 ? ada_kv_values(a->kv, a->layer, slot, head) : a->v;
+        for (int32_t j = 0; j < piece[i].n; j++, at += ld) {
+            size_t to = (size_t)(piece[i].at + j) * c->w;
+            ada_widen(a->type, r->k + to, ada_at_const(a->type, k, at), c->hd);
+            ada_widen(a->type, r->v + to, ada_at_const(a->type, v, at), c->hd);
         }
+    }
 }
 
-/* Which keys [*from, *to) of the block at `at` query i sees. */
-static void visible(const job *j, const block *b, int32_t i, int32_t at, int32_t *from, int32_t *to) {
-    int32_t p = position(j, b, i), f = window_from(j, p) - at, t = p + 1 - at;
-    *from = f < 0 ? 0 : f > KEYS ? KEYS : f;
-    *to = t < *from ? *from : t > KEYS ? KEYS : t;
+static void turn(const struct call *c, float *to, const float *from, int32_t n) {
+    for (size_t i = 0; i < KEYS; i += 16) {
+        if ((size_t)n < i + 16) memset(to + i * c->hd, 0, 16 * c->hd * sizeof *to);
+        size_t left = (size_t)n > i ? (size_t)n - i : 0;
+        ada_k.mm_turn(to + i * c->hd, 16, from + i * c->w, c->w, left < 16 ? left : 16, c->hd);
+    }
 }
 
-static float scale_of(const ada_config *c) {
-    return c->attn_scale != 0 ? c->attn_scale : (float)(1.0 / sqrt((double)c->head_dim));
+/* y [m, KEYS] = x [m, head_dim] · turned keys; their first n. */
+static void scores(const struct call *c, float *y, const float *x, size_t m, const float *turned, int32_t n) {
+    for (size_t i = 0; i < (size_t)n; i += WIDE)
+        ada_k.mm_tile(&(ada_tile){.y = y + i, .ldy = KEYS, .n = WIDE, .x = x, .ldx = c->w, .m = m,
+                                  .b = turned + i * c->hd, .ldb = 16 * c->hd, .step = 16, .k = c->hd});
+}
+
+/* y [m, w] += x · b, b [k, w]; x [m, k], or [k, m] if turned, KEYS apart. */
+static void sums(const struct call *c, float *y, const float *x, bool turned, size_t m, const float *b, size_t k) {
+    for (size_t i = 0; i < c->w; i += WIDE)
+        ada_k.mm_tile(&(ada_tile){.y = y + i, .ldy = c->w, .n = WIDE, .c = y + i, .ldc = c->w, .x = x, .ldx = KEYS,
+                                  .transposed = turned, .m = m, .b = b + i, .ldb = 16, .step = c->w, .k = k});
 }
 
 /* ---- forward ---- */
 
-/* Scores of keys at `at`, in place of s: weights e^(s - max), the running sums and acc rescaled to the new max. */
-static void soften(const job *j, const block *b, int32_t at, room *r) {
-    float scale = scale_of(j->a->c);
-    for (size_t g = 0; g < j->group; g++)
-        for (int32_t i = 0; i < b->n; i++) {
-            size_t row = g * (size_t)b->n + (size_t)i;
-            float *s = r->s + row * KEYS;
-            int32_t from, to;
-            visible(j, b, i, at, &from, &to);
-            size_t n = (size_t)(to - from);
-            if (n > 0) {
-                ada_k.scale(s + from, s + from, scale, n);
-                float top = ada_k.max(s + from, n), old = r->max[row];
-                if (!(top <= old)) {
-                    float fade = (float)exp((double)old - (double)top);
-                    r->max[row] = top;
-                    r->sum[row] *= fade;
-                    ada_k.scale(r->acc + row * j->w, r->acc + row * j->w, fade, j->w);
-                }
-                ada_k.xent_back(s + from, r->max[row], SIZE_MAX, 1.0f, n);
-                r->sum[row] += ada_k.sum(s + from, n);
-            }
-            memset(s, 0, (size_t)from * sizeof *s);
-            memset(s + to, 0, (size_t)(KEYS - to) * sizeof *s);
-        }
+struct range {
+    int32_t pos, n; /* a block of keys */
+};
+
+/* Blocks from `pos` on, until `past`: the next one. */
+static struct range block_at(int32_t pos, int32_t past) {
+    int32_t from = pos / KEYS * KEYS, n = past - from;
+    return (struct range){from, n < KEYS ? n : KEYS};
 }
 
-static void forward_block(const job *j, const block *b, size_t head, room *r) {
-    const ada_attn *a = j->a;
-    size_t m = (size_t)b->n * j->group;
-    load_rows(j, b, head, a->q, a->ldq, r->q);
-    memset(r->acc, 0, m * j->w * sizeof *r->acc);
-    memset(r->sum, 0, m * sizeof *r->sum);
-    for (size_t i = 0; i < m; i++) r->max[i] = -INFINITY;
-    for (int32_t at = b->lo; at < b->hi; at += KEYS) {
-        int32_t n = b->hi - at < KEYS ? b->hi - at : KEYS;
-        gather(j, b->seg, head, false, at, n, r->k);
-        gather(j, b->seg, head, true, at, n, r->v);
-        turned(r->kt, r->k, j->w);
-        panels(r->vp, r->v, KEYS, j->w, KEYS);
-        product(r->s, KEYS, m, KEYS, r->q, j->w, 0, r->kt, j->w, j->hd, false);
-        soften(j, b, at, r);
-        product(r->acc, j->w, m, j->w, r->s, KEYS, 0, r->vp, KEYS, KEYS, true);
-    }
-    for (size_t g = 0, row = 0; g < j->group; g++)
-        for (size_t i = 0; i < (size_t)b->n; i++, row++) {
-            size_t h = head * j->group + g, to = (size_t)b->first + i;
-            float *y = r->acc + row * j->w;
-            ada_k.scale(y, y, 1.0f / r->sum[row], j->hd);
-            ada_narrow(a->type, ada_at(a->type, a->o, (to * (size_t)a->c->heads + h) * j->hd), y, j->hd);
-            if (a->lse)
-                a->lse[to * (size_t)a->c->heads + h] = (float)((double)r->max[row] + log((double)r->sum[row]));
+/* Bounds of [first, past) within a block. */
+static size_t within(struct range b, int32_t key) {
+    int32_t i = key - b.pos;
+    return (size_t)(i < 0 ? 0 : i > b.n ? b.n : i);
+}
+
+static void forward_block(const struct call *c, struct room *r, const struct run *run, struct range b, int32_t head) {
+    struct piece piece[KEYS];
+    int32_t slot, pieces = cut(c, run->seg, b.pos, b.n, piece, &slot);
+    size_t n = (size_t)run->n, m = n * c->group;
+    gather(c, r, piece, pieces, slot, b.pos, head);
+    turn(c, r->kt, r->k, b.n);
+    scores(c, r->s, r->q, m, r->kt, b.n);
+    for (size_t i = 0; i < n; i++) {
+        int32_t pos = position(c, run, run->first + (int32_t)i);
+        size_t lo = within(b, first_key(c, pos)), hi = within(b, past_key(c, run, pos));
+        for (size_t g = 0; g < c->group; g++) {
+            size_t row = g * n + i;
+            float factor = ada_k.attend_row(r->s + row * KEYS, lo, hi, (size_t)b.n, c->scale, c->cap, r->stat + 2 * row);
+            if (factor != 1.0f) ada_k.scale(r->o + row * c->w, r->o + row * c->w, factor, c->w);
         }
+    }
+    sums(c, r->o, r->s, false, m, r->v, (size_t)b.n);
 }
 
 static void forward_task(void *ctx, size_t item, int worker) {
-    const job *j = ctx;
-    size_t kv = (size_t)j->a->c->kv_heads, head = item % kv;
-    int32_t task = (int32_t)(item / kv);
-    for (int32_t s = 0; s < j->a->pack->nsegs; s++) {
-        const ada_segment *g = &j->a->pack->segs[s];
-        int32_t first = query_at(j->a, g->start), last = query_at(j->a, g->start + g->len);
-        int32_t blocks = (last - first + (int32_t)j->queries - 1) / (int32_t)j->queries;
-        if (task >= blocks) {
-            task -= blocks;
-            continue;
-        }
-        block b = block_at(j, s, first + (blocks - 1 - task) * (int32_t)j->queries, last);
-        forward_block(j, &b, head, &j->ws->rooms[worker]);
-        return;
+    const struct call *c = ctx;
+    const ada_attn *a = c->a;
+    struct room *r = &c->ws->rooms[worker];
+    /* late runs have the most keys: first */
+    size_t kv_heads = (size_t)a->c->kv_heads, head = item % kv_heads;
+    const struct run *run = &c->ws->runs[(size_t)c->ws->nruns - 1 - item / kv_heads];
+    size_t n = (size_t)run->n, m = n * c->group, heads = (size_t)a->c->heads;
+    for (size_t row = 0; row < m; row++) {
+        size_t q = (size_t)run->first + row % n, h = head * c->group + row / n;
+        ada_widen(a->type, r->q + row * c->w, ada_at_const(a->type, a->q, q * a->ldq + h * c->hd), c->hd);
+        r->stat[2 * row] = -INFINITY;
+        r->stat[2 * row + 1] = 0;
     }
-}
-
-static job job_of(const ada_attn *a, ada_attn_ws *ws) {
-    const ada_config *c = a->c;
-    return (job){.a = a, .ws = ws, .hd = (size_t)c->head_dim, .w = padded(c->head_dim),
-                 .group = (size_t)(c->heads / c->kv_heads), .queries = block_of(c)};
-}
-
-static void append(const ada_attn *a) {
-    size_t hd = (size_t)a->c->head_dim, bytes = hd * ada_type_size(a->type);
-    struct ada_kv *kv = a->kv;
-    for (int32_t s = 0; s < a->pack->nsegs; s++) {
-        const ada_segment *g = &a->pack->segs[s];
-        if (g->cache < 0 || g->parent >= 0) continue;
-        for (int32_t h = 0; h < a->c->kv_heads; h++)
-            for (int32_t i = 0; i < g->len; i++) {
-                size_t from = (size_t)(g->start + i) * a->ldkv + (size_t)h * hd;
-                size_t to = ada_kv_at(kv, a->layer, g->cache, h, g->pos + i);
-                memcpy(ada_at(kv->type, kv->k, to), ada_at_const(a->type, a->k, from), bytes);
-                memcpy(ada_at(kv->type, kv->v, to), ada_at_const(a->type, a->v, from), bytes);
-            }
-        if (a->layer + 1 == kv->layers) kv->len[g->cache] = g->pos + g->len;
+    memset(r->o, 0, m * c->w * sizeof *r->o);
+    int32_t pos = position(c, run, run->first);
+    int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
+    for (int32_t key = first_key(c, pos); key < past;) {
+        struct range b = block_at(key, past);
+        forward_block(c, r, run, b, (int32_t)head);
+        key = b.pos + b.n;
+    }
+    for (size_t row = 0; row < m; row++) {
+        size_t q = (size_t)run->first + row % n, h = head * c->group + row / n;
+        float lse = ada_k.attend_end(r->o + row * c->w, r->stat + 2 * row, c->hd);
+        ada_narrow(a->type, ada_at(a->type, a->o, q * heads * c->hd + h * c->hd), r->o + row * c->w, c->hd);
+        if (a->lse) a->lse[q * heads + h] = lse;
     }
 }
 
 void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws) {
-    job j = job_of(a, ws);
-    if (a->kv) append(a);
-    for (int32_t s = 0; s < a->pack->nsegs; s++) {
-        const ada_segment *g = &a->pack->segs[s];
-        int32_t n = query_at(a, g->start + g->len) - query_at(a, g->start);
-        j.ntasks += (n + (int32_t)j.queries - 1) / (int32_t)j.queries;
+    struct call c = call_of(a, ws);
+    for (int32_t g = 0; a->kv && g < a->pack->nsegs; g++) {
+        const ada_segment *e = &a->pack->segs[g];
+        size_t at = (size_t)e->start * a->ldkv;
+        if (e->parent < 0 && e->cache >= 0)
+            ada_kv_put(a->kv, a->layer, e->cache, e->pos, e->len, ada_at_const(a->type, a->k, at),
+                       ada_at_const(a->type, a->v, at), a->ldkv);
     }
-    ada_par_for((size_t)j.ntasks * (size_t)a->c->kv_heads, forward_task, &j);
+    survey(&c);
+    ada_par_for((size_t)ws->nruns * (size_t)a->c->kv_heads, forward_task, &c);
 }
 
 /* ---- backward ---- */
 
-/* Probabilities in place of scores s, and in place of dp the scores' gradient p·(dp - delta)·scale. */
-static void harden(const job *j, const block *b, size_t head, int32_t at, room *r) {
-    float scale = scale_of(j->a->c);
-    for (size_t g = 0; g < j->group; g++)
-        for (int32_t i = 0; i < b->n; i++) {
-            size_t row = g * (size_t)b->n + (size_t)i;
-            size_t lse = ((size_t)b->first + (size_t)i) * (size_t)j->a->c->heads + head * j->group + g;
-            float *s = r->s + row * KEYS, *dp = r->dp + row * KEYS;
-            int32_t from, to;
-            visible(j, b, i, at, &from, &to);
-            size_t n = (size_t)(to - from);
-            if (n > 0) {
-                ada_k.scale(s + from, s + from, scale, n);
-                ada_k.xent_back(s + from, j->a->lse[lse], SIZE_MAX, 1.0f, n);
-                for (int32_t k = from; k < to; k++) dp[k] = (dp[k] - r->delta[row]) * scale;
-                ada_k.mul(dp + from, dp + from, s + from, n);
-            }
-            memset(s, 0, (size_t)from * sizeof *s);
-            memset(s + to, 0, (size_t)(KEYS - to) * sizeof *s);
-            memset(dp, 0, (size_t)from * sizeof *dp);
-            memset(dp + to, 0, (size_t)(KEYS - to) * sizeof *dp);
-        }
+static void backward_block(const struct call *c, struct room *r, const struct run *run, struct range b, size_t h,
+                           const float *mean) {
+    struct piece piece[KEYS];
+    int32_t slot, pieces = cut(c, run->seg, b.pos, b.n, piece, &slot);
+    size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads, keys = (size_t)b.n;
+    gather(c, r, piece, pieces, slot, b.pos, (int32_t)(h / c->group));
+    turn(c, r->kt, r->k, b.n);
+    turn(c, r->vt, r->v, b.n);
+    scores(c, r->s, r->q, n, r->kt, b.n);
+    scores(c, r->dp, r->out, n, r->vt, b.n);
+    for (size_t i = 0; i < n; i++) {
+        int32_t q = run->first + (int32_t)i, pos = position(c, run, q);
+        size_t lo = within(b, first_key(c, pos)), hi = within(b, past_key(c, run, pos));
+        ada_k.attend_back(r->s + i * KEYS, r->dp + i * KEYS, lo, hi, keys, c->scale, c->cap,
+                          c->a->lse[(size_t)q * heads + h], mean[i]);
+    }
+    sums(c, r->o, r->dp, false, n, r->k, keys);
+    for (int32_t i = 0; i < pieces; i++) {
+        if (piece[i].row < 0) continue; /* the cache is frozen */
+        size_t to = (h * (size_t)c->a->pack->T + (size_t)piece[i].row) * c->w, at = (size_t)piece[i].at;
+        sums(c, c->ws->dv + to, r->s + at, true, (size_t)piece[i].n, r->out, n);
+        sums(c, c->ws->dk + to, r->dp + at, true, (size_t)piece[i].n, r->q, n);
+    }
 }
 
-static void backward_block(const job *j, const block *b, size_t head, room *r) {
-    const ada_attn *a = j->a;
-    size_t m = (size_t)b->n * j->group, heads = (size_t)a->c->heads;
-    load_rows(j, b, head, a->q, a->ldq, r->q);
-    load_rows(j, b, head, a->o, heads * j->hd, r->acc);
-    load_rows(j, b, head, j->dout, heads * j->hd, r->dout);
-    for (size_t i = 0; i < m; i++) r->delta[i] = ada_k.dot(r->acc + i * j->w, r->dout + i * j->w, j->hd);
-    panels(r->qp, r->q, m, j->w, ROWS);
-    panels(r->dp_out, r->dout, m, j->w, ROWS);
-    memset(r->acc, 0, m * j->w * sizeof *r->acc);
-    for (int32_t at = b->lo; at < b->hi; at += KEYS) {
-        int32_t n = b->hi - at < KEYS ? b->hi - at : KEYS;
-        gather(j, b->seg, head, false, at, n, r->k);
-        gather(j, b->seg, head, true, at, n, r->v);
-        turned(r->kt, r->k, j->w);
-        turned(r->vt, r->v, j->w);
-        panels(r->kp, r->k, KEYS, j->w, KEYS);
-        product(r->s, KEYS, m, KEYS, r->q, j->w, 0, r->kt, j->w, j->hd, false);
-        product(r->dp, KEYS, m, KEYS, r->dout, j->w, 0, r->vt, j->w, j->hd, false);
-        harden(j, b, head, at, r);
-        product(r->part, j->w, KEYS, j->w, r->s, KEYS, 1, r->dp_out, ROWS, m, false);
-        scatter(j, b->seg, head, j->dv, at, n, r->part);
-        product(r->part, j->w, KEYS, j->w, r->dp, KEYS, 1, r->qp, ROWS, m, false);
-        scatter(j, b->seg, head, j->dk, at, n, r->part);
-        product(r->acc, j->w, m, j->w, r->dp, KEYS, 0, r->kp, KEYS, KEYS, true);
+static void backward_run(const struct call *c, struct room *r, const struct run *run, size_t h) {
+    const ada_attn *a = c->a;
+    size_t n = (size_t)run->n, width = (size_t)a->c->heads * c->hd;
+    float *mean = r->stat; /* Σ p·dp of a row is o · dout */
+    for (size_t i = 0; i < n; i++) {
+        size_t q = (size_t)run->first + i, at = q * width + h * c->hd;
+        ada_widen(a->type, r->q + i * c->w, ada_at_const(a->type, a->o, at), c->hd);
+        ada_widen(a->type, r->out + i * c->w, ada_at_const(a->type, c->dout, at), c->hd);
+        mean[i] = ada_k.dot(r->q + i * c->w, r->out + i * c->w, c->hd);
+        ada_widen(a->type, r->q + i * c->w, ada_at_const(a->type, a->q, q * a->ldq + h * c->hd), c->hd);
     }
-    for (size_t g = 0, row = 0; g < j->group; g++)
-        for (size_t i = 0; i < (size_t)b->n; i++, row++)
-            memcpy(j->dq + ((size_t)b->first + i) * j->lddq + (head * j->group + g) * j->hd, r->acc + row * j->w,
-                   j->hd * sizeof *j->dq);
+    memset(r->o, 0, n * c->w * sizeof *r->o);
+    int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
+    for (int32_t key = first_key(c, position(c, run, run->first)); key < past;) {
+        struct range b = block_at(key, past);
+        backward_block(c, r, run, b, h, mean);
+        key = b.pos + b.n;
+    }
+    for (size_t i = 0; i < n; i++)
+        memcpy(c->dq + ((size_t)run->first + i) * c->lddq + h * c->hd, r->o + i * c->w, c->hd * sizeof(float));
 }
 
 static void backward_task(void *ctx, size_t item, int worker) {
-    const job *j = ctx;
-    const ada_attn *a = j->a;
-    size_t kv = (size_t)a->c->kv_heads, head = item % kv;
-    int32_t tree = (int32_t)(item / kv);
-    for (int32_t s = j->ws->tree[tree]; s < j->ws->tree[tree + 1]; s++) {
-        const ada_segment *g = &a->pack->segs[s];
-        for (int32_t i = g->start; i < g->start + g->len; i++) {
-            memset(j->dk + (size_t)i * j->lddkv + head * j->hd, 0, j->hd * sizeof *j->dk);
-            memset(j->dv + (size_t)i * j->lddkv + head * j->hd, 0, j->hd * sizeof *j->dv);
+    const struct call *c = ctx;
+    const ada_pack *p = c->a->pack;
+    size_t heads = (size_t)c->a->c->heads, h = item % heads;
+    for (int32_t g = c->ws->root[item / heads]; g >= 0; g = c->ws->next[g]) {
+        const ada_segment *e = &p->segs[g];
+        size_t at = (h * (size_t)p->T + (size_t)e->start) * c->w;
+        memset(c->ws->dk + at, 0, (size_t)e->len * c->w * sizeof(float));
+        memset(c->ws->dv + at, 0, (size_t)e->len * c->w * sizeof(float));
+        for (int32_t q = c->ws->from[g]; q < c->ws->from[g + 1]; q += QUERIES) {
+            int32_t left = c->ws->from[g + 1] - q;
+            backward_run(c, &c->ws->rooms[worker], &(struct run){g, q, left < QUERIES ? left : QUERIES}, h);
         }
     }
-    for (int32_t s = j->ws->tree[tree]; s < j->ws->tree[tree + 1]; s++) {
-        const ada_segment *g = &a->pack->segs[s];
-        int32_t last = query_at(a, g->start + g->len);
-        for (int32_t i = query_at(a, g->start); i < last; i += (int32_t)j->queries) {
-            block b = block_at(j, s, i, last);
-            backward_block(j, &b, head, &j->ws->rooms[worker]);
+}
+
+/* A row's dk and dv: the shares of the heads that read the kv head. */
+static void join_row(void *ctx, size_t item, int worker) {
+    const struct call *c = ctx;
+    size_t T = (size_t)c->a->pack->T, first = item * QUERIES, last = first + QUERIES < T ? first + QUERIES : T;
+    (void)worker;
+    for (size_t row = first; row < last; row++)
+        for (size_t h = 0; h < (size_t)c->a->c->heads; h++) {
+            size_t from = (h * T + row) * c->w, to = row * c->lddkv + h / c->group * c->hd;
+            if (h % c->group == 0) {
+                memcpy(c->dk + to, c->ws->dk + from, c->hd * sizeof(float));
+                memcpy(c->dv + to, c->ws->dv + from, c->hd * sizeof(float));
+            } else {
+                ada_k.add(c->dk + to, c->dk + to, c->ws->dk + from, c->hd);
+                ada_k.add(c->dv + to, c->dv + to, c->ws->dv + from, c->hd);
+            }
         }
+}
+
+/* Chains the segments of each tree in order; returns the number of trees. */
+static size_t plant(const ada_pack *p, ada_attn_ws *ws) {
+    size_t trees = 0;
+    for (int32_t g = 0; g < p->nsegs; g++) {
+        int32_t up = p->segs[g].parent;
+        while (up >= 0 && p->segs[up].parent >= 0) up = p->segs[up].parent;
+        if (up < 0) ws->root[trees++] = up = g;
+        else ws->next[ws->last[up]] = g;
+        ws->last[up] = g;
+        ws->next[g] = -1;
     }
+    return trees;
 }
 
 void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, float *dq, size_t lddq, float *dk, float *dv,
                        size_t lddkv) {
-    job j = job_of(a, ws);
-    j.dout = dout, j.dq = dq, j.lddq = lddq, j.dk = dk, j.dv = dv, j.lddkv = lddkv;
-    for (int32_t s = 0; s < a->pack->nsegs; s++)
-        if (a->pack->segs[s].parent < 0) ws->tree[j.ntrees++] = s;
-    ws->tree[j.ntrees] = a->pack->nsegs;
-    ada_par_for((size_t)j.ntrees * (size_t)a->c->kv_heads, backward_task, &j);
+    struct call c = call_of(a, ws);
+    c.dout = dout, c.dq = dq, c.lddq = lddq, c.dk = dk, c.dv = dv, c.lddkv = lddkv;
+    survey(&c);
+    ada_par_for(plant(a->pack, ws) * (size_t)a->c->heads, backward_task, &c);
+    ada_par_for(((size_t)a->pack->T + QUERIES - 1) / QUERIES, join_row, &c);
 }

@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The key/value cache: what decoding keeps of the positions behind it. Owns: its memory and each slot's length.
- * Must not know: how keys are used. Invariant: positions [0, len) of a slot are filled in every layer. */
+ * The cache of keys and values. Owns: their memory and how many positions each slot holds.
+ * Invariant: per layer, slot and kv head: k and v [capacity, head_dim] of the stack's type, in order of position.
+ * Must not know: attention. */
 #ifndef ADA_ENGINE_KV_H
 #define ADA_ENGINE_KV_H
 
-#include "engine/stack.h"
+#include "io/status.h"
 
-struct ada_kv {
-    ada_arena mem;
-    ada_dtype type;
-    int32_t layers, slots, kv_heads, capacity, head_dim;
-    int32_t *len;  /* [slots] */
-    char *k, *v;   /* [layers, slots, kv_heads, capacity, head_dim] of type */
-};
+#include <stddef.h>
+#include <stdint.h>
 
-/* Element offset of a position's row. */
-static inline size_t ada_kv_at(const struct ada_kv *kv, int32_t layer, int32_t slot, int32_t head, int32_t pos) {
-    size_t row = ((size_t)layer * (size_t)kv->slots + (size_t)slot) * (size_t)kv->kv_heads + (size_t)head;
-    return (row * (size_t)kv->capacity + (size_t)pos) * (size_t)kv->head_dim;
-}
+struct ada_stack;
+typedef struct ada_kv ada_kv;
+ada_status ada_kv_open(ada_kv **kv, const struct ada_stack *s, int32_t slots, int32_t capacity) ADA_MUST_USE;
+void ada_kv_close(ada_kv **kv);
+int32_t ada_kv_len(const ada_kv *kv, int32_t slot);
+void ada_kv_truncate(ada_kv *kv, int32_t slot, int32_t len);
+
+/* [capacity, head_dim] each. */
+const void *ada_kv_keys(const ada_kv *kv, int32_t layer, int32_t slot, int32_t head);
+const void *ada_kv_values(const ada_kv *kv, int32_t layer, int32_t slot, int32_t head);
+/* Rows k, v [n, kv_heads·head_dim], ld elements apart, become positions pos … pos+n-1, which fit the capacity.
+ * The slot's length becomes pos + n. */
+void ada_kv_put(ada_kv *kv, int32_t layer, int32_t slot, int32_t pos, int32_t n, const void *k, const void *v, size_t ld);
 
 #endif

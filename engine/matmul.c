@@ -244,7 +244,7 @@ static void task(void *ctx, size_t item, int worker) {
     size_t first = group * p->panels / p->groups, last = (group + 1) * p->panels / p->groups;
     for (size_t j = 0, n; j < p->inner; j += n) {
         n = p->inner - j < p->range ? p->inner - j : p->range;
-        ada_tile t = {.x = room->x, .ldx = p->range + 16, .m = m, .k = n, .ldc = PANEL};
+        ada_tile t = {.x = room->x, .ldx = p->range + 16, .m = m, .k = n, .step = 16, .ldc = PANEL};
         bool end = j + n == p->inner;
         x_range(p, row, m, j, n, room->x, t.ldx);
         for (size_t panel = first; panel < last; panel++) {

@@ -6,6 +6,7 @@
 #define ADA_ENGINE_STACK_H
 
 #include "engine/arch.h"
+#include "engine/kv.h"
 #include "engine/linear.h"
 #include "engine/pack.h"
 
@@ -25,13 +26,6 @@ typedef struct ada_stack {
     float *inv_freq;     /* [head_dim/2] after scaling */
     float rope_mscale;   /* 1 unless yarn */
 } ada_stack;
-
-/* Key/value cache of `slots` sequences: per layer, slot, kv head: k and v [capacity, head_dim] of the stack's type. */
-typedef struct ada_kv ada_kv;
-ada_status ada_kv_open(ada_kv **kv, const ada_stack *s, int32_t slots, int32_t capacity) ADA_MUST_USE;
-void ada_kv_close(ada_kv **kv);
-int32_t ada_kv_len(const ada_kv *kv, int32_t slot);
-void ada_kv_truncate(ada_kv *kv, int32_t slot, int32_t len);
 
 /* What a pass needs, laid out once in an arena: workspace, and what backward reads (train). `max_T` rows at most,
  * of which at most max_out reach the last layer's end. Run on a counting arena first to learn the bytes. */

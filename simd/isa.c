@@ -32,6 +32,7 @@
 #include "simd/k_adam.h"
 #include "simd/k_convert.h"
 #include "simd/k_matmul.h"
+#include "simd/k_attend.h"
 
 #define TABLE_(isa) ada_isa_##isa
 #define TABLE(isa) TABLE_(isa)

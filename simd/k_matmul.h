@@ -17,7 +17,7 @@ static void k_mm_tile(const ada_tile *t)
             double acc = t->c ? t->c[i * t->ldc + h] : 0;
             for (size_t j = 0; j < t->k; j++)
                 acc += (double)t->x[t->transposed ? j * t->ldx + i : i * t->ldx + j] *
-                       t->b[h / 16 * t->ldb + j * 16 + h % 16];
+                       t->b[h / 16 * t->ldb + j * t->step + h % 16];
             float *y = t->y + i * t->ldy + h;
             *y = t->add ? *y + (float)acc : (float)acc;
         }
@@ -71,7 +71,7 @@ VEC void mm_micro(const ada_tile *t, size_t i, size_t h, const int rows, const i
                   const int transposed)
 {
     const float *x = t->x + (transposed ? i : i * t->ldx), *b = t->b + h * t->ldb;
-    const size_t ldx = t->ldx, ldb = t->ldb, k = t->k;
+    const size_t ldx = t->ldx, ldb = t->ldb, step = t->step, k = t->k;
     const float *x3 = x + 3 * ldx, *x6 = x + 6 * ldx, *x9 = x + 9 * ldx; /* so that addresses need few registers */
     vf acc[MM_ROWS][2];
     if (t->c) {
@@ -89,7 +89,7 @@ VEC void mm_micro(const ada_tile *t, size_t i, size_t h, const int rows, const i
             vf xv = vf_set1(transposed ? x[r] : p[(size_t)(r % 3) * ldx]);
             UNROLL for (int v = 0; v < wide; v++) acc[r][v] = vf_fma(xv, bv[v], acc[r][v]);
         }
-        b += 16;
+        b += step;
         if (transposed) x += ldx;
         else x++, x3++, x6++, x9++;
     }

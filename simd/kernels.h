@@ -33,6 +33,11 @@
  *   mm_tile: tile.h. mm_rows: y [m, n] = (or += with add) x [m, k] · the panel w, n ≤ 32, k even.
  *   mm_widen: k lines (k even) of w into b. mm_widen_back: b[j/16][i][j%16] = W[i][j], 32 × 32, from 16 lines of w.
  *   mm_turn, on 32-bit words: b[j·ldb + i] = x[i·ldx + j], i < n, j < k.
+ * k_attend.h, s [n] products of a query with a block of keys, of which it sees [lo, hi); with f(s) = scale·s, or
+ * cap·tanh(scale·s/cap) where cap > 0; stat = {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first:
+ *   attend_row: s becomes e^(f(s) - greatest), 0 where unseen; stat moves on; returns the factor that what was summed
+ *     before must be scaled by (1 if nothing rose). attend_end: o /= stat[1]; returns the log-sum-exp of all f.
+ *   attend_back: s becomes p = e^(f(s) - lse), dp becomes p·(dp - d)·f'(s); 0 where unseen.
  * k_convert.h: to nearest even, NaN kept and made quiet. *_to_f32 from GGUF blocks: n a multiple of the block (32; 256
  *   for the _K), d·q - m in the order of gguf-py, the same bits. */
 #ifndef ADA_SIMD_KERNELS_H

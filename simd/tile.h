@@ -18,8 +18,8 @@ typedef struct ada_tile {
     size_t ldx;
     int transposed;
     size_t m;
-    const float *b; /* two halves of 16 columns, ldb apart, each [k, 16] */
-    size_t ldb;
+    const float *b; /* two halves of 16 columns, ldb apart; a half's rows are `step` apart, 16 where packed */
+    size_t ldb, step;
     size_t k;
     const void *ahead; /* bytes to prefetch meanwhile; NULL: none */
     size_t nahead;

@@ -224,20 +224,22 @@ BLOCKS(q6_k_to_f32, 256, 210)
 static size_t columns(const struct job *j) { return 1 + (j->n * 7 + j->k) % 32; }
 static size_t y_gap(const struct job *j) { return columns(j) + j->n % 3; }
 static int turned(const struct job *j) { return j->n / 2 % 2; }
+static size_t b_step(const struct job *j) { return 16 + j->n / 3 % 3; }
+static size_t half_gap(const struct job *j) { return b_step(j) * j->n + 16 * (j->n % 2); }
 static ada_tile tile(const struct job *j, void *const *p)
 {
     const size_t n = j->n, k = j->k;
     return (ada_tile){.y = F(0), .ldy = y_gap(j), .n = columns(j), .add = n / 4 % 2, .c = n % 3 ? F(1) : NULL, .ldc = 33,
-        .x = F(2), .ldx = turned(j) ? k + 1 : n + 1, .transposed = turned(j), .m = k, .b = F(3), .ldb = 16 * n + 16 * (n % 2),
-        .k = n, .ahead = n % 5 ? NULL : F(3), .nahead = 64 * n};
+        .x = F(2), .ldx = turned(j) ? k + 1 : n + 1, .transposed = turned(j), .m = k, .b = F(3), .ldb = half_gap(j),
+        .step = b_step(j), .k = n, .ahead = n % 5 ? NULL : F(3), .nahead = 64 * n};
 }
-ROW(mm_tile, const size_t ldb = 16 * n + 16 * (n % 2);
-    inout(j, k * y_gap(j), ANY); in(j, k * 33, ANY); in(j, k * n + k + n, ANY); in(j, ldb + 16 * n, ANY),
+ROW(mm_tile,
+    inout(j, k * y_gap(j), ANY); in(j, k * 33, ANY); in(j, k * n + k + n, ANY); in(j, half_gap(j) + b_step(j) * n, ANY),
     const ada_tile t = tile(j, p); s->mm_tile(&t),
-    const size_t row = i / y_gap(j), h = i % y_gap(j), ldb = 16 * n + 16 * (n % 2);
+    const size_t row = i / y_gap(j), h = i % y_gap(j);
     if (h >= columns(j)) return 0;
     const float *x = F(2) + (turned(j) ? row : row * (n + 1));
-    const double c = n % 3 ? F(1)[row * 33 + h] : 0, e = chain(x, F(3) + h / 16 * ldb + h % 16, turned(j) ? k + 1 : 1, 16, n);
+    const double c = n % 3 ? F(1)[row * 33 + h] : 0, e = chain(x, F(3) + h / 16 * half_gap(j) + h % 16, turned(j) ? k + 1 : 1, b_step(j), n);
     return e + ((double)n + 2) * U * fabs(c) + (n / 4 % 2 ? 2 * U * (fabs(F(0)[i]) + w) : 0))
 static size_t even(size_t n) { return n + n % 2; }
 static float pair(const uint32_t *w, size_t q, size_t h)
@@ -256,6 +258,49 @@ ROW(mm_widen, inout(j, 2 * (16 * even(n) + 16), ANY); buf(j, F32, IN, PAIRS, eve
 ROW(mm_widen_back, inout(j, 512 + n + 512, ANY); buf(j, F32, IN, PAIRS, 512, 0),
     s->mm_widen_back(F(0), 512 + n, p[1]), return 0)
 ROW(mm_turn, inout(j, k * (n + 3), ANY); in(j, n * (k + 2), ANY), s->mm_turn(F(0), n + 3, F(1), k + 2, n, k), return 0)
+
+/* ---- k_attend.h: the keys seen, a state of the softmax and a cap follow from n ---- */
+static size_t seen_from(const struct job *j) { return j->n % 4 == 1 ? j->n / 3 : 0; }
+static size_t seen_to(const struct job *j) { return j->n - j->n % 3; }
+static float cap_of(const struct job *j) { return j->n % 5 == 2 ? 3.0f : 0; }
+static const float first_stat[2] = {-INFINITY, 0}, later_stat[2] = {0.75f, 2.5f};
+static double capped(const struct job *j, double s, double *slope)
+{
+    const double y = s * j->s[0], cap = cap_of(j), x = cap > 0 ? y / cap : 0, c = cosh(x);
+    *slope = j->s[0] / (c * c);
+    return cap > 0 ? cap * tanh(x) : y;
+}
+/* relative error of e^(f - m): both are rounded, and tanh is a difference of numbers up to 1 */
+static double exponent(const struct job *j, const float *s, size_t i, double m)
+{
+    double slope, f = capped(j, s[i], &slope);
+    if (!isfinite(f)) f = 0;
+    return expm1(U * (3 * fabs(f) + 3 * fabs(m) + 8 * cap_of(j) + 4));
+}
+static double greatest(const struct job *j, const float *s, double m)
+{
+    double slope, f;
+    for (size_t i = seen_from(j); i < seen_to(j); i++)
+        if (isfinite(f = capped(j, s[i], &slope)) && !(f <= m)) m = f;
+    return isfinite(m) ? m : 0;
+}
+ROW(attend_row, j->s[0] = 0.3f; j->given = n % 2 ? first_stat : later_stat; inout(j, n, ANY); buf(j, F32, INOUT, GIVEN, 2, 0),
+    RETURNS(s->attend_row(F(0), seen_from(j), seen_to(j), n, j->s[0], cap_of(j), F(1))),
+    const double m = greatest(j, F(0), F(1)[0]), rise = expm1(U * (3 * fabs(m) + 8 * cap_of(j) + 8));
+    if (b == -1) return w * rise;
+    if (b == 0) return w * exponent(j, F(0), i, m) + 0x1p-148;
+    if (i == 0) return U * (2 * w + 4 * cap_of(j));
+    double e = w * (rise + depth(n, 2) * U);
+    for (size_t q = seen_from(j); q < seen_to(j); q++) e = fmax(e, w * (exponent(j, F(0), q, m) + depth(n, 2) * U));
+    return e)
+ROW(attend_end, j->given = later_stat; inout(j, n, ANY); buf(j, F32, IN, GIVEN, 2, 0),
+    RETURNS(s->attend_end(F(0), F(1), n)), return b < 0 ? U * w : U * w + 0x1p-149)
+ROW(attend_back, j->s[0] = 0.3f; j->s[1] = 3.25f; j->s[2] = -0.5f; inout(j, n, ANY); inout(j, n, ANY),
+    s->attend_back(F(0), F(1), seen_from(j), seen_to(j), n, j->s[0], cap_of(j), j->s[1], j->s[2]),
+    if (b == 0) return w * exponent(j, F(0), i, j->s[1]) + 0x1p-148;
+    /* 4·σ(x)·σ(-x) keeps its relative accuracy but for the argument's rounding; p and the product may be denormal */
+    const double argument_error = cap_of(j) > 0 && isfinite(F(0)[i]) ? 8 * U * fmin(fabs(F(0)[i] * j->s[0]), 200) : 0;
+    return w * (exponent(j, F(0), i, j->s[1]) + 12 * U + argument_error) + 0x1p-147 * (1 + fabs(F(1)[i])))
 
 /* ---- the list ---- */
 enum { IS_EXACT = 1, IS_APPROX = 0 };
