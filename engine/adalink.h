@@ -2,11 +2,11 @@
  * The AdaLink engine: adapt frozen language models through what goes into them. This header is the manual.
  *
  * Introduction
- *   A frozen model is opened once; an adapter e' = e + s·f(e·D)·U acts on its input embeddings; only D [d, r] and
- *   U [r, d] are trained, in f32. Handles are opaque and come in open/close pairs; close takes a pointer to the
- *   handle, accepts NULL, and nulls it. Option structs are zero-initialised: zero means the default in [brackets].
- *   Every call that can fail returns an ada_status; ada_error() then says why, in one line. The library never
- *   prints, exits or aborts; ada_log_set receives its remarks.
+ *   A frozen model is opened once; an adapter e' = e + s·f(e·D)·U acts on its input embeddings; only D [d, r]
+ * and U [r, d] are trained, in f32. Handles are opaque and come in open/close pairs; close takes a pointer to
+ * the handle, accepts NULL, and nulls it. Option structs are zero-initialised: zero means the default in
+ * [brackets]. Every call that can fail returns an ada_status; ada_error() then says why, in one line. The
+ * library never prints, exits or aborts; ada_log_set receives its remarks.
  *
  * Simple call
  *   ada_model *m = NULL; ada_adapter *a = NULL; ada_trainer *t = NULL; ada_report rep;
@@ -41,15 +41,17 @@ typedef struct ada_trainer ada_trainer;
 
 /* ---- models ---- */
 typedef struct ada_model_opts {
-    bool f32;          /* [bf16] weights and matmul inputs in f32 */
-    int threads;       /* [all that this process may use] */
+    bool f32;    /* [bf16] weights and matmul inputs in f32 */
+    int threads; /* [all that this process may use] */
 } ada_model_opts;
-/* path: an HF folder, a .gguf, or our .h5. EIO, EFORMAT, EUNSUPPORTED (architecture, type), EMISMATCH (tensors). */
+/* path: an HF folder, a .gguf, or our .h5. EIO, EFORMAT, EUNSUPPORTED (architecture, type), EMISMATCH
+ * (tensors). */
 ADA_API ada_status ada_model_open(ada_model **m, const char *path, const ada_model_opts *o) ADA_MUST_USE;
 ADA_API void ada_model_close(ada_model **m);
 /* Writes weights (dtype: ADA_BF16, ADA_F32), tokenizer, chat template, config and digests as one .h5. */
 ADA_API ada_status ada_model_import(const char *source, const char *out, ada_dtype dtype) ADA_MUST_USE;
-/* A JSON object: architecture, shapes, parameters, dtype, tokenizer, chat family, matmul maker, ISA, threads … */
+/* A JSON object: architecture, shapes, parameters, dtype, tokenizer, chat family, matmul maker, ISA, threads
+ * … */
 ADA_API ada_status ada_model_describe(const ada_model *m, ada_json **j) ADA_MUST_USE;
 
 /* ---- adapters ---- */
@@ -73,15 +75,16 @@ ADA_API size_t ada_adapter_params(const ada_adapter *a); /* trained numbers */
 ADA_API ada_status ada_adapter_describe(const char *path, ada_json **j) ADA_MUST_USE;
 
 /* ---- training ----
- * Rows are drawn as one endless stream: epoch after epoch, each shuffled by f(seed, epoch) unless no_shuffle. A step
- * takes the next batch · grad_accum rows, so a batch may straddle two epochs, none is partial and no row is skipped;
- * steps = floor(rows · epochs / (batch · grad_accum)), at least 1. The loss of a step is the mean over all its target
- * tokens. lr at step s (from 0): (s + 1) / warmup of it at first, then cosine or linear to 0, or constant. */
+ * Rows are drawn as one endless stream: epoch after epoch, each shuffled by f(seed, epoch) unless no_shuffle.
+ * A step takes the next batch · grad_accum rows, so a batch may straddle two epochs, none is partial and no
+ * row is skipped; steps = floor(rows · epochs / (batch · grad_accum)), at least 1. The loss of a step is the
+ * mean over all its target tokens. lr at step s (from 0): (s + 1) / warmup of it at first, then cosine or
+ * linear to 0, or constant. */
 typedef struct ada_train_opts {
-    const char *data;         /* JSONL */
-    const char *eval_data;    /* [none] JSONL for validation */
-    const char *out;          /* [none] folder: adapter.h5 (best or last), checkpoint-N.h5, metrics.jsonl */
-    const char *model;        /* [none] where m was opened, written down for whoever resumes */
+    const char *data;      /* JSONL */
+    const char *eval_data; /* [none] JSONL for validation */
+    const char *out;       /* [none] folder: adapter.h5 (best or last), checkpoint-N.h5, metrics.jsonl */
+    const char *model;     /* [none] where m was opened, written down for whoever resumes */
     ada_dataset_opts keys;
     double lr;                /* [3e-3] */
     const char *schedule;     /* ["cosine"] cosine | linear | constant */
@@ -105,39 +108,41 @@ typedef struct ada_train_opts {
 } ada_train_opts;
 
 typedef struct ada_report {
-    int64_t step, total;      /* 1-based, of total */
-    double epoch;             /* data position */
+    int64_t step, total;        /* 1-based, of total */
+    double epoch;               /* data position */
     double loss, lr, grad_norm; /* loss: mean over the step's target tokens, natural log */
-    size_t tokens, targets;   /* of this step; tokens: prompt + completion as the user counts them */
+    size_t tokens, targets;     /* of this step; tokens: prompt + completion as the user counts them */
     double seconds, tokens_per_second;
-    double eval_loss;         /* NaN unless a validation happened at this step */
+    double eval_loss; /* NaN unless a validation happened at this step */
     bool best, saved;
     double eta_seconds;
     size_t memory_peak;
 } ada_report;
 
-typedef struct ada_train_plan {   /* what --dry-run prints */
+typedef struct ada_train_plan { /* what --dry-run prints */
     size_t rows, dropped, truncated, eval_rows;
     int64_t steps;
     double epochs;
     size_t tokens_per_epoch, targets_per_epoch;
-    size_t memory;                /* predicted peak resident bytes */
-    double flops;                 /* of the whole run */
-    double seconds;               /* predicted, from a short timed probe */
+    size_t memory;  /* predicted peak resident bytes */
+    double flops;   /* of the whole run */
+    double seconds; /* predicted, from a short timed probe */
 } ada_train_plan;
 
-/* To resume a run with nothing but its folder: find gives the newest whole checkpoint in `folder` (a file is itself)
- * and the run's settings ("model", "f32", "data", "lr", …); then open the model named there, open the checkpoint as an
- * adapter, and the trainer with .resume = the path found. */
+/* To resume a run with nothing but its folder: find gives the newest whole checkpoint in `folder` (a file is
+ * itself) and the run's settings ("model", "f32", "data", "lr", …); then open the model named there, open the
+ * checkpoint as an adapter, and the trainer with .resume = the path found. */
 ADA_API ada_status ada_checkpoint_find(const char *folder, ada_buf *path, ada_json **settings) ADA_MUST_USE;
 /* The settings in force, defaults resolved, as a JSON object whose keys are the option names. */
 ADA_API ada_status ada_trainer_settings(const ada_trainer *t, ada_json **settings) ADA_MUST_USE;
-/* EINVAL, EFORMAT with file:line, EMISMATCH when the data is not what the checkpoint was trained on. The adapter's
- * parameters move with each step; after ADA_DONE, with eval_data, they are the best ones. */
-ADA_API ada_status ada_trainer_open(ada_trainer **t, ada_model *m, ada_adapter *a, const ada_train_opts *o) ADA_MUST_USE;
+/* EINVAL, EFORMAT with file:line, EMISMATCH when the data is not what the checkpoint was trained on. The
+ * adapter's parameters move with each step; after ADA_DONE, with eval_data, they are the best ones. */
+ADA_API ada_status ada_trainer_open(ada_trainer **t, ada_model *m, ada_adapter *a,
+                                    const ada_train_opts *o) ADA_MUST_USE;
 ADA_API ada_status ada_trainer_plan(ada_trainer *t, ada_train_plan *plan) ADA_MUST_USE;
 /* The tokens and loss mask of row i as trained: for --dry-run. Pointers live until the trainer closes. */
-ADA_API ada_status ada_trainer_row(const ada_trainer *t, size_t i, const int32_t **ids, const uint8_t **mask, size_t *n) ADA_MUST_USE;
+ADA_API ada_status ada_trainer_row(const ada_trainer *t, size_t i, const int32_t **ids, const uint8_t **mask,
+                                   size_t *n) ADA_MUST_USE;
 /* One optimizer step. ADA_DONE after the last; ENUMERIC names step and rows and leaves all files alone. */
 ADA_API ada_status ada_trainer_step(ada_trainer *t, ada_report *r) ADA_MUST_USE;
 /* Writes a checkpoint now (before exit on a signal). */
@@ -148,56 +153,64 @@ ADA_API void ada_trainer_close(ada_trainer **t);
 typedef struct ada_eval_opts {
     const char *data;
     ada_dataset_opts keys;
-    int max_length;           /* [the model's] */
-    int max_new;              /* [64] tokens of greedy output for exact match */
-    size_t batch_tokens;      /* [1024] */
+    int max_length;      /* [the model's] */
+    int max_new;         /* [64] tokens of greedy output for exact match */
+    size_t batch_tokens; /* [1024] */
 } ada_eval_opts;
 typedef struct ada_eval_row { /* given to the callback in file order */
     size_t line;
-    const double *loglik;     /* [nchoices], sum over the choice's tokens, natural log; NULL without choices */
+    const double *loglik; /* [nchoices], sum over the choice's tokens, natural log; NULL without choices */
     size_t nchoices;
     const char *prediction, *target;
-    double nll;               /* of the target */
+    double nll; /* of the target */
     size_t target_tokens;
 } ada_eval_row;
 typedef void (*ada_eval_fn)(void *ctx, const ada_eval_row *row);
-/* a may be NULL: the base alone. Result: {"n","accuracy","macro_f1","nll",…} or {"n","loss","perplexity","exact_match"} */
-ADA_API ada_status ada_eval(ada_model *m, ada_adapter *a, const ada_eval_opts *o, ada_eval_fn fn, void *ctx, ada_json **result) ADA_MUST_USE;
+/* a may be NULL: the base alone. Result: {"n","accuracy","macro_f1","nll",…} or
+ * {"n","loss","perplexity","exact_match"} */
+ADA_API ada_status ada_eval(ada_model *m, ada_adapter *a, const ada_eval_opts *o, ada_eval_fn fn, void *ctx,
+                            ada_json **result) ADA_MUST_USE;
 
 /* ---- generation ----
- * A generator is a session: each call gives the whole text or conversation, and what it shares with the tokens
- * already in the cache is not computed again. EINVAL when the prompt does not fit the capacity; when the answer
- * reaches it, generation ends with "length". Processors act in transformers' order: repetition, temperature, top-k,
- * top-p, min-p. */
+ * A generator is a session: each call gives the whole text or conversation, and what it shares with the
+ * tokens already in the cache is not computed again. EINVAL when the prompt does not fit the capacity; when
+ * the answer reaches it, generation ends with "length". Processors act in transformers' order: repetition,
+ * temperature, top-k, top-p, min-p. */
 typedef struct ada_generate_opts {
-    int max_new;              /* [256] */
-    double temperature;       /* [0 = greedy] */
-    int top_k;                /* [0 = off] */
-    double top_p, min_p;      /* [0 = off] */
-    double repetition;        /* [1] penalty, as transformers' */
-    const char *const *stop;  /* strings, NULL-terminated */
+    int max_new;             /* [256] */
+    double temperature;      /* [0 = greedy] */
+    int top_k;               /* [0 = off] */
+    double top_p, min_p;     /* [0 = off] */
+    double repetition;       /* [1] penalty, as transformers' */
+    const char *const *stop; /* strings, NULL-terminated */
     bool ignore_eos;
     uint64_t seed;
-    bool plain;               /* [a user's turn where the model has a chat template] the prompt is text */
-    bool logprobs;            /* fill the events' logprob */
+    bool plain;    /* [a user's turn where the model has a chat template] the prompt is text */
+    bool logprobs; /* fill the events' logprob */
 } ada_generate_opts;
 typedef struct ada_token_event {
-    int32_t id;               /* -1: no token, only held back text set free at the end */
-    double logprob;           /* natural log, of the unmodified distribution; NaN unless asked for */
-    const char *piece; size_t piece_len;   /* whole UTF-8 only; what a partial one held back comes later */
+    int32_t id;     /* -1: no token, only held back text set free at the end */
+    double logprob; /* natural log, of the unmodified distribution; NaN unless asked for */
+    const char *piece;
+    size_t piece_len; /* whole UTF-8 only; what a partial one held back comes later */
 } ada_token_event;
 /* Return nonzero to stop. */
 typedef int (*ada_token_fn)(void *ctx, const ada_token_event *e);
 typedef struct ada_generator ada_generator;
 /* capacity: tokens of the cache [the model's positions, 4096 at most]. a may be NULL. */
-ADA_API ada_status ada_generator_open(ada_generator **g, ada_model *m, ada_adapter *a, int capacity) ADA_MUST_USE;
+ADA_API ada_status ada_generator_open(ada_generator **g, ada_model *m, ada_adapter *a,
+                                      int capacity) ADA_MUST_USE;
 ADA_API void ada_generator_close(ada_generator **g);
 /* finish: "stop" | "length" | "eos" | "callback". */
-ADA_API ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o, ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
-ADA_API ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, size_t n, const ada_generate_opts *o, ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
+ADA_API ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o,
+                                     ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
+ADA_API ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, size_t n,
+                                     const ada_generate_opts *o, ada_token_fn fn, void *ctx,
+                                     const char **finish) ADA_MUST_USE;
 
-/* ---- bench: one timed pass of random tokens; seconds. kind: "pp" (n prompt tokens), "tg" (n decode steps after a
- * prompt of 1), "train" (n tokens in rows of `row`, loss on all tokens) ---- */
-ADA_API ada_status ada_bench(ada_model *m, const char *kind, int n, int row, double *seconds, double *flops) ADA_MUST_USE;
+/* ---- bench: one timed pass of random tokens; seconds. kind: "pp" (n prompt tokens), "tg" (n decode steps
+ * after a prompt of 1), "train" (n tokens in rows of `row`, loss on all tokens) ---- */
+ADA_API ada_status ada_bench(ada_model *m, const char *kind, int n, int row, double *seconds,
+                             double *flops) ADA_MUST_USE;
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Making adapters: the registry of methods, options checked, parameters declared and given memory.
- * Must not know: a method's mathematics, or files. Invariant: an adapter's parameters are f32 and named as in its file. */
+ * Must not know: a method's mathematics, or files. Invariant: an adapter's parameters are f32 and named as in
+ * its file. */
 #include "engine/adapter.h"
 #include "io/os.h"
 #include "registry.h"
@@ -12,11 +13,11 @@ ADA_METHODS(X)
 #undef X
 
 #define X(name) &ada_method_##name,
-static const struct ada_method *const methods[] = { ADA_METHODS(X) };
+static const struct ada_method *const methods[] = {ADA_METHODS(X)};
 #undef X
 
-const char *const ada_modality_names[ADA_MODALITIES] = { "text", "image" };
-const char *const ada_activation_names[ADA_ACTIVATIONS] = { "none", "relu", "gelu" };
+const char *const ada_modality_names[ADA_MODALITIES] = {"text", "image"};
+const char *const ada_activation_names[ADA_ACTIVATIONS] = {"none", "relu", "gelu"};
 
 static const struct ada_method *find_method(const char *name) {
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
@@ -28,15 +29,19 @@ static ada_status fill(ada_adapter *a, const ada_adapter_opts *o) {
     const char *method = o->method ? o->method : "adalink", *act = o->activation ? o->activation : "none";
     a->method = find_method(method);
     if (!a->method) return ada_fail(ADA_EINVAL, "unknown adapter method '%s'", method);
-    while (a->activation < ADA_ACTIVATIONS && strcmp(ada_activation_names[a->activation], act) != 0) a->activation++;
-    if (a->activation == ADA_ACTIVATIONS) return ada_fail(ADA_EINVAL, "unknown activation '%s': none, relu or gelu", act);
+    while (a->activation < ADA_ACTIVATIONS && strcmp(ada_activation_names[a->activation], act) != 0)
+        a->activation++;
+    if (a->activation == ADA_ACTIVATIONS)
+        return ada_fail(ADA_EINVAL, "unknown activation '%s': none, relu or gelu", act);
     a->rank = o->rank ? o->rank : 64;
-    if (a->rank < 1 || a->rank > 65536) return ada_fail(ADA_EINVAL, "rank %d is not within 1..65536", a->rank);
+    if (a->rank < 1 || a->rank > 65536)
+        return ada_fail(ADA_EINVAL, "rank %d is not within 1..65536", a->rank);
     double scale = o->scale == 0.0 ? 1.0 : o->scale;
     if (!isfinite(scale)) return ada_fail(ADA_EINVAL, "the adapter's scale is not finite");
     a->scale = (float)scale;
     a->init_std = o->init_std == 0.0 ? ADA_INIT_STD(a->model->c.d) : o->init_std;
-    if (!(a->init_std > 0.0) || !isfinite(a->init_std)) return ada_fail(ADA_EINVAL, "the initial deviation must be above 0");
+    if (!(a->init_std > 0.0) || !isfinite(a->init_std))
+        return ada_fail(ADA_EINVAL, "the initial deviation must be above 0");
     a->bias = o->bias;
     a->seed = o->seed;
     return a->method->init(a);
@@ -70,12 +75,13 @@ size_t ada_adapter_params(const ada_adapter *a) {
 }
 
 ada_status ada_adapter_add(ada_adapter *a, const char *name, int64_t rows, int64_t cols, float **p) {
-    if (a->nparams == ADA_MAX_PARAMS) return ada_fail(ADA_EINTERNAL, "too many adapter parameters at '%s'", name);
+    if (a->nparams == ADA_MAX_PARAMS)
+        return ada_fail(ADA_EINTERNAL, "too many adapter parameters at '%s'", name);
     ada_param_set *s = &a->params[a->nparams];
     size_t n;
     if (!ada_mul_size((size_t)rows, cols ? (size_t)cols : 1, &n))
         return ada_fail(ADA_EINVAL, "adapter parameter '%s' is too large", name);
-    *s = (ada_param_set){ .ndim = cols ? 2 : 1, .shape = { rows, cols }, .n = n };
+    *s = (ada_param_set){.ndim = cols ? 2 : 1, .shape = {rows, cols}, .n = n};
     snprintf(s->name, sizeof s->name, "%s", name);
     ADA_TRY(ada_arena_zero(&a->state, &s->p, n, sizeof(float)));
     a->nparams++;

@@ -17,13 +17,13 @@ typedef struct ada_param_set { /* one named array of an adapter */
     int ndim;
     int64_t shape[2];
     size_t n;
-    float *p, *g, *m, *v;      /* g, m, v NULL until ada_adapter_trainable */
+    float *p, *g, *m, *v; /* g, m, v NULL until ada_adapter_trainable */
 } ada_param_set;
 
 struct ada_adapter {
     const struct ada_method *method;
     ada_model *model;
-    int rank, activation;      /* activation: index into ada_activation_names */
+    int rank, activation; /* activation: index into ada_activation_names */
     float scale;
     bool bias;
     double init_std;
@@ -31,7 +31,7 @@ struct ada_adapter {
     int nparams;
     ada_param_set params[ADA_MAX_PARAMS];
     ada_arena state;
-    ada_json *notes;           /* metrics and settings kept in the file, or NULL */
+    ada_json *notes; /* metrics and settings kept in the file, or NULL */
 };
 
 struct ada_method {
@@ -41,12 +41,15 @@ struct ada_method {
     /* Bytes of scratch for `rows` rows. */
     size_t (*embed_scratch)(const ada_adapter *a, size_t rows);
     /* y [n, d] = e' of e [n, d], one modality; scratch is kept for backward; y is not e. */
-    void (*embed_forward)(const ada_adapter *a, ada_modality m, const float *e, size_t n, float *y, void *scratch);
+    void (*embed_forward)(const ada_adapter *a, ada_modality m, const float *e, size_t n, float *y,
+                          void *scratch);
     /* dy [n, d] = gradient at y; adds into the params' g. e and scratch as forward had and left them. */
-    void (*embed_backward)(ada_adapter *a, ada_modality m, const float *e, size_t n, const float *dy, void *scratch);
+    void (*embed_backward)(ada_adapter *a, ada_modality m, const float *e, size_t n, const float *dy,
+                           void *scratch);
 };
 
-ada_status ada_adapter_add(ada_adapter *a, const char *name, int64_t rows, int64_t cols, float **p) ADA_MUST_USE; /* cols 0: a vector */
+ada_status ada_adapter_add(ada_adapter *a, const char *name, int64_t rows, int64_t cols,
+                           float **p) ADA_MUST_USE;            /* cols 0: a vector */
 ada_status ada_adapter_trainable(ada_adapter *a) ADA_MUST_USE; /* gives g, m, v, zeroed */
 void ada_adapter_zero_grad(ada_adapter *a);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Owns: the registry of architectures and the claiming of a file's tensors by their tables.
- * Must not know: how weights are packed. Invariant: each tensor of the file fills exactly one slot or is listed as
- * ignored; each slot that the switches want is filled with the shape they give. */
+ * Must not know: how weights are packed. Invariant: each tensor of the file fills exactly one slot or is
+ * listed as ignored; each slot that the switches want is filled with the shape they give. */
 #include "engine/arch.h"
 #include "registry.h"
 #include <stdio.h>
@@ -24,7 +24,9 @@ static bool listed(const char *const *names, const char *name) {
 }
 
 /* The metadata's own words decide between the two vocabularies of names. */
-static const char *gguf_name(const ada_json *meta) { return ada_json_str(ada_json_get(meta, "general.architecture"), NULL); }
+static const char *gguf_name(const ada_json *meta) {
+    return ada_json_str(ada_json_get(meta, "general.architecture"), NULL);
+}
 
 static ada_status unknown_arch(const char *name, bool gguf) {
     ada_buf known = {0};
@@ -72,7 +74,9 @@ static bool name_matches(const char *pattern, const char *name, int32_t layers, 
     return !strcmp(hole + 2, p);
 }
 
-static bool is_layers(ada_param p) { return p >= ADA_P_ATTN_NORM && p <= ADA_P_FFN_POST; }
+static bool is_layers(ada_param p) {
+    return p >= ADA_P_ATTN_NORM && p <= ADA_P_FFN_POST;
+}
 
 typedef enum { NOT_THERE, MAY_BE, MUST_BE } presence;
 
@@ -81,28 +85,43 @@ static presence wanted(const ada_config *c, ada_param p, int64_t shape[2]) {
     int64_t q = (int64_t)c->heads * c->head_dim, kv = (int64_t)c->kv_heads * c->head_dim;
     shape[1] = 0;
     switch (p) {
-    case ADA_P_EMBED: return shape[0] = c->vocab, shape[1] = c->d, MUST_BE;
+    case ADA_P_EMBED:
+        return shape[0] = c->vocab, shape[1] = c->d, MUST_BE;
     /* Some tied checkpoints carry a copy of the table, which their own library ignores too. */
-    case ADA_P_HEAD: return shape[0] = c->vocab, shape[1] = c->d, c->tie ? MAY_BE : MUST_BE;
+    case ADA_P_HEAD:
+        return shape[0] = c->vocab, shape[1] = c->d, c->tie ? MAY_BE : MUST_BE;
     case ADA_P_FINAL_NORM:
     case ADA_P_ATTN_NORM:
-    case ADA_P_FFN_NORM: return shape[0] = c->d, MUST_BE;
-    case ADA_P_Q: return shape[0] = q, shape[1] = c->d, MUST_BE;
+    case ADA_P_FFN_NORM:
+        return shape[0] = c->d, MUST_BE;
+    case ADA_P_Q:
+        return shape[0] = q, shape[1] = c->d, MUST_BE;
     case ADA_P_K:
-    case ADA_P_V: return shape[0] = kv, shape[1] = c->d, MUST_BE;
-    case ADA_P_Q_B: return shape[0] = q, c->qkv_bias ? MUST_BE : NOT_THERE;
+    case ADA_P_V:
+        return shape[0] = kv, shape[1] = c->d, MUST_BE;
+    case ADA_P_Q_B:
+        return shape[0] = q, c->qkv_bias ? MUST_BE : NOT_THERE;
     case ADA_P_K_B:
-    case ADA_P_V_B: return shape[0] = kv, c->qkv_bias ? MUST_BE : NOT_THERE;
-    case ADA_P_O: return shape[0] = c->d, shape[1] = q, MUST_BE;
-    case ADA_P_O_B: return shape[0] = c->d, c->out_bias ? MUST_BE : NOT_THERE;
+    case ADA_P_V_B:
+        return shape[0] = kv, c->qkv_bias ? MUST_BE : NOT_THERE;
+    case ADA_P_O:
+        return shape[0] = c->d, shape[1] = q, MUST_BE;
+    case ADA_P_O_B:
+        return shape[0] = c->d, c->out_bias ? MUST_BE : NOT_THERE;
     case ADA_P_GATE:
-    case ADA_P_UP: return shape[0] = c->ffn, shape[1] = c->d, MUST_BE;
+    case ADA_P_UP:
+        return shape[0] = c->ffn, shape[1] = c->d, MUST_BE;
     case ADA_P_GATE_B:
-    case ADA_P_UP_B: return shape[0] = c->ffn, c->ffn_bias ? MUST_BE : NOT_THERE;
-    case ADA_P_DOWN: return shape[0] = c->d, shape[1] = c->ffn, MUST_BE;
-    case ADA_P_DOWN_B: return shape[0] = c->d, c->ffn_bias ? MUST_BE : NOT_THERE;
-    case ADA_P_ROPE_FACTORS: return shape[0] = c->head_dim / 2, MAY_BE;
-    default: return NOT_THERE;
+    case ADA_P_UP_B:
+        return shape[0] = c->ffn, c->ffn_bias ? MUST_BE : NOT_THERE;
+    case ADA_P_DOWN:
+        return shape[0] = c->d, shape[1] = c->ffn, MUST_BE;
+    case ADA_P_DOWN_B:
+        return shape[0] = c->d, c->ffn_bias ? MUST_BE : NOT_THERE;
+    case ADA_P_ROPE_FACTORS:
+        return shape[0] = c->head_dim / 2, MAY_BE;
+    default:
+        return NOT_THERE;
     }
 }
 
@@ -116,8 +135,10 @@ static ada_status names_add(names *l, const char *pattern, int32_t layer) {
     if (l->n++ >= 4) return ADA_OK;
     ADA_TRY(ada_buf_puts(&l->text, l->n > 1 ? ", '" : "'"));
     const char *hole = strstr(pattern, "%d");
-    if (hole) ADA_TRY(ada_buf_printf(&l->text, "%.*s%d%s", (int)(hole - pattern), pattern, layer, hole + 2));
-    else ADA_TRY(ada_buf_puts(&l->text, pattern));
+    if (hole)
+        ADA_TRY(ada_buf_printf(&l->text, "%.*s%d%s", (int)(hole - pattern), pattern, layer, hole + 2));
+    else
+        ADA_TRY(ada_buf_puts(&l->text, pattern));
     return ada_buf_puts(&l->text, "'");
 }
 
@@ -132,17 +153,19 @@ static ada_status check_shape(const ada_tensor *t, const int64_t want[2], bool t
     if (t->ndim == ndim && t->shape[0] == w[0] && (ndim == 1 || t->shape[1] == w[1])) return ADA_OK;
     char found[ADA_MAX_DIMS * 24] = "", *p = found;
     for (int i = 0; i < t->ndim; i++) {
-        int n = snprintf(p, sizeof found - (size_t)(p - found), i ? ", %lld" : "%lld", (long long)t->shape[i]);
+        int n =
+            snprintf(p, sizeof found - (size_t)(p - found), i ? ", %lld" : "%lld", (long long)t->shape[i]);
         if (n > 0) p += n;
     }
     if (ndim == 1)
-        return ada_fail(ADA_EMISMATCH, "tensor '%s' has shape [%s], wanted [%lld]", t->name, found, (long long)w[0]);
-    return ada_fail(ADA_EMISMATCH, "tensor '%s' has shape [%s], wanted [%lld, %lld]", t->name, found, (long long)w[0],
-                    (long long)w[1]);
+        return ada_fail(ADA_EMISMATCH, "tensor '%s' has shape [%s], wanted [%lld]", t->name, found,
+                        (long long)w[0]);
+    return ada_fail(ADA_EMISMATCH, "tensor '%s' has shape [%s], wanted [%lld, %lld]", t->name, found,
+                    (long long)w[0], (long long)w[1]);
 }
 
-static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_config *c, const ada_tensors *file,
-                        bool gguf, names *strangers) {
+static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_config *c,
+                        const ada_tensors *file, bool gguf, names *strangers) {
     for (size_t i = 0; i < ada_tensors_count(file); i++) {
         const ada_tensor *t = ada_tensors_at(file, i);
         const ada_arch_row *r = arch->rows;
@@ -152,8 +175,10 @@ static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_c
             if (pattern && name_matches(pattern, t->name, c->layers, &layer)) break;
         }
         if (r->param == ADA_P_IGNORED) continue;
-        if (r->param == ADA_P_COUNT || cl->at[r->param][layer].t) ADA_TRY(names_add(strangers, t->name, 0));
-        else cl->at[r->param][layer] = (ada_claim){t, gguf ? r->gguf_flags : r->hf_flags};
+        if (r->param == ADA_P_COUNT || cl->at[r->param][layer].t)
+            ADA_TRY(names_add(strangers, t->name, 0));
+        else
+            cl->at[r->param][layer] = (ada_claim){t, gguf ? r->gguf_flags : r->hf_flags};
     }
     return ADA_OK;
 }
@@ -167,13 +192,17 @@ static ada_status check(const ada_claims *cl, const struct ada_arch *arch, const
         if (!pattern || r->param == ADA_P_IGNORED) continue;
         for (int32_t l = 0; l < (is_layers(r->param) ? c->layers : 1); l++) {
             const ada_claim *k = &cl->at[r->param][l];
-            if (k->t && want == NOT_THERE) ADA_TRY(names_add(strangers, k->t->name, 0));
-            else if (k->t) ADA_TRY(check_shape(k->t, shape, (k->flags & ADA_ROW_TRANSPOSED) != 0));
-            else if (want == MUST_BE) ADA_TRY(names_add(missing, pattern, l));
+            if (k->t && want == NOT_THERE)
+                ADA_TRY(names_add(strangers, k->t->name, 0));
+            else if (k->t)
+                ADA_TRY(check_shape(k->t, shape, (k->flags & ADA_ROW_TRANSPOSED) != 0));
+            else if (want == MUST_BE)
+                ADA_TRY(names_add(missing, pattern, l));
         }
     }
     if (missing->n) return names_fail(missing, "tensors missing from the model");
-    if (strangers->n) return names_fail(strangers, "tensors that this architecture and configuration do not have");
+    if (strangers->n)
+        return names_fail(strangers, "tensors that this architecture and configuration do not have");
     return ADA_OK;
 }
 
@@ -181,7 +210,8 @@ ada_status ada_arch_claim(ada_claims *cl, const struct ada_arch *arch, ada_confi
                           ada_arena *a) {
     bool gguf = gguf_name(ada_tensors_meta(file)) != NULL;
     for (int p = 0; p < ADA_P_COUNT; p++)
-        ADA_TRY(ada_arena_zero(a, &cl->at[p], is_layers((ada_param)p) ? (size_t)c->layers : 1, sizeof **cl->at));
+        ADA_TRY(
+            ada_arena_zero(a, &cl->at[p], is_layers((ada_param)p) ? (size_t)c->layers : 1, sizeof **cl->at));
     names strangers = {0}, missing = {0};
     ada_status st = claim(cl, arch, c, file, gguf, &strangers);
     if (st == ADA_OK && gguf) {

@@ -10,11 +10,39 @@
 
 /* Our parameters. "%d" in a name is the layer. */
 typedef enum {
-    ADA_P_EMBED, ADA_P_POSITIONS, ADA_P_FINAL_NORM, ADA_P_FINAL_NORM_B, ADA_P_HEAD, ADA_P_HEAD_B,
-    ADA_P_ATTN_NORM, ADA_P_ATTN_NORM_B, ADA_P_Q, ADA_P_K, ADA_P_V, ADA_P_QKV, ADA_P_Q_B, ADA_P_K_B, ADA_P_V_B, ADA_P_QKV_B,
-    ADA_P_Q_NORM, ADA_P_K_NORM, ADA_P_O, ADA_P_O_B, ADA_P_ATTN_POST,
-    ADA_P_FFN_NORM, ADA_P_FFN_NORM_B, ADA_P_GATE, ADA_P_GATE_B, ADA_P_UP, ADA_P_UP_B, ADA_P_DOWN, ADA_P_DOWN_B, ADA_P_FFN_POST,
-    ADA_P_ROPE_FACTORS, ADA_P_IGNORED, ADA_P_COUNT
+    ADA_P_EMBED,
+    ADA_P_POSITIONS,
+    ADA_P_FINAL_NORM,
+    ADA_P_FINAL_NORM_B,
+    ADA_P_HEAD,
+    ADA_P_HEAD_B,
+    ADA_P_ATTN_NORM,
+    ADA_P_ATTN_NORM_B,
+    ADA_P_Q,
+    ADA_P_K,
+    ADA_P_V,
+    ADA_P_QKV,
+    ADA_P_Q_B,
+    ADA_P_K_B,
+    ADA_P_V_B,
+    ADA_P_QKV_B,
+    ADA_P_Q_NORM,
+    ADA_P_K_NORM,
+    ADA_P_O,
+    ADA_P_O_B,
+    ADA_P_ATTN_POST,
+    ADA_P_FFN_NORM,
+    ADA_P_FFN_NORM_B,
+    ADA_P_GATE,
+    ADA_P_GATE_B,
+    ADA_P_UP,
+    ADA_P_UP_B,
+    ADA_P_DOWN,
+    ADA_P_DOWN_B,
+    ADA_P_FFN_POST,
+    ADA_P_ROPE_FACTORS,
+    ADA_P_IGNORED,
+    ADA_P_COUNT
 } ada_param;
 
 /* What undoes a source's quirk: [k, rows] in the file; heads' rows with rotary pairs side by side. */
@@ -22,7 +50,7 @@ enum { ADA_ROW_TRANSPOSED = 1, ADA_ROW_UNPERMUTE = 2 };
 
 typedef struct ada_arch_row {
     ada_param param;
-    const char *hf, *gguf;     /* NULL: not in that format */
+    const char *hf, *gguf; /* NULL: not in that format */
     unsigned hf_flags, gguf_flags;
 } ada_arch_row;
 
@@ -32,7 +60,7 @@ struct ada_arch {
     const char *const *gguf_names; /* general.architecture values */
     ada_status (*from_hf)(ada_config *c, const ada_json *config);
     ada_status (*from_gguf)(ada_config *c, const ada_json *meta);
-    const ada_arch_row *rows;      /* ends with .param = ADA_P_COUNT */
+    const ada_arch_row *rows; /* ends with .param = ADA_P_COUNT */
 };
 
 /* The tensors of a file by parameter and layer. */
@@ -44,10 +72,11 @@ typedef struct ada_claims {
     ada_claim *at[ADA_P_COUNT]; /* each [layers]; what is not a layer's stands at 0 */
 } ada_claims;
 
-/* Fills c from the metadata of an open file: which architecture, its switches. EUNSUPPORTED names an unknown one. */
+/* Fills c from the metadata of an open file: which architecture, its switches. EUNSUPPORTED names an unknown
+ * one. */
 ada_status ada_arch_read(const struct ada_arch **arch, ada_config *c, const ada_json *meta) ADA_MUST_USE;
-/* Claims every tensor and checks its shape. GGUF has no keys for biases and a tied head: there the file's tensors
- * decide, and c is completed. Tables come from `a`. */
+/* Claims every tensor and checks its shape. GGUF has no keys for biases and a tied head: there the file's
+ * tensors decide, and c is completed. Tables come from `a`. */
 ada_status ada_arch_claim(ada_claims *cl, const struct ada_arch *arch, ada_config *c, const ada_tensors *file,
                           ada_arena *a) ADA_MUST_USE;
 

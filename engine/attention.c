@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Attention in blocks. Forward: a task is a kv head and a run of query rows of one segment, with all query heads that
- * share the kv head; it walks the path's keys in blocks of KEYS aligned to the position on the path. Backward: a task
- * is a query head and a tree of the pack, walked in order; each head's share of dk and dv is kept apart, and a kv
- * head's shares are added in order of heads.
- * Must not know: layers, rope. Invariant: block borders follow from positions and tasks from the shape, so a row's bits
- * depend on its path alone, never on threads or on what else is in the pack. */
+ * Attention in blocks. Forward: a task is a kv head and a run of query rows of one segment, with all query
+ * heads that share the kv head; it walks the path's keys in blocks of KEYS aligned to the position on the
+ * path. Backward: a task is a query head and a tree of the pack, walked in order; each head's share of dk and
+ * dv is kept apart, and a kv head's shares are added in order of heads. Must not know: layers, rope.
+ * Invariant: block borders follow from positions and tasks from the shape, so a row's bits depend on its path
+ * alone, never on threads or on what else is in the pack. */
 #include "engine/attention.h"
 #include "engine/kv.h"
 #include "engine/linear.h"
@@ -14,20 +14,20 @@
 #include <string.h>
 
 enum {
-    KEYS = 64,        /* keys of a block */
-    QUERIES = 64,     /* most query rows of a run */
-    TILE_ROWS = 192,  /* most rows of a product: query rows × the heads that share keys */
-    WIDE = 32         /* columns of mm_tile */
+    KEYS = 64,       /* keys of a block */
+    QUERIES = 64,    /* most query rows of a run */
+    TILE_ROWS = 192, /* most rows of a product: query rows × the heads that share keys */
+    WIDE = 32        /* columns of mm_tile */
 };
 
 /* One thread's scratch; w: head_dim rounded up to WIDE. */
 struct room {
-    float *q, *o;     /* [rows, w] queries; their output, or the gradient at them */
-    float *out;       /* [rows, w] backward: gradient of the output */
-    float *k, *v;     /* [KEYS, w] */
-    float *kt, *vt;   /* KEYS / 16 × [head_dim, 16] turned */
-    float *s, *dp;    /* [rows, KEYS] scores, probabilities; their gradient */
-    float *stat;      /* [rows, 2] */
+    float *q, *o;   /* [rows, w] queries; their output, or the gradient at them */
+    float *out;     /* [rows, w] backward: gradient of the output */
+    float *k, *v;   /* [KEYS, w] */
+    float *kt, *vt; /* KEYS / 16 × [head_dim, 16] turned */
+    float *s, *dp;  /* [rows, KEYS] scores, probabilities; their gradient */
+    float *stat;    /* [rows, 2] */
 };
 
 struct run {
@@ -35,19 +35,21 @@ struct run {
 };
 
 struct ada_attn_ws {
-    struct room *rooms;  /* [threads] */
+    struct room *rooms; /* [threads] */
     struct run *runs;
-    int32_t nruns, run;  /* run: most query rows of one */
-    int32_t *from;       /* [segs + 1] first query row of each segment */
-    int32_t *next;       /* [segs] next segment of the same tree, -1 at its end */
-    int32_t *last;       /* [segs] of a root: its tree's last segment so far */
-    int32_t *root;       /* [trees] */
-    float *dk, *dv;      /* [heads, T, w] each query head's share; training only */
+    int32_t nruns, run; /* run: most query rows of one */
+    int32_t *from;      /* [segs + 1] first query row of each segment */
+    int32_t *next;      /* [segs] next segment of the same tree, -1 at its end */
+    int32_t *last;      /* [segs] of a root: its tree's last segment so far */
+    int32_t *root;      /* [trees] */
+    float *dk, *dv;     /* [heads, T, w] each query head's share; training only */
     int32_t max_T;
     size_t w;
 };
 
-static size_t wide(const ada_config *c) { return ((size_t)c->head_dim + WIDE - 1) / WIDE * WIDE; }
+static size_t wide(const ada_config *c) {
+    return ((size_t)c->head_dim + WIDE - 1) / WIDE * WIDE;
+}
 
 static ada_status layout_room(struct room *r, ada_arena *a, const ada_config *c, size_t rows, bool train) {
     size_t w = wide(c), hd = (size_t)c->head_dim, fs = sizeof(float);
@@ -64,8 +66,8 @@ static ada_status layout_room(struct room *r, ada_arena *a, const ada_config *c,
     return ada_arena_zero(a, &r->dp, rows * KEYS, fs);
 }
 
-ada_status ada_attn_layout(ada_attn_ws **out, ada_arena *a, const ada_config *c, ada_dtype type, int32_t max_T,
-                           int32_t max_segs, int32_t max_path, int32_t max_out, bool train) {
+ada_status ada_attn_layout(ada_attn_ws **out, ada_arena *a, const ada_config *c, ada_dtype type,
+                           int32_t max_T, int32_t max_segs, int32_t max_path, int32_t max_out, bool train) {
     (void)type, (void)max_path, (void)max_out;
     int32_t group = c->heads / c->kv_heads;
     ada_attn_ws ws = {.w = wide(c), .max_T = max_T};
@@ -136,14 +138,17 @@ static void survey(const struct call *c) {
         ws->from[g] = q;
         if (c->a->rows)
             while (q < c->a->m && c->a->rows[q] < e->start + e->len) q++;
-        else q += e->len;
+        else
+            q += e->len;
         for (int32_t i = ws->from[g]; i < q; i += ws->run)
             ws->runs[ws->nruns++] = (struct run){g, i, q - i < ws->run ? q - i : ws->run};
     }
     ws->from[p->nsegs] = q;
 }
 
-static int32_t row_of(const struct call *c, int32_t q) { return c->a->rows ? c->a->rows[q] : q; }
+static int32_t row_of(const struct call *c, int32_t q) {
+    return c->a->rows ? c->a->rows[q] : q;
+}
 
 static int32_t position(const struct call *c, const struct run *r, int32_t q) {
     const ada_segment *e = &c->a->pack->segs[r->seg];
@@ -151,19 +156,23 @@ static int32_t position(const struct call *c, const struct run *r, int32_t q) {
 }
 
 /* Keys that a position sees: [first, past). */
-static int32_t first_key(const struct call *c, int32_t pos) { return pos < c->window ? 0 : pos - c->window + 1; }
+static int32_t first_key(const struct call *c, int32_t pos) {
+    return pos < c->window ? 0 : pos - c->window + 1;
+}
 static int32_t past_key(const struct call *c, const struct run *r, int32_t pos) {
     const ada_segment *e = &c->a->pack->segs[r->seg];
     return c->full ? e->pos + e->len : pos + 1;
 }
 
-/* A piece of a block of keys: `n` rows of the pack from `row` on, or of the cache (row < 0), at `at` in the block. */
+/* A piece of a block of keys: `n` rows of the pack from `row` on, or of the cache (row < 0), at `at` in the
+ * block. */
 struct piece {
     int32_t row, at, n;
 };
 
 /* Cuts positions [pos, pos + n) of a segment's path into pieces, last first; returns how many. */
-static int32_t cut(const struct call *c, int32_t seg, int32_t pos, int32_t n, struct piece piece[KEYS], int32_t *slot) {
+static int32_t cut(const struct call *c, int32_t seg, int32_t pos, int32_t n, struct piece piece[KEYS],
+                   int32_t *slot) {
     int32_t pieces = 0, end = pos + n;
     const ada_segment *e;
     for (;; seg = e->parent) {
@@ -181,8 +190,8 @@ static int32_t cut(const struct call *c, int32_t seg, int32_t pos, int32_t n, st
 }
 
 /* Keys and values of a block, widened into room. */
-static void gather(const struct call *c, struct room *r, const struct piece *piece, int32_t pieces, int32_t slot,
-                   int32_t pos, int32_t head) {
+static void gather(const struct call *c, struct room *r, const struct piece *piece, int32_t pieces,
+                   int32_t slot, int32_t pos, int32_t head) {
     const ada_attn *a = c->a;
     for (int32_t i = 0; i < pieces; i++) {
         size_t ld = piece[i].row < 0 ? c->hd : a->ldkv;
@@ -209,15 +218,35 @@ static void turn(const struct call *c, float *to, const float *from, int32_t n) 
 /* y [m, KEYS] = x [m, head_dim] · turned keys; their first n. */
 static void scores(const struct call *c, float *y, const float *x, size_t m, const float *turned, int32_t n) {
     for (size_t i = 0; i < (size_t)n; i += WIDE)
-        ada_k.mm_tile(&(ada_tile){.y = y + i, .ldy = KEYS, .n = WIDE, .x = x, .ldx = c->w, .m = m,
-                                  .b = turned + i * c->hd, .ldb = 16 * c->hd, .step = 16, .k = c->hd});
+        ada_k.mm_tile(&(ada_tile){.y = y + i,
+                                  .ldy = KEYS,
+                                  .n = WIDE,
+                                  .x = x,
+                                  .ldx = c->w,
+                                  .m = m,
+                                  .b = turned + i * c->hd,
+                                  .ldb = 16 * c->hd,
+                                  .step = 16,
+                                  .k = c->hd});
 }
 
 /* y [m, w] += x · b, b [k, w]; x [m, k], or [k, m] if turned, KEYS apart. */
-static void sums(const struct call *c, float *y, const float *x, bool turned, size_t m, const float *b, size_t k) {
+static void sums(const struct call *c, float *y, const float *x, bool turned, size_t m, const float *b,
+                 size_t k) {
     for (size_t i = 0; i < c->w; i += WIDE)
-        ada_k.mm_tile(&(ada_tile){.y = y + i, .ldy = c->w, .n = WIDE, .c = y + i, .ldc = c->w, .x = x, .ldx = KEYS,
-                                  .transposed = turned, .m = m, .b = b + i, .ldb = 16, .step = c->w, .k = k});
+        ada_k.mm_tile(&(ada_tile){.y = y + i,
+                                  .ldy = c->w,
+                                  .n = WIDE,
+                                  .c = y + i,
+                                  .ldc = c->w,
+                                  .x = x,
+                                  .ldx = KEYS,
+                                  .transposed = turned,
+                                  .m = m,
+                                  .b = b + i,
+                                  .ldb = 16,
+                                  .step = c->w,
+                                  .k = k});
 }
 
 /* ---- forward ---- */
@@ -238,7 +267,8 @@ static size_t within(struct range b, int32_t key) {
     return (size_t)(i < 0 ? 0 : i > b.n ? b.n : i);
 }
 
-static void forward_block(const struct call *c, struct room *r, const struct run *run, struct range b, int32_t head) {
+static void forward_block(const struct call *c, struct room *r, const struct run *run, struct range b,
+                          int32_t head) {
     struct piece piece[KEYS];
     int32_t slot, pieces = cut(c, run->seg, b.pos, b.n, piece, &slot);
     size_t n = (size_t)run->n, m = n * c->group;
@@ -250,7 +280,8 @@ static void forward_block(const struct call *c, struct room *r, const struct run
         size_t lo = within(b, first_key(c, pos)), hi = within(b, past_key(c, run, pos));
         for (size_t g = 0; g < c->group; g++) {
             size_t row = g * n + i;
-            float factor = ada_k.attend_row(r->s + row * KEYS, lo, hi, (size_t)b.n, c->scale, c->cap, r->stat + 2 * row);
+            float factor =
+                ada_k.attend_row(r->s + row * KEYS, lo, hi, (size_t)b.n, c->scale, c->cap, r->stat + 2 * row);
             if (factor != 1.0f) ada_k.scale(r->o + row * c->w, r->o + row * c->w, factor, c->w);
         }
     }
@@ -302,8 +333,8 @@ void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws) {
 
 /* ---- backward ---- */
 
-static void backward_block(const struct call *c, struct room *r, const struct run *run, struct range b, size_t h,
-                           const float *mean) {
+static void backward_block(const struct call *c, struct room *r, const struct run *run, struct range b,
+                           size_t h, const float *mean) {
     struct piece piece[KEYS];
     int32_t slot, pieces = cut(c, run->seg, b.pos, b.n, piece, &slot);
     size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads, keys = (size_t)b.n;
@@ -346,7 +377,8 @@ static void backward_run(const struct call *c, struct room *r, const struct run 
         key = b.pos + b.n;
     }
     for (size_t i = 0; i < n; i++)
-        memcpy(c->dq + ((size_t)run->first + i) * c->lddq + h * c->hd, r->o + i * c->w, c->hd * sizeof(float));
+        memcpy(c->dq + ((size_t)run->first + i) * c->lddq + h * c->hd, r->o + i * c->w,
+               c->hd * sizeof(float));
 }
 
 static void backward_task(void *ctx, size_t item, int worker) {
@@ -368,7 +400,8 @@ static void backward_task(void *ctx, size_t item, int worker) {
 /* A row's dk and dv: the shares of the heads that read the kv head. */
 static void join_row(void *ctx, size_t item, int worker) {
     const struct call *c = ctx;
-    size_t T = (size_t)c->a->pack->T, first = item * QUERIES, last = first + QUERIES < T ? first + QUERIES : T;
+    size_t T = (size_t)c->a->pack->T, first = item * QUERIES,
+           last = first + QUERIES < T ? first + QUERIES : T;
     (void)worker;
     for (size_t row = first; row < last; row++)
         for (size_t h = 0; h < (size_t)c->a->c->heads; h++) {
@@ -389,16 +422,18 @@ static size_t plant(const ada_pack *p, ada_attn_ws *ws) {
     for (int32_t g = 0; g < p->nsegs; g++) {
         int32_t up = p->segs[g].parent;
         while (up >= 0 && p->segs[up].parent >= 0) up = p->segs[up].parent;
-        if (up < 0) ws->root[trees++] = up = g;
-        else ws->next[ws->last[up]] = g;
+        if (up < 0)
+            ws->root[trees++] = up = g;
+        else
+            ws->next[ws->last[up]] = g;
         ws->last[up] = g;
         ws->next[g] = -1;
     }
     return trees;
 }
 
-void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, float *dq, size_t lddq, float *dk, float *dv,
-                       size_t lddkv) {
+void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, float *dq, size_t lddq,
+                       float *dk, float *dv, size_t lddkv) {
     struct call c = call_of(a, ws);
     c.dout = dout, c.dq = dq, c.lddq = lddq, c.dk = dk, c.dv = dv, c.lddkv = lddkv;
     survey(&c);

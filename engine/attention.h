@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Attention over a pack, forward and backward, in blocks with online softmax: no [T, T] matrix in memory.
- * A row sees itself and what precedes it on its path (its segment, its ancestors, the cache slot before the root),
- * and of that the last c.window positions only, where a window is set.
- * Invariant: a row's result has the same bits in any pack that gives it the same path. Must not know: layers, rope. */
+ * A row sees itself and what precedes it on its path (its segment, its ancestors, the cache slot before the
+ * root), and of that the last c.window positions only, where a window is set. Invariant: a row's result has
+ * the same bits in any pack that gives it the same path. Must not know: layers, rope. */
 #ifndef ADA_ENGINE_ATTENTION_H
 #define ADA_ENGINE_ATTENTION_H
 
@@ -19,23 +19,24 @@ ada_status ada_attn_layout(ada_attn_ws **ws, ada_arena *a, const ada_config *c, 
 
 typedef struct ada_attn {
     const ada_config *c;
-    ada_dtype type;        /* of q, k, v, o and of the cache */
+    ada_dtype type; /* of q, k, v, o and of the cache */
     const ada_pack *pack;
-    const int32_t *rows;   /* [m] the pack's rows that q and o stand for, ascending; NULL: all T */
+    const int32_t *rows; /* [m] the pack's rows that q and o stand for, ascending; NULL: all T */
     int32_t m;
-    const void *q;         /* [m, heads·head_dim], rotated; ldq elements from row to row */
+    const void *q; /* [m, heads·head_dim], rotated; ldq elements from row to row */
     size_t ldq;
-    const void *k, *v;     /* [T, kv_heads·head_dim], k rotated; both ldkv apart */
+    const void *k, *v; /* [T, kv_heads·head_dim], k rotated; both ldkv apart */
     size_t ldkv;
-    void *o;               /* [m, heads·head_dim], packed: written by forward, read by backward */
-    float *lse;            /* [m, heads] log-sum-exp of the scaled scores: likewise; NULL: not kept */
-    struct ada_kv *kv;     /* cache or NULL: rows of segments with a slot are appended to it first, at `layer` */
+    void *o;           /* [m, heads·head_dim], packed: written by forward, read by backward */
+    float *lse;        /* [m, heads] log-sum-exp of the scaled scores: likewise; NULL: not kept */
+    struct ada_kv *kv; /* cache or NULL: rows of segments with a slot are appended to it first, at `layer` */
     int32_t layer;
 } ada_attn;
 
 void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws);
-/* dout [m, heads·head_dim] of a->type, packed. dq [m, …] (lddq apart), dk, dv [T, …] (lddkv apart) are overwritten. */
-void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, float *dq, size_t lddq, float *dk, float *dv,
-                       size_t lddkv);
+/* dout [m, heads·head_dim] of a->type, packed. dq [m, …] (lddq apart), dk, dv [T, …] (lddkv apart) are
+ * overwritten. */
+void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, float *dq, size_t lddq,
+                       float *dk, float *dv, size_t lddkv);
 
 #endif

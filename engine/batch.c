@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Packing token paths into a forest of segments. Owns: the order of segments and the map from a path's position to
- * its row. Must not know: what the rows are for.
- * Invariant: segments are the maximal shared runs of the sorted paths, parents first, tiling [0, T). */
+ * Packing token paths into a forest of segments. Owns: the order of segments and the map from a path's
+ * position to its row. Must not know: what the rows are for. Invariant: segments are the maximal shared runs
+ * of the sorted paths, parents first, tiling [0, T). */
 #include "engine/batch.h"
 #include <string.h>
 
@@ -40,7 +40,9 @@ static int32_t shared(const ada_item *a, const ada_item *b) {
     return i;
 }
 
-int32_t ada_item_cost(const ada_item *a, const ada_item *b) { return a ? b->n - shared(a, b) : b->n; }
+int32_t ada_item_cost(const ada_item *a, const ada_item *b) {
+    return a ? b->n - shared(a, b) : b->n;
+}
 
 typedef struct range { /* items [lo, hi) that agree on their first `depth` tokens, under segment `parent` */
     int32_t lo, hi, depth, parent;
@@ -57,10 +59,12 @@ struct ada_packer {
 };
 
 /* Every segment but a root's ends at a branch or at an item's end: at most 2 a path. */
-int32_t ada_packer_max_segs(int32_t max_items) { return 2 * max_items; }
+int32_t ada_packer_max_segs(int32_t max_items) {
+    return 2 * max_items;
+}
 
 ada_status ada_packer_layout(ada_packer **out, ada_arena *a, int32_t max_T, int32_t max_items) {
-    ada_packer p = { .max_T = max_T, .max_items = max_items, .max_segs = ada_packer_max_segs(max_items) };
+    ada_packer p = {.max_T = max_T, .max_items = max_items, .max_segs = ada_packer_max_segs(max_items)};
     size_t t = (size_t)max_T, s = (size_t)p.max_segs;
     ADA_TRY(ada_arena_take(a, out, 1, sizeof **out));
     ADA_TRY(ada_arena_take(a, &p.ids, t, sizeof *p.ids));
@@ -76,13 +80,15 @@ ada_status ada_packer_layout(ada_packer **out, ada_arena *a, int32_t max_T, int3
 /* Emits the segment of what a range shares, then pushes its branches so that they come off in order. */
 static ada_status split(ada_packer *p, range r, int32_t *top) {
     const ada_item *v = p->items;
-    int32_t end = shared(&v[r.lo], &v[r.hi - 1]), parent = r.parent; /* sorted: the first and last share least */
+    int32_t end = shared(&v[r.lo], &v[r.hi - 1]),
+            parent = r.parent; /* sorted: the first and last share least */
     if (end > r.depth) {
         ada_pack *k = &p->pack;
         if (k->nsegs == p->max_segs || end - r.depth > p->max_T - k->T)
             return ada_fail(ADA_EINTERNAL, "a pack outgrew its %d rows", p->max_T);
         memcpy(p->ids + k->T, v[r.lo].ids + r.depth, (size_t)(end - r.depth) * sizeof *p->ids);
-        p->segs[k->nsegs] = (ada_segment){ .start = k->T, .len = end - r.depth, .parent = parent, .pos = r.depth, .cache = -1 };
+        p->segs[k->nsegs] =
+            (ada_segment){.start = k->T, .len = end - r.depth, .parent = parent, .pos = r.depth, .cache = -1};
         k->T += end - r.depth;
         parent = k->nsegs++;
     }
@@ -90,7 +96,7 @@ static ada_status split(ada_packer *p, range r, int32_t *top) {
     for (; lo < r.hi && v[lo].n == end; lo++) p->leaf[lo] = parent;
     for (int32_t hi = r.hi, at; hi > lo; hi = at) {
         for (at = hi - 1; at > lo && v[at - 1].ids[end] == v[hi - 1].ids[end];) at--;
-        p->stack[(*top)++] = (range){ at, hi, end, parent };
+        p->stack[(*top)++] = (range){at, hi, end, parent};
     }
     return ADA_OK;
 }
@@ -102,11 +108,12 @@ static int32_t row_of(const ada_packer *p, int32_t item, int32_t position) {
 }
 
 ada_status ada_packer_build(ada_packer *p, const ada_item *items, int32_t n) {
-    if (n > p->max_items) return ada_fail(ADA_EINTERNAL, "a pack of %d paths was laid out for %d", n, p->max_items);
+    if (n > p->max_items)
+        return ada_fail(ADA_EINTERNAL, "a pack of %d paths was laid out for %d", n, p->max_items);
     p->items = items;
-    p->pack = (ada_pack){ .ids = p->ids, .segs = p->segs, .out = p->out };
+    p->pack = (ada_pack){.ids = p->ids, .segs = p->segs, .out = p->out};
     int32_t top = 0;
-    if (n > 0) p->stack[top++] = (range){ 0, n, 0, -1 };
+    if (n > 0) p->stack[top++] = (range){0, n, 0, -1};
     while (top > 0) ADA_TRY(split(p, p->stack[--top], &top));
     memset(p->row_out, 0, (size_t)p->pack.T * sizeof *p->row_out);
     for (int32_t i = 0; i < n; i++)
@@ -120,7 +127,9 @@ ada_status ada_packer_build(ada_packer *p, const ada_item *items, int32_t n) {
     return ADA_OK;
 }
 
-const ada_pack *ada_packer_pack(const ada_packer *p) { return &p->pack; }
+const ada_pack *ada_packer_pack(const ada_packer *p) {
+    return &p->pack;
+}
 
 int32_t ada_packer_out(const ada_packer *p, int32_t item, int32_t position) {
     return p->row_out[row_of(p, item, position)];

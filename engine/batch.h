@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * From token paths to packs: no padding, shared prefixes stored once. Must not know: rows, losses or adapters.
- * Invariant: a pack depends on the token paths alone, never on who asked or on the number of threads. */
+ * From token paths to packs: no padding, shared prefixes stored once. Must not know: rows, losses or
+ * adapters. Invariant: a pack depends on the token paths alone, never on who asked or on the number of
+ * threads. */
 #ifndef ADA_ENGINE_BATCH_H
 #define ADA_ENGINE_BATCH_H
 
@@ -8,10 +9,10 @@
 #include "io/arena.h"
 
 typedef struct ada_item { /* a token path to be packed */
-    const int32_t *ids;    /* [n] inputs (the last token of an example is never an input: nothing follows it) */
+    const int32_t *ids; /* [n] inputs (the last token of an example is never an input: nothing follows it) */
     const uint8_t *wanted; /* [n] 1 where the hidden state is wanted */
     int32_t n;
-    int32_t owner;         /* caller's index; breaks ties */
+    int32_t owner; /* caller's index; breaks ties */
 } ada_item;
 
 /* Sorts so that equal prefixes meet; needs no memory. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One timed pass of random tokens: prompt, generation or training. Owns: the shapes that are timed.
- * Must not know: how often, or who prints. Invariant: room is made and weights are packed before the clock starts. */
+ * Must not know: how often, or who prints. Invariant: room is made and weights are packed before the clock
+ * starts. */
 #include "engine/rng.h"
 #include "engine/step.h"
 #include "io/os.h"
@@ -8,7 +9,7 @@
 
 typedef struct timing {
     ada_model *m;
-    ada_adapter *a;     /* of training */
+    ada_adapter *a; /* of training */
     ada_arena work;
     ada_kv *kv;
     int32_t n, row;
@@ -43,8 +44,8 @@ static ada_status time_decode(timing *b, int32_t prompt, int32_t steps, bool who
         len = at == 0 ? prompt : 1;
         if (at == prompt && !whole) start = ada_os.now();
         int32_t last = len - 1;
-        ada_segment seg = { .len = len, .parent = -1, .pos = at, .cache = 0 };
-        ada_pack p = { .T = len, .nsegs = 1, .nout = 1, .ids = ids + at, .segs = &seg, .out = &last };
+        ada_segment seg = {.len = len, .parent = -1, .pos = at, .cache = 0};
+        ada_pack p = {.T = len, .nsegs = 1, .nout = 1, .ids = ids + at, .segs = &seg, .out = &last};
         for (int32_t i = 0; i < len; i++) ada_model_embed(b->m, ids[at + i], x + (size_t)i * d);
         ada_stack_forward(s, &p, pass, b->kv, x, h);
         ada_head_logits(&b->m->head, head, h, 1, logits);
@@ -63,7 +64,8 @@ static ada_status time_training(timing *b) {
     float *loss;
     int32_t *ids;
     uint8_t *wanted;
-    ada_step_limits lim = { .rows = b->n, .items = rows, .path = b->row, .goals = b->n, .unique = b->n, .train = true };
+    ada_step_limits lim = {
+        .rows = b->n, .items = rows, .path = b->row, .goals = b->n, .unique = b->n, .train = true};
     ADA_TRY(ada_model_prepare(b->m, ADA_FORWARD | ADA_BACKWARD));
     ADA_TRY(ada_adapter_new(&b->a, b->m, NULL));
     ADA_TRY(ada_adapter_trainable(b->a));
@@ -76,13 +78,13 @@ static ada_status time_training(timing *b) {
     memset(wanted, 1, (size_t)b->row);
     for (int32_t i = 0; i < rows; i++) {
         int32_t at = i * b->row, len = b->n - at < b->row ? b->n - at : b->row;
-        items[i] = (ada_item){ .ids = ids + at, .wanted = wanted, .n = len, .owner = at };
+        items[i] = (ada_item){.ids = ids + at, .wanted = wanted, .n = len, .owner = at};
     }
     ada_items_sort(items, rows);
     int32_t count = 0;
     for (int32_t i = 0; i < rows; i++)
         for (int32_t k = 0; k < items[i].n; k++)
-            goals[count++] = (ada_goal){ i, k, ids[items[i].owner + k + 1], 1.0f / (float)b->n };
+            goals[count++] = (ada_goal){i, k, ids[items[i].owner + k + 1], 1.0f / (float)b->n};
     double start = ada_os.now();
     ada_step_begin(step);
     ada_step_see(step, items, rows);
@@ -104,7 +106,7 @@ static ada_status run(timing *b, const char *kind) {
 
 ada_status ada_bench(ada_model *m, const char *kind, int n, int row, double *seconds, double *flops) {
     if (n < 1 || n > 1 << 20) return ada_fail(ADA_EINVAL, "a bench of %d tokens", n);
-    timing b = { .m = m, .n = n, .row = row > 0 && row < n ? row : n };
+    timing b = {.m = m, .n = n, .row = row > 0 && row < n ? row : n};
     ada_status st = run(&b, kind);
     ada_kv_close(&b.kv);
     ada_adapter_close(&b.a);

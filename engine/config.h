@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The vocabulary of switches: what an architecture can be. Architectures differ by these values, never by name.
- * Zero is the plainest choice everywhere. Read by model, stack, attention, ffn, head; written by arch/x.c alone. */
+ * The vocabulary of switches: what an architecture can be. Architectures differ by these values, never by
+ * name. Zero is the plainest choice everywhere. Read by model, stack, attention, ffn, head; written by
+ * arch/x.c alone. */
 #ifndef ADA_ENGINE_CONFIG_H
 #define ADA_ENGINE_CONFIG_H
 
@@ -9,11 +10,24 @@
 #include <stdint.h>
 
 typedef enum { ADA_NORM_RMS = 0, ADA_NORM_LAYER } ada_norm_kind;
-typedef enum { ADA_ACT_SILU = 0, ADA_ACT_GELU_TANH, ADA_ACT_GELU_ERF, ADA_ACT_GELU_QUICK, ADA_ACT_RELU } ada_act_kind;
+typedef enum {
+    ADA_ACT_SILU = 0,
+    ADA_ACT_GELU_TANH,
+    ADA_ACT_GELU_ERF,
+    ADA_ACT_GELU_QUICK,
+    ADA_ACT_RELU
+} ada_act_kind;
 typedef enum { ADA_POS_ROPE = 0, ADA_POS_LEARNED, ADA_POS_BUCKETS, ADA_POS_NONE } ada_pos_kind;
 typedef enum { ADA_ROPE_HALF = 0, ADA_ROPE_INTERLEAVE } ada_rope_pairs;
-typedef enum { ADA_ROPE_PLAIN = 0, ADA_ROPE_LINEAR, ADA_ROPE_LLAMA3, ADA_ROPE_DYNAMIC, ADA_ROPE_YARN } ada_rope_scaling;
-/* dynamic: plain up to max_positions, which is as far as a row's numbers can be had without regard to its batch */
+typedef enum {
+    ADA_ROPE_PLAIN = 0,
+    ADA_ROPE_LINEAR,
+    ADA_ROPE_LLAMA3,
+    ADA_ROPE_DYNAMIC,
+    ADA_ROPE_YARN
+} ada_rope_scaling;
+/* dynamic: plain up to max_positions, which is as far as a row's numbers can be had without regard to its
+ * batch */
 typedef enum { ADA_MASK_CAUSAL = 0, ADA_MASK_FULL, ADA_MASK_PREFIX } ada_mask_kind;
 
 typedef struct ada_config {
@@ -21,33 +35,33 @@ typedef struct ada_config {
     int32_t max_positions;
     ada_norm_kind norm;
     float norm_eps;
-    bool norm_plus_one;      /* weight stored as w - 1 (Gemma) */
-    bool post_norms;         /* norms after attention and ffn too (Gemma 2) */
-    bool parallel;           /* attention and ffn from the same input (NeoX) */
+    bool norm_plus_one; /* weight stored as w - 1 (Gemma) */
+    bool post_norms;    /* norms after attention and ffn too (Gemma 2) */
+    bool parallel;      /* attention and ffn from the same input (NeoX) */
     ada_act_kind act;
-    bool gated;              /* ffn: act(gate) · up */
+    bool gated; /* ffn: act(gate) · up */
     ada_pos_kind pos;
     ada_rope_pairs rope_pairs;
     double rope_theta;
-    int32_t rope_dims;       /* 0: all of head_dim */
+    int32_t rope_dims; /* 0: all of head_dim */
     ada_rope_scaling rope_scaling;
-    double rope_factor, rope_original;     /* of any scaling; the length before it */
-    double rope_low, rope_high;            /* llama3: low/high_freq_factor; yarn: beta_slow, beta_fast */
-    float rope_mscale;                     /* yarn: factor on cos and sin; 0: 1 */
+    double rope_factor, rope_original; /* of any scaling; the length before it */
+    double rope_low, rope_high;        /* llama3: low/high_freq_factor; yarn: beta_slow, beta_fast */
+    float rope_mscale;                 /* yarn: factor on cos and sin; 0: 1 */
     ada_mask_kind mask;
-    int32_t window;          /* sliding window; 0 = none */
-    int32_t window_every;    /* layers with (i % every) != every - 1 are windowed; 0 = all */
+    int32_t window;       /* sliding window; 0 = none */
+    int32_t window_every; /* layers with (i % every) != every - 1 are windowed; 0 = all */
     bool qk_norm;
     bool qkv_bias, out_bias, ffn_bias, head_bias;
-    float attn_scale;        /* 0: 1/sqrt(head_dim) */
-    float attn_cap, logit_cap; /* soft caps; 0 = none */
-    float embed_scale;       /* 0: 1 */
+    float attn_scale;                  /* 0: 1/sqrt(head_dim) */
+    float attn_cap, logit_cap;         /* soft caps; 0 = none */
+    float embed_scale;                 /* 0: 1 */
     float residual_scale, logit_scale; /* 0: 1 */
-    bool tie;                /* the head is the embedding table */
+    bool tie;                          /* the head is the embedding table */
 } ada_config;
 
-/* EFORMAT when a size makes no sense; EUNSUPPORTED for a switch that no code here reads yet: a switch is honoured
- * or refused, never ignored. */
+/* EFORMAT when a size makes no sense; EUNSUPPORTED for a switch that no code here reads yet: a switch is
+ * honoured or refused, never ignored. */
 ada_status ada_config_check(const ada_config *c) ADA_MUST_USE;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The join where input adapters act. Owns: the table from token to unique row, and those rows.
- * Must not know: the shape of packs beyond their ids. Invariant: rows are in ascending order of token, so that the
- * adapter sees the same rows however the step was cut into packs. */
+ * Must not know: the shape of packs beyond their ids. Invariant: rows are in ascending order of token, so
+ * that the adapter sees the same rows however the step was cut into packs. */
 #include "engine/embed.h"
 #include "engine/par.h"
 #include "simd/kernels.h"
@@ -12,19 +12,20 @@ struct ada_join {
     ada_adapter *a;
     size_t d;
     int32_t vocab, max, n;
-    int32_t *slot;   /* [vocab] row of a token, -1: not in this step */
-    int32_t *ids;    /* [max] the unique tokens, ascending after start */
-    float *e, *y;    /* [max, d] before and after the adapter; one array without an adapter */
-    float *dy;       /* [max, d] gradient at y; NULL unless training */
+    int32_t *slot; /* [vocab] row of a token, -1: not in this step */
+    int32_t *ids;  /* [max] the unique tokens, ascending after start */
+    float *e, *y;  /* [max, d] before and after the adapter; one array without an adapter */
+    float *dy;     /* [max, d] gradient at y; NULL unless training */
     void *scratch;
 };
 
-ada_status ada_join_layout(ada_join **out, ada_arena *arena, const ada_model *m, ada_adapter *a, int32_t max_unique,
-                           bool train) {
-    ada_join j = { .m = m, .a = a, .d = (size_t)m->c.d, .vocab = m->c.vocab, .max = max_unique };
+ada_status ada_join_layout(ada_join **out, ada_arena *arena, const ada_model *m, ada_adapter *a,
+                           int32_t max_unique, bool train) {
+    ada_join j = {.m = m, .a = a, .d = (size_t)m->c.d, .vocab = m->c.vocab, .max = max_unique};
     size_t n;
     if (j.max > j.vocab) j.max = j.vocab;
-    if (!ada_mul_size((size_t)j.max, j.d, &n)) return ada_fail(ADA_EINVAL, "a step of %d tokens is too large", j.max);
+    if (!ada_mul_size((size_t)j.max, j.d, &n))
+        return ada_fail(ADA_EINVAL, "a step of %d tokens is too large", j.max);
     ADA_TRY(ada_arena_take(arena, out, 1, sizeof **out));
     ADA_TRY(ada_arena_take(arena, &j.slot, (size_t)j.vocab, sizeof *j.slot));
     ADA_TRY(ada_arena_take(arena, &j.ids, (size_t)j.max, sizeof *j.ids));
@@ -76,7 +77,9 @@ void ada_join_start(ada_join *j) {
     if (j->dy) memset(j->dy, 0, (size_t)j->n * j->d * sizeof(float));
 }
 
-int32_t ada_join_count(const ada_join *j) { return j->n; }
+int32_t ada_join_count(const ada_join *j) {
+    return j->n;
+}
 
 void ada_join_rows(const ada_join *j, const int32_t *ids, int32_t n, float *x) {
     for (int32_t i = 0; i < n; i++)

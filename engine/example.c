@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tokenise and mask. Owns: where BOS and EOS go, what is a target, what is cut.
- * Must not know: packs or losses. Invariant: text is encoded in the pieces generation would see: what the model is to
- * say is encoded apart from what precedes it, so that no token straddles the border. */
+ * Must not know: packs or losses. Invariant: text is encoded in the pieces generation would see: what the
+ * model is to say is encoded apart from what precedes it, so that no token straddles the border. */
 #include "engine/example.h"
 #include <string.h>
 
@@ -10,7 +10,7 @@ typedef struct draft {
     ada_ids ids;
     ada_ids mask; /* 0 or 1 for each id */
     ada_buf text;
-    int32_t bos;  /* 1 when a BOS was put in front */
+    int32_t bos; /* 1 when a BOS was put in front */
 } draft;
 
 static ada_status add_text(draft *x, const ada_model *m, const char *s, size_t n, int32_t target) {
@@ -48,11 +48,15 @@ static ada_status draft_text(draft *x, const ada_model *m, const ada_row *row) {
 
 static ada_status need_chat(const ada_model *m) {
     ADA_TRY(ada_model_text(m));
-    return m->chat ? ADA_OK : ada_fail(ADA_EUNSUPPORTED, "model '%s' has no chat template for messages: %s", m->name, m->chat_why);
+    return m->chat ? ADA_OK
+                   : ada_fail(ADA_EUNSUPPORTED, "model '%s' has no chat template for messages: %s", m->name,
+                              m->chat_why);
 }
 
-/* What the assistant says is a target; with `completion`, its last message is that text and the only target. */
-static ada_status draft_messages(draft *x, const ada_model *m, const ada_row *row, const char *completion, ada_arena *a) {
+/* What the assistant says is a target; with `completion`, its last message is that text and the only target.
+ */
+static ada_status draft_messages(draft *x, const ada_model *m, const ada_row *row, const char *completion,
+                                 ada_arena *a) {
     ADA_TRY(need_chat(m));
     ada_message *msgs;
     ada_span *spans;
@@ -71,8 +75,10 @@ static ada_status draft_messages(draft *x, const ada_model *m, const ada_row *ro
     return ADA_OK; /* what follows the last answer is neither input nor target */
 }
 
-/* Cuts to max_length and copies into the arena. A prompt loses its left, its BOS excepted; all else its right. */
-static ada_status settle(draft *x, ada_example *e, const ada_row *row, bool all_tokens, int max_length, ada_arena *a) {
+/* Cuts to max_length and copies into the arena. A prompt loses its left, its BOS excepted; all else its
+ * right. */
+static ada_status settle(draft *x, ada_example *e, const ada_row *row, bool all_tokens, int max_length,
+                         ada_arena *a) {
     size_t n = x->ids.len, keep = n, drop = 0, bos = (size_t)x->bos, first = 0;
     while (first < n && !x->mask.data[first]) first++;
     if (max_length > 0 && n > (size_t)max_length) {
@@ -93,19 +99,21 @@ static ada_status settle(draft *x, ada_example *e, const ada_row *row, bool all_
     return ADA_OK;
 }
 
-static ada_status fill_draft(draft *x, const ada_model *m, const ada_row *row, const char *completion, ada_arena *a) {
+static ada_status fill_draft(draft *x, const ada_model *m, const ada_row *row, const char *completion,
+                             ada_arena *a) {
     ADA_TRY(ada_model_text(m));
     if (row->messages) return draft_messages(x, m, row, completion, a);
     if (row->prompt) return draft_completion(x, m, row, completion);
     return draft_text(x, m, row);
 }
 
-ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *row, const char *completion, bool all_tokens,
-                            int max_length, ada_arena *a) {
-    draft x = { 0 };
-    *e = (ada_example){ .line = row->line };
+ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *row, const char *completion,
+                            bool all_tokens, int max_length, ada_arena *a) {
+    draft x = {0};
+    *e = (ada_example){.line = row->line};
     ada_status st = fill_draft(&x, m, row, completion, a);
-    if (st == ADA_OK && x.ids.len > INT32_MAX / 2) st = ada_fail(ADA_EUNSUPPORTED, "line %zu has %zu tokens", row->line, x.ids.len);
+    if (st == ADA_OK && x.ids.len > INT32_MAX / 2)
+        st = ada_fail(ADA_EUNSUPPORTED, "line %zu has %zu tokens", row->line, x.ids.len);
     if (st == ADA_OK) st = settle(&x, e, row, all_tokens, max_length, a);
     ada_ids_free(&x.ids);
     ada_ids_free(&x.mask);
@@ -120,10 +128,11 @@ ada_status ada_prompt_text(const ada_model *m, const char *text, size_t n, ada_i
 }
 
 ada_status ada_prompt_chat(const ada_model *m, const ada_message *msgs, size_t n, ada_ids *out) {
-    ada_buf text = { 0 };
+    ada_buf text = {0};
     ada_status st = need_chat(m);
     if (st == ADA_OK) st = ada_chat_render(m->chat, msgs, n, true, &text, NULL, NULL);
-    if (st == ADA_OK && !ada_chat_has_bos(m->chat) && ada_tok_adds_bos(m->tok)) st = ada_ids_push(out, ada_tok_bos(m->tok));
+    if (st == ADA_OK && !ada_chat_has_bos(m->chat) && ada_tok_adds_bos(m->tok))
+        st = ada_ids_push(out, ada_tok_bos(m->tok));
     if (st == ADA_OK) st = ada_tok_encode(m->tok, text.data, text.len, 0, out);
     ada_buf_free(&text);
     return st;

@@ -6,28 +6,49 @@
 /* h = act(g) · u, h may be g; and dg, du from dh, where dg may be g and du u or dh. */
 static void act_mul(ada_act_kind act, float *h, const float *g, const float *u, size_t n) {
     switch (act) {
-    case ADA_ACT_SILU: ada_k.swiglu(h, g, u, n); return;
-    case ADA_ACT_GELU_TANH: ada_k.gelu_tanh(h, g, n); break;
-    case ADA_ACT_GELU_ERF: ada_k.gelu_erf(h, g, n); break;
-    case ADA_ACT_GELU_QUICK: ada_k.gelu_quick(h, g, n); break;
-    case ADA_ACT_RELU: ada_k.relu(h, g, n); break;
+    case ADA_ACT_SILU:
+        ada_k.swiglu(h, g, u, n);
+        return;
+    case ADA_ACT_GELU_TANH:
+        ada_k.gelu_tanh(h, g, n);
+        break;
+    case ADA_ACT_GELU_ERF:
+        ada_k.gelu_erf(h, g, n);
+        break;
+    case ADA_ACT_GELU_QUICK:
+        ada_k.gelu_quick(h, g, n);
+        break;
+    case ADA_ACT_RELU:
+        ada_k.relu(h, g, n);
+        break;
     }
     ada_k.mul(h, h, u, n);
 }
 
 static void act_back(ada_act_kind act, float *dx, const float *dy, const float *x, size_t n) {
     switch (act) {
-    case ADA_ACT_SILU: ada_k.silu_back(dx, dy, x, n); break;
-    case ADA_ACT_GELU_TANH: ada_k.gelu_tanh_back(dx, dy, x, n); break;
-    case ADA_ACT_GELU_ERF: ada_k.gelu_erf_back(dx, dy, x, n); break;
-    case ADA_ACT_GELU_QUICK: ada_k.gelu_quick_back(dx, dy, x, n); break;
-    case ADA_ACT_RELU: ada_k.relu_back(dx, dy, x, n); break;
+    case ADA_ACT_SILU:
+        ada_k.silu_back(dx, dy, x, n);
+        break;
+    case ADA_ACT_GELU_TANH:
+        ada_k.gelu_tanh_back(dx, dy, x, n);
+        break;
+    case ADA_ACT_GELU_ERF:
+        ada_k.gelu_erf_back(dx, dy, x, n);
+        break;
+    case ADA_ACT_GELU_QUICK:
+        ada_k.gelu_quick_back(dx, dy, x, n);
+        break;
+    case ADA_ACT_RELU:
+        ada_k.relu_back(dx, dy, x, n);
+        break;
     }
 }
 
 enum { PIECE = 512 }; /* columns at a time */
 
-static void act_mul_back(ada_act_kind act, float *dg, float *du, const float *dh, const float *g, const float *u, size_t n) {
+static void act_mul_back(ada_act_kind act, float *dg, float *du, const float *dh, const float *g,
+                         const float *u, size_t n) {
     if (act == ADA_ACT_SILU) {
         ada_k.swiglu_back(dg, du, dh, g, u, n);
         return;

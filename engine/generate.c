@@ -22,12 +22,12 @@ struct ada_generator {
     ada_head_ws *head;
     ada_join *join;
     ada_sampler sampler;
-    float *x, *h, *logits;  /* [PREFILL, d], [d], [vocab] */
-    ada_ids session;        /* tokens in the cache */
+    float *x, *h, *logits; /* [PREFILL, d], [d], [vocab] */
+    ada_ids session;       /* tokens in the cache */
     ada_ids prompt;
     int32_t eos[MAX_EOS];
     int neos;
-    ada_buf text;           /* of this answer, not yet given out */
+    ada_buf text; /* of this answer, not yet given out */
     const ada_generate_opts *o;
     ada_token_fn fn;
     void *ctx;
@@ -59,7 +59,8 @@ static ada_status layout(ada_generator *g, ada_arena *a) {
 static ada_status build(ada_generator *g, int capacity) {
     int32_t most = g->m->c.max_positions > 0 ? g->m->c.max_positions : DEFAULT_CAPACITY;
     if (capacity < 0) return ada_fail(ADA_EINVAL, "a cache of %d tokens", capacity);
-    if (capacity > most) return ada_fail(ADA_EINVAL, "a cache of %d tokens exceeds the model's %d positions", capacity, most);
+    if (capacity > most)
+        return ada_fail(ADA_EINVAL, "a cache of %d tokens exceeds the model's %d positions", capacity, most);
     g->capacity = capacity ? capacity : most < DEFAULT_CAPACITY ? most : DEFAULT_CAPACITY;
     ADA_TRY(ada_model_text(g->m));
     find_eos(g);
@@ -72,7 +73,7 @@ ada_status ada_generator_open(ada_generator **out, ada_model *m, ada_adapter *a,
     *out = NULL;
     ada_generator *g = ada_os.alloc(sizeof *g);
     if (!g) return ada_fail(ADA_ENOMEM, "out of memory for a generator");
-    *g = (ada_generator){ .m = m, .a = a };
+    *g = (ada_generator){.m = m, .a = a};
     ada_status st = build(g, capacity);
     if (st != ADA_OK) ada_generator_close(&g);
     *out = g;
@@ -94,8 +95,8 @@ void ada_generator_close(ada_generator **g) {
 /* Feeds n ≤ PREFILL tokens into the cache; the last one's logits are made if wanted. */
 static ada_status feed(ada_generator *g, const int32_t *ids, int32_t n, bool wanted) {
     int32_t last = n - 1;
-    ada_segment seg = { .len = n, .parent = -1, .pos = ada_kv_len(g->kv, 0), .cache = 0 };
-    ada_pack p = { .T = n, .nsegs = 1, .nout = wanted ? 1 : 0, .ids = ids, .segs = &seg, .out = &last };
+    ada_segment seg = {.len = n, .parent = -1, .pos = ada_kv_len(g->kv, 0), .cache = 0};
+    ada_pack p = {.T = n, .nsegs = 1, .nout = wanted ? 1 : 0, .ids = ids, .segs = &seg, .out = &last};
     ADA_TRY(ada_ids_add(&g->session, ids, (size_t)n));
     ada_join_clear(g->join);
     ada_join_add(g->join, ids, n);
@@ -110,7 +111,8 @@ static ada_status feed(ada_generator *g, const int32_t *ids, int32_t n, bool wan
 static ada_status prefill(ada_generator *g, const ada_ids *prompt) {
     size_t n = prompt->len, at = 0;
     if (n == 0) return ada_fail(ADA_EINVAL, "the prompt has no token");
-    if (n > (size_t)g->capacity) return ada_fail(ADA_EINVAL, "the prompt has %zu tokens, the cache holds %d", n, g->capacity);
+    if (n > (size_t)g->capacity)
+        return ada_fail(ADA_EINVAL, "the prompt has %zu tokens, the cache holds %d", n, g->capacity);
     while (at < n - 1 && at < g->session.len && g->session.data[at] == prompt->data[at]) at++;
     ada_kv_truncate(g->kv, 0, (int32_t)at);
     g->session.len = at;
@@ -133,7 +135,8 @@ static size_t whole_utf8(const char *s, size_t n) {
     return n;
 }
 
-/* Where the first stop string begins in the text; n if none does. `safe`: what cannot be part of one yet to come. */
+/* Where the first stop string begins in the text; n if none does. `safe`: what cannot be part of one yet to
+ * come. */
 static size_t find_stop(const ada_generator *g, size_t *safe) {
     size_t n = g->text.len, at = n;
     *safe = n;
@@ -151,7 +154,7 @@ static size_t find_stop(const ada_generator *g, size_t *safe) {
 }
 
 static bool give(ada_generator *g, int32_t id, double logprob, size_t n) {
-    ada_token_event e = { .id = id, .logprob = logprob, .piece = n ? g->text.data : "", .piece_len = n };
+    ada_token_event e = {.id = id, .logprob = logprob, .piece = n ? g->text.data : "", .piece_len = n};
     bool stop = g->fn && g->fn(g->ctx, &e) != 0;
     if (n > 0) memmove(g->text.data, g->text.data + n, g->text.len - n);
     g->text.len -= n;
@@ -166,7 +169,9 @@ static bool is_eos(const ada_generator *g, int32_t id) {
 
 /* Takes one token; *finish is set when it ends the answer. */
 static ada_status take_token(ada_generator *g, int32_t id, bool first, const char **finish) {
-    double logprob = g->o->logprobs ? (double)g->logits[id] - (double)ada_k.lse(g->logits, (size_t)g->m->c.vocab) : (double)NAN;
+    double logprob = g->o->logprobs
+                         ? (double)g->logits[id] - (double)ada_k.lse(g->logits, (size_t)g->m->c.vocab)
+                         : (double)NAN;
     size_t n = g->text.len, safe, stop;
     const char *end = "eos";
     if (g->o->ignore_eos || !is_eos(g, id)) {
@@ -186,18 +191,24 @@ static ada_status run(ada_generator *g, bool chat, const char **finish) {
     ADA_TRY(prefill(g, &g->prompt));
     g->text.len = 0;
     for (int i = 0; !*finish; i++) {
-        int32_t id = ada_sample(&g->sampler, g->logits, g->session.data, g->session.len, g->o, g->session.len);
-        if (!isfinite(g->logits[id])) return ada_fail(ADA_ENUMERIC, "the model's output is not finite after %zu tokens", g->session.len);
+        int32_t id =
+            ada_sample(&g->sampler, g->logits, g->session.data, g->session.len, g->o, g->session.len);
+        if (!isfinite(g->logits[id]))
+            return ada_fail(ADA_ENUMERIC, "the model's output is not finite after %zu tokens",
+                            g->session.len);
         ADA_TRY(take_token(g, id, chat && i == 0, finish));
         if (*finish) return ADA_OK;
-        if (i + 1 >= max_new || g->session.len >= (size_t)g->capacity) *finish = "length";
-        else ADA_TRY(feed(g, &id, 1, true));
+        if (i + 1 >= max_new || g->session.len >= (size_t)g->capacity)
+            *finish = "length";
+        else
+            ADA_TRY(feed(g, &id, 1, true));
     }
     if (g->text.len > 0 && give(g, -1, (double)NAN, g->text.len)) *finish = "callback";
     return ADA_OK;
 }
 
-static ada_status start(ada_generator *g, const ada_generate_opts *o, ada_token_fn fn, void *ctx, bool chat, const char **finish) {
+static ada_status start(ada_generator *g, const ada_generate_opts *o, ada_token_fn fn, void *ctx, bool chat,
+                        const char **finish) {
     static const ada_generate_opts none;
     const char *end = NULL;
     g->o = o ? o : &none;
@@ -208,17 +219,17 @@ static ada_status start(ada_generator *g, const ada_generate_opts *o, ada_token_
     return ADA_OK;
 }
 
-ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, size_t n, const ada_generate_opts *o, ada_token_fn fn,
-                             void *ctx, const char **finish) {
+ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, size_t n, const ada_generate_opts *o,
+                             ada_token_fn fn, void *ctx, const char **finish) {
     g->prompt.len = 0;
     ADA_TRY(ada_prompt_chat(g->m, msgs, n, &g->prompt));
     return start(g, o, fn, ctx, true, finish);
 }
 
-ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o, ada_token_fn fn, void *ctx,
-                             const char **finish) {
+ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o, ada_token_fn fn,
+                             void *ctx, const char **finish) {
     if (g->m->chat && !(o && o->plain))
-        return ada_generate_chat(g, &(ada_message){ "user", text }, 1, o, fn, ctx, finish);
+        return ada_generate_chat(g, &(ada_message){"user", text}, 1, o, fn, ctx, finish);
     g->prompt.len = 0;
     ADA_TRY(ada_prompt_text(g->m, text, strlen(text), &g->prompt));
     return start(g, o, fn, ctx, false, finish);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Owns: final norm, LM head, cross-entropy and its gradient. Must not know: which rows these are, or tokens' meaning.
- * Backward of the loss runs at once in each chunk, so the logits of a chunk are all that ever exists. */
+ * Owns: final norm, LM head, cross-entropy and its gradient. Must not know: which rows these are, or tokens'
+ * meaning. Backward of the loss runs at once in each chunk, so the logits of a chunk are all that ever
+ * exists. */
 #include "engine/head.h"
 #include "engine/norm.h"
 
@@ -16,10 +17,12 @@ struct ada_head_ws {
 };
 
 ada_status ada_head_layout(ada_head_ws **ws, ada_arena *a, const ada_head *h, int32_t max_rows) {
-    size_t d = (size_t)h->c->d, vocab = (size_t)h->c->vocab, chunk = max_rows < CHUNK ? (size_t)max_rows : CHUNK;
+    size_t d = (size_t)h->c->d, vocab = (size_t)h->c->vocab,
+           chunk = max_rows < CHUNK ? (size_t)max_rows : CHUNK;
     size_t wide, ts = ada_type_size(h->type);
     ada_head_ws w = {.chunk = chunk};
-    if (!ada_mul_size(chunk, vocab, &wide)) return ada_fail(ADA_ENOMEM, "logits of %zu rows are too many", chunk);
+    if (!ada_mul_size(chunk, vocab, &wide))
+        return ada_fail(ADA_ENOMEM, "logits of %zu rows are too many", chunk);
     ADA_TRY(ada_arena_take(a, ws, 1, sizeof **ws));
     ADA_TRY(ada_arena_take(a, &w.a, chunk * d, ts));
     ADA_TRY(ada_arena_take(a, &w.n, chunk * d, sizeof(float)));
@@ -73,8 +76,8 @@ static void loss_row(void *ctx, size_t i, int worker) {
     }
 }
 
-void ada_head_loss(const ada_head *hd, ada_head_ws *ws, const float *h, const int32_t *target, const float *weight,
-                   int32_t n, float *loss, float *dh) {
+void ada_head_loss(const ada_head *hd, ada_head_ws *ws, const float *h, const int32_t *target,
+                   const float *weight, int32_t n, float *loss, float *dh) {
     size_t d = (size_t)hd->c->d, vocab = (size_t)hd->c->vocab;
     for (size_t i = 0; i < (size_t)n; i += ws->chunk) {
         size_t m = (size_t)n - i < ws->chunk ? (size_t)n - i : ws->chunk;
@@ -88,4 +91,6 @@ void ada_head_loss(const ada_head *hd, ada_head_ws *ws, const float *h, const in
     }
 }
 
-double ada_head_flops(const ada_head *hd, int32_t n) { return 2.0 * hd->c->vocab * hd->c->d * n; }
+double ada_head_flops(const ada_head *hd, int32_t n) {
+    return 2.0 * hd->c->vocab * hd->c->d * n;
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From any format to our .h5, and what an open model says of itself. Owns: what is kept of a source.
  * Names, shapes and quirks stay the source's, so that the one table of an architecture reads both.
- * Invariant: vectors stay f32; a bf16 file of a tied model opens to the same bits as its source does in bf16. */
+ * Invariant: vectors stay f32; a bf16 file of a tied model opens to the same bits as its source does in bf16.
+ */
 #include "engine/arch.h"
 #include "engine/model.h"
 
@@ -10,7 +11,7 @@ typedef struct {
     ada_tensors *file;
     ada_tensor *list; /* as written */
     ada_json *meta;
-    float *wide;      /* [PIECE] */
+    float *wide; /* [PIECE] */
 } importer;
 
 enum { PIECE = 1 << 16 }; /* values at a time, a multiple of every block */
@@ -109,10 +110,18 @@ static ada_status describe(const ada_model *m, ada_json *j) {
     const struct {
         const char *key;
         int64_t value;
-    } sizes[] = {{"layers", c->layers},     {"width", c->d},        {"heads", c->heads},
-                 {"kv_heads", c->kv_heads}, {"head_dim", c->head_dim}, {"ffn", c->ffn},
-                 {"vocabulary", c->vocab},  {"positions", c->max_positions}, {"window", c->window},
-                 {"parameters", (int64_t)params}, {"weight_bytes", (int64_t)bytes}, {"threads", ada_par_threads()}};
+    } sizes[] = {{"layers", c->layers},
+                 {"width", c->d},
+                 {"heads", c->heads},
+                 {"kv_heads", c->kv_heads},
+                 {"head_dim", c->head_dim},
+                 {"ffn", c->ffn},
+                 {"vocabulary", c->vocab},
+                 {"positions", c->max_positions},
+                 {"window", c->window},
+                 {"parameters", (int64_t)params},
+                 {"weight_bytes", (int64_t)bytes},
+                 {"threads", ada_par_threads()}};
     ADA_TRY(put_str(j, "name", m->name));
     ADA_TRY(put_str(j, "architecture", m->arch->name));
     ADA_TRY(put_str(j, "format", ada_tensors_format(m->file)));
@@ -127,8 +136,10 @@ static ada_status describe(const ada_model *m, ada_json *j) {
     ADA_TRY(put_str(j, "isa", ada_k.isa));
     ADA_TRY(ada_json_set(j, "tokens", m->tok ? ada_json_new_int(ada_tok_size(m->tok)) : ada_json_new_int(0)));
     if (!m->tok) ADA_TRY(put_str(j, "no_tokenizer", m->tok_why));
-    if (m->chat) ADA_TRY(put_str(j, "chat", ada_chat_family(m->chat)));
-    else ADA_TRY(put_str(j, "no_chat", m->chat_why));
+    if (m->chat)
+        ADA_TRY(put_str(j, "chat", ada_chat_family(m->chat)));
+    else
+        ADA_TRY(put_str(j, "no_chat", m->chat_why));
     ADA_TRY(ada_json_set(j, "open_seconds", ada_json_new_num(m->open_seconds)));
     return *m->digest ? put_str(j, "sha256", m->digest) : ADA_OK;
 }

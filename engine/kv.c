@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Owns: one block for all layers, slots and heads, [layer, slot, kv head, {k, v}, capacity, head_dim], and the lengths.
- * Must not know: what is done with it. Invariant: positions at or past a slot's length are never read. */
+ * Owns: one block for all layers, slots and heads, [layer, slot, kv head, {k, v}, capacity, head_dim], and
+ * the lengths. Must not know: what is done with it. Invariant: positions at or past a slot's length are never
+ * read. */
 #include "engine/kv.h"
 #include "engine/stack.h"
 #include "io/arena.h"
@@ -10,7 +11,7 @@
 struct ada_kv {
     ada_arena arena;
     char *data;
-    int32_t *len; /* [slots] */
+    int32_t *len;                          /* [slots] */
     size_t slots, heads, size, row, strip; /* bytes of: an element, [head_dim], [capacity, head_dim] */
 };
 
@@ -28,7 +29,8 @@ static ada_status open_in(ada_kv *kv, const ada_stack *s, int32_t slots, int32_t
 ada_status ada_kv_open(ada_kv **out, const ada_stack *s, int32_t slots, int32_t capacity) {
     ada_arena first = {0};
     *out = NULL;
-    if (slots <= 0 || capacity <= 0) return ada_fail(ADA_EINVAL, "a cache of %d slots for %d positions", slots, capacity);
+    if (slots <= 0 || capacity <= 0)
+        return ada_fail(ADA_EINVAL, "a cache of %d slots for %d positions", slots, capacity);
     ada_kv *kv;
     ada_status st = ada_arena_zero(&first, &kv, 1, sizeof *kv);
     if (st == ADA_OK) {
@@ -47,7 +49,9 @@ void ada_kv_close(ada_kv **kv) {
     ada_arena_free(&a);
 }
 
-int32_t ada_kv_len(const ada_kv *kv, int32_t slot) { return kv->len[slot]; }
+int32_t ada_kv_len(const ada_kv *kv, int32_t slot) {
+    return kv->len[slot];
+}
 
 void ada_kv_truncate(ada_kv *kv, int32_t slot, int32_t len) {
     if (len < kv->len[slot]) kv->len[slot] = len < 0 ? 0 : len;
@@ -65,7 +69,8 @@ const void *ada_kv_values(const ada_kv *kv, int32_t layer, int32_t slot, int32_t
     return keys(kv, layer, slot, (size_t)head) + kv->strip;
 }
 
-void ada_kv_put(ada_kv *kv, int32_t layer, int32_t slot, int32_t pos, int32_t n, const void *k, const void *v, size_t ld) {
+void ada_kv_put(ada_kv *kv, int32_t layer, int32_t slot, int32_t pos, int32_t n, const void *k, const void *v,
+                size_t ld) {
     size_t row = kv->row, at = (size_t)pos * row;
     for (size_t h = 0; h < kv->heads; h++)
         for (size_t i = 0; i < (size_t)n; i++) {

@@ -36,12 +36,14 @@ static void bias_strip(void *ctx, size_t s, int worker) {
     }
 }
 
-void ada_linear_forward(const ada_linear *l, const void *x, size_t ldx, size_t m, float *y, size_t ldy, bool add) {
+void ada_linear_forward(const ada_linear *l, const void *x, size_t ldx, size_t m, float *y, size_t ldy,
+                        bool add) {
     ada_matmul(l->w, x, ldx, m, y, ldy, add);
     if (l->b) ada_par_for(ada_strips(m), bias_strip, &(bias_job){l->b, y, ldy, m, ada_mat_rows(l->w)});
 }
 
-/* One item of the weight gradient: GRAD_ROWS rows of g, all of its columns in pieces, all rows of the batch. */
+/* One item of the weight gradient: GRAD_ROWS rows of g, all of its columns in pieces, all rows of the batch.
+ */
 enum { GRAD_ROWS = 16, GRAD_COLS = 256 };
 typedef struct {
     const ada_linear *l;
@@ -65,8 +67,8 @@ static void grad_rows(void *ctx, size_t item, int worker) {
     }
 }
 
-void ada_linear_backward(const ada_linear *l, const void *x, size_t ldx, const void *dy, size_t lddy, size_t m, float *dx,
-                         size_t lddx) {
+void ada_linear_backward(const ada_linear *l, const void *x, size_t ldx, const void *dy, size_t lddy,
+                         size_t m, float *dx, size_t lddx) {
     ada_matmul_back(l->w, dy, lddy, m, dx, lddx, false);
     if (!l->g) return;
     size_t n = ada_mat_rows(l->w), k = ada_mat_cols(l->w);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Packed weights, and our own maker of products: the blocking around the kernels of k_matmul.h.
  *
- * A weight lies in panels of 32 rows (bf16: kp/2 lines of 32 words; f32: two halves of [kp, 16]), padded with zeros.
- * A task is a block of rows of x times a group of panels. It walks k in ranges: x's range is widened into the
- * worker's scratch, where it stays in L2; then each panel's range is widened into scratch that stays in L1, and
- * multiplied with all the rows. Sums wait in scratch between ranges, as f32.
- * Must not know: layers. Invariant: tasks, ranges and tiles follow from the shape alone, and every element is one
- * chain over k, so its bits depend on neither. */
+ * A weight lies in panels of 32 rows (bf16: kp/2 lines of 32 words; f32: two halves of [kp, 16]), padded with
+ * zeros. A task is a block of rows of x times a group of panels. It walks k in ranges: x's range is widened
+ * into the worker's scratch, where it stays in L2; then each panel's range is widened into scratch that stays
+ * in L1, and multiplied with all the rows. Sums wait in scratch between ranges, as f32. Must not know:
+ * layers. Invariant: tasks, ranges and tiles follow from the shape alone, and every element is one chain over
+ * k, so its bits depend on neither. */
 #include "engine/matmul.h"
 #include "engine/par.h"
 #include "io/os.h"
@@ -19,25 +19,25 @@
 
 enum {
     PANEL = 32,
-    RANGE = 288,      /* most of k at a time: half a panel of it in f32 is 18 KB of L1 */
-    BLOCK = 192,      /* most rows at a time: with RANGE, 220 KB of L2 */
-    GROUP = 6,        /* most panels of a task */
-    TASKS = 8,        /* fewest tasks worth having, if there are panels enough */
-    FEW = 3           /* rows up to which reading the weight is all that matters */
+    RANGE = 288, /* most of k at a time: half a panel of it in f32 is 18 KB of L1 */
+    BLOCK = 192, /* most rows at a time: with RANGE, 220 KB of L2 */
+    GROUP = 6,   /* most panels of a task */
+    TASKS = 8,   /* fewest tasks worth having, if there are panels enough */
+    FEW = 3      /* rows up to which reading the weight is all that matters */
 };
 
 struct ada_mat {
     size_t n, k, np, kp; /* np, kp: rounded up to PANEL */
     ada_dtype type;
     int directions;
-    void *w;             /* the layout above */
+    void *w; /* the layout above */
     char maker[48];
 };
 
 static struct {
-    float *few;          /* [FEW, few_k]: widened x */
+    float *few; /* [FEW, few_k]: widened x */
     size_t few_k;
-    char *mem;           /* workers × struct room */
+    char *mem; /* workers × struct room */
     int workers;
 } scratch;
 
@@ -47,17 +47,21 @@ struct room { /* one worker's */
     float acc[GROUP * BLOCK * PANEL];
 };
 
-static size_t round_up(size_t a, size_t b) { return (a + b - 1) / b * b; }
-static size_t pieces(size_t a, size_t b) { return (a + b - 1) / b; }
+static size_t round_up(size_t a, size_t b) {
+    return (a + b - 1) / b * b;
+}
+static size_t pieces(size_t a, size_t b) {
+    return (a + b - 1) / b;
+}
 
 /* ---- packing ---- */
 
 struct packing {
     ada_mat *w;
     const ada_mat_part *parts;
-    float *const *wide;  /* [nparts] transposed parts, widened whole, else NULL */
-    float *rows;         /* per worker [PANEL, kp] f32 */
-    uint16_t *half;      /* per worker [PANEL, kp] bf16 */
+    float *const *wide; /* [nparts] transposed parts, widened whole, else NULL */
+    float *rows;        /* per worker [PANEL, kp] f32 */
+    uint16_t *half;     /* per worker [PANEL, kp] bf16 */
     atomic_bool failed;
 };
 
@@ -94,10 +98,10 @@ static void pack_panel(void *ctx, size_t panel, int worker) {
             atomic_store(&p->failed, true);
         memset(row + filled * bytes, 0, (kp - filled) * bytes);
     }
-    if (h) ada_k.mm_turn(to, PANEL, h, kp / 2, PANEL, kp / 2);
+    if (h)
+        ada_k.mm_turn(to, PANEL, h, kp / 2, PANEL, kp / 2);
     else
-        for (size_t v = 0; v < 2; v++)
-            ada_k.mm_turn(to + v * 16 * kp * 4, 16, f + v * 16 * kp, kp, 16, kp);
+        for (size_t v = 0; v < 2; v++) ada_k.mm_turn(to + v * 16 * kp * 4, 16, f + v * 16 * kp, kp, 16, kp);
 }
 
 /* A part must hold rows × k values; block types must not be cut within a row. */
@@ -146,7 +150,11 @@ ada_status ada_mat_pack(ada_mat **out, ada_arena *weights, const ada_mat_part *p
     if (n == 0 || k == 0 || n > INT32_MAX - PANEL || k > INT32_MAX - PANEL)
         return ada_fail(ADA_EUNSUPPORTED, "a weight of %zu x %zu", n, k);
     ADA_TRY(ada_arena_zero(weights, &w, 1, sizeof *w));
-    *w = (ada_mat){.n = n, .k = k, .np = round_up(n, PANEL), .kp = round_up(k, PANEL), .type = type,
+    *w = (ada_mat){.n = n,
+                   .k = k,
+                   .np = round_up(n, PANEL),
+                   .kp = round_up(k, PANEL),
+                   .type = type,
                    .directions = ADA_FORWARD | ADA_BACKWARD};
     snprintf(w->maker, sizeof w->maker, "own/%s", ada_k.isa);
     ada_arena tmp = {0};
@@ -166,11 +174,21 @@ void ada_mat_close(ada_mat **w) {
     *w = NULL;
 }
 
-size_t ada_mat_rows(const ada_mat *w) { return w->n; }
-size_t ada_mat_cols(const ada_mat *w) { return w->k; }
-ada_dtype ada_mat_type(const ada_mat *w) { return w->type; }
-const char *ada_mat_maker(const ada_mat *w) { return w->maker; }
-size_t ada_mat_bytes(const ada_mat *w) { return w->np * w->kp * (w->type == ADA_BF16 ? 2 : 4); }
+size_t ada_mat_rows(const ada_mat *w) {
+    return w->n;
+}
+size_t ada_mat_cols(const ada_mat *w) {
+    return w->k;
+}
+ada_dtype ada_mat_type(const ada_mat *w) {
+    return w->type;
+}
+const char *ada_mat_maker(const ada_mat *w) {
+    return w->maker;
+}
+size_t ada_mat_bytes(const ada_mat *w) {
+    return w->np * w->kp * (w->type == ADA_BF16 ? 2 : 4);
+}
 
 void ada_mat_row(const ada_mat *w, size_t i, float *out) {
     size_t panel = i / PANEL, r = i % PANEL, k = w->k, kp = w->kp;
@@ -200,7 +218,8 @@ struct product {
 };
 
 /* Lines j … j+n-1 of a panel of B in f32, into or as two halves. */
-static const float *panel_range(const struct product *p, size_t panel, size_t j, size_t n, float *to, size_t *ldb) {
+static const float *panel_range(const struct product *p, size_t panel, size_t j, size_t n, float *to,
+                                size_t *ldb) {
     const ada_mat *w = p->w;
     size_t kp = w->kp, line = PANEL * kp;
     *ldb = RANGE * 16;
@@ -231,8 +250,10 @@ static void look_ahead(const struct product *p, size_t panel, size_t j, size_t n
 static void x_range(const struct product *p, size_t row, size_t m, size_t j, size_t n, float *to, size_t ld) {
     for (size_t i = 0; i < m; i++, to += ld) {
         size_t at = (row + i) * p->ldx + j;
-        if (p->w->type == ADA_BF16) ada_k.bf16_to_f32(to, (const uint16_t *)(const void *)p->x + at, n);
-        else memcpy(to, (const float *)(const void *)p->x + at, n * sizeof *to);
+        if (p->w->type == ADA_BF16)
+            ada_k.bf16_to_f32(to, (const uint16_t *)(const void *)p->x + at, n);
+        else
+            memcpy(to, (const float *)(const void *)p->x + at, n * sizeof *to);
     }
 }
 
@@ -256,9 +277,12 @@ static void task(void *ctx, size_t item, int worker) {
             t.ldy = end ? p->ldy : PANEL;
             t.n = end && left < PANEL ? left : PANEL;
             t.add = end && p->add;
-            if (panel + 1 < last) look_ahead(p, panel + 1, j, n, &t);
-            else if (!end) look_ahead(p, first, j + n, n, &t);
-            else t.ahead = NULL;
+            if (panel + 1 < last)
+                look_ahead(p, panel + 1, j, n, &t);
+            else if (!end)
+                look_ahead(p, first, j + n, n, &t);
+            else
+                t.ahead = NULL;
             ada_k.mm_tile(&t);
         }
     }
@@ -294,13 +318,22 @@ static void multiply(struct product *p) {
 }
 
 void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, float *y, size_t ldy, bool add) {
-    multiply(&(struct product){.w = w, .x = x, .ldx = ldx, .m = m, .inner = w->k, .outer = w->n, .y = y, .ldy = ldy,
-                               .add = add});
+    multiply(&(struct product){
+        .w = w, .x = x, .ldx = ldx, .m = m, .inner = w->k, .outer = w->n, .y = y, .ldy = ldy, .add = add});
 }
 
-void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, float *dx, size_t ldx, bool add) {
-    multiply(&(struct product){.w = w, .x = dy, .ldx = ldy, .m = m, .inner = w->n, .outer = w->k, .y = dx, .ldy = ldx,
-                               .add = add, .back = true});
+void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, float *dx, size_t ldx,
+                     bool add) {
+    multiply(&(struct product){.w = w,
+                               .x = dy,
+                               .ldx = ldy,
+                               .m = m,
+                               .inner = w->n,
+                               .outer = w->k,
+                               .y = dx,
+                               .ldy = ldx,
+                               .add = add,
+                               .back = true});
 }
 
 ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What we need of a matmul, in our words: frozen weights packed once, products with f32 accumulation.
  * Two makers, chosen per weight at packing: oneDNN where its implementation is a `brg:` one, else the blocked
- * kernel of simd (ADALINK_MATMUL=own|dnnl pins one). Invariant: same bits for any number of threads, and for a row
- * whatever M it is in. Must not know: layers. */
+ * kernel of simd (ADALINK_MATMUL=own|dnnl pins one). Invariant: same bits for any number of threads, and for
+ * a row whatever M it is in. Must not know: layers. */
 #ifndef ADA_ENGINE_MATMUL_H
 #define ADA_ENGINE_MATMUL_H
 
@@ -17,7 +17,7 @@ typedef struct ada_mat ada_mat; /* a frozen weight W [n, k]: n outputs, k inputs
 typedef struct ada_mat_part {
     const ada_tensor *t;
     size_t rows;
-    bool transposed;            /* the file holds [k, rows] (GPT-2's Conv1D) */
+    bool transposed; /* the file holds [k, rows] (GPT-2's Conv1D) */
     const int32_t *rows_perm;
 } ada_mat_part;
 
@@ -28,7 +28,7 @@ ada_status ada_mat_pack(ada_mat **w, ada_arena *weights, const ada_mat_part *par
                         ada_dtype type) ADA_MUST_USE;
 /* Packs for the backward-data product too, where the layout does not already serve both. Idempotent. */
 ada_status ada_mat_prepare(ada_mat *w, ada_arena *weights, int directions) ADA_MUST_USE;
-void ada_mat_close(ada_mat **w); /* library handles only; memory belongs to the arena */
+void ada_mat_close(ada_mat **w);       /* library handles only; memory belongs to the arena */
 size_t ada_mat_rows(const ada_mat *w); /* n */
 size_t ada_mat_cols(const ada_mat *w); /* k */
 ada_dtype ada_mat_type(const ada_mat *w);
@@ -38,7 +38,8 @@ void ada_mat_row(const ada_mat *w, size_t i, float *out);
 /* Bytes of packed weight read by one product in a direction. */
 size_t ada_mat_bytes(const ada_mat *w);
 
-/* y [m, n] (ldy floats apart) = x [m, k] · Wᵀ, x of the weight's type (ldx elements apart); add: y += instead of =. */
+/* y [m, n] (ldy floats apart) = x [m, k] · Wᵀ, x of the weight's type (ldx elements apart); add: y += instead
+ * of =. */
 void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, float *y, size_t ldy, bool add);
 /* dx [m, k] = dy [m, n] · W, likewise; needs ADA_BACKWARD. */
 void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, float *dx, size_t ldx, bool add);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Owns: the way from an open file to packed weights, and what a model says of itself.
- * Must not know: formats, architectures by name. Invariant: a model is whole or not there; closing takes any part. */
+ * Must not know: formats, architectures by name. Invariant: a model is whole or not there; closing takes any
+ * part. */
 #include "engine/model.h"
 #include "engine/arch.h"
 #include "engine/rope.h"
@@ -27,7 +28,8 @@ static const int32_t *perm_of(const loader *o, const ada_claim *k) {
 }
 
 /* One weight of the named parameters, stacked by rows. */
-static ada_status load_mat(const loader *o, ada_mat **w, int32_t layer, size_t k, const ada_param *p, size_t n) {
+static ada_status load_mat(const loader *o, ada_mat **w, int32_t layer, size_t k, const ada_param *p,
+                           size_t n) {
     ada_mat_part parts[3];
     for (size_t i = 0; i < n; i++) {
         const ada_claim *c = &o->claims.at[p[i]][layer];
@@ -59,7 +61,8 @@ static ada_status load_vec(const loader *o, float **out, int32_t layer, const ad
     return ADA_OK;
 }
 
-#define LIST(...) (const ada_param[]){__VA_ARGS__}, sizeof((const ada_param[]){__VA_ARGS__}) / sizeof(ada_param)
+#define LIST(...)                                                                                            \
+    (const ada_param[]){__VA_ARGS__}, sizeof((const ada_param[]){__VA_ARGS__}) / sizeof(ada_param)
 
 static ada_status load_layer(const loader *o, ada_layer *y, int32_t l) {
     const ada_config *c = &o->m->c;
@@ -117,7 +120,8 @@ static ada_status load(ada_model *m) {
     return ada_model_prepare(m, ADA_FORWARD);
 }
 
-static ada_status each_linear(ada_model *m, ada_status (*fn)(ada_model *m, ada_mat **w, int directions), int directions) {
+static ada_status each_linear(ada_model *m, ada_status (*fn)(ada_model *m, ada_mat **w, int directions),
+                              int directions) {
     for (int32_t l = 0; m->stack.layers && l < m->c.layers; l++) {
         ada_layer *y = &m->stack.layers[l];
         ada_mat **all[] = {&y->qkv.w, &y->q.w, &y->o.w, &y->up.w, &y->down.w};
@@ -147,7 +151,8 @@ void ada_model_embed(const ada_model *m, int32_t id, float *e) {
     size_t d = (size_t)m->c.d;
     if (!m->table) ada_mat_row(m->head.out.w, (size_t)id, e);
     /* cannot fail: type and shape were shown good at open */
-    else if (ada_tensor_f32(m->table, (size_t)id * d, d, e) != ADA_OK) memset(e, 0, d * sizeof *e);
+    else if (ada_tensor_f32(m->table, (size_t)id * d, d, e) != ADA_OK)
+        memset(e, 0, d * sizeof *e);
 }
 
 /* ---- text ---- */
@@ -172,9 +177,12 @@ static ada_status open_text(ada_model *m) {
         return ADA_OK;
     }
     if (ada_tok_size(m->tok) > m->c.vocab)
-        return ada_fail(ADA_EMISMATCH, "tokenizer has %d ids, the embedding table %d rows", ada_tok_size(m->tok), m->c.vocab);
-    const char *bos = ada_tok_text(m->tok, ada_tok_bos(m->tok)), *eos = ada_tok_text(m->tok, ada_tok_eos(m->tok));
-    return or_reason(ada_chat_open(&m->chat, ada_tok_template(m->tok), bos, eos), m->chat_why, sizeof m->chat_why);
+        return ada_fail(ADA_EMISMATCH, "tokenizer has %d ids, the embedding table %d rows",
+                        ada_tok_size(m->tok), m->c.vocab);
+    const char *bos = ada_tok_text(m->tok, ada_tok_bos(m->tok)),
+               *eos = ada_tok_text(m->tok, ada_tok_eos(m->tok));
+    return or_reason(ada_chat_open(&m->chat, ada_tok_template(m->tok), bos, eos), m->chat_why,
+                     sizeof m->chat_why);
 }
 
 ada_status ada_model_text(const ada_model *m) {
@@ -192,7 +200,8 @@ ada_status ada_model_name(char **name, ada_arena *a, const ada_tensors *file, co
     if (!*own) own = ada_json_str(ada_json_get(meta, "general.name"), "");
     size_t n = strlen(path), from;
     while (n > 1 && path[n - 1] == '/') n--;
-    for (from = n; from > 0 && path[from - 1] != '/'; from--) {}
+    for (from = n; from > 0 && path[from - 1] != '/'; from--) {
+    }
     for (const char *const *ext = (const char *const[]){".gguf", ".h5", NULL}; *ext; ext++) {
         size_t len = strlen(*ext);
         if (n - from > len && !strncmp(path + n - len, *ext, len)) n -= len;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A frozen model in memory: weights, tokenizer, chat. Owns: the weights arena and everything read-only.
  * open = map the file, let the architecture claim every tensor, pack once.
- * A model without a tokenizer we can read opens all the same: ids in, logits out; text asks ada_model_text first. */
+ * A model without a tokenizer we can read opens all the same: ids in, logits out; text asks ada_model_text
+ * first. */
 #ifndef ADA_ENGINE_MODEL_H
 #define ADA_ENGINE_MODEL_H
 
@@ -13,16 +14,16 @@ struct ada_model {
     ada_config c;
     ada_dtype type;
     const struct ada_arch *arch;
-    char *name;                 /* base_name: config's _name_or_path, general.name, or the file's stem */
-    char digest[65];            /* of the source tensors; "" until ada_model_digest */
+    char *name;      /* base_name: config's _name_or_path, general.name, or the file's stem */
+    char digest[65]; /* of the source tensors; "" until ada_model_digest */
     ada_stack stack;
     ada_head head;
-    const ada_tensor *table;    /* the embedding in the file where not tied; NULL: the head's rows */
-    ada_tok *tok;               /* NULL when the file has none that we can read; tok_why says it */
-    ada_chat *chat;             /* NULL when the model has no template we know; chat_why says it */
+    const ada_tensor *table; /* the embedding in the file where not tied; NULL: the head's rows */
+    ada_tok *tok;            /* NULL when the file has none that we can read; tok_why says it */
+    ada_chat *chat;          /* NULL when the model has no template we know; chat_why says it */
     char tok_why[160], chat_why[160];
-    ada_json *generation;       /* generation_config or NULL */
-    ada_tensors *file;          /* stays mapped: embedding rows are read from it when not tied */
+    ada_json *generation; /* generation_config or NULL */
+    ada_tensors *file;    /* stays mapped: embedding rows are read from it when not tied */
     ada_arena weights;
     int directions;
     double open_seconds;

@@ -11,7 +11,9 @@ typedef struct {
     float *tmp, *rstd;
 } forward_job;
 
-static size_t source(const ada_norm_rows *r, size_t i) { return r->map ? (size_t)r->map[i] : i; }
+static size_t source(const ada_norm_rows *r, size_t i) {
+    return r->map ? (size_t)r->map[i] : i;
+}
 
 static void forward_strip(void *ctx, size_t s, int worker) {
     (void)worker;
@@ -26,7 +28,8 @@ static void forward_strip(void *ctx, size_t s, int worker) {
     }
 }
 
-void ada_norm_forward(const ada_norm_rows *r, ada_dtype type, const float *x, void *y, float *tmp, void *keep, float *rstd) {
+void ada_norm_forward(const ada_norm_rows *r, ada_dtype type, const float *x, void *y, float *tmp, void *keep,
+                      float *rstd) {
     ada_par_for(ada_strips(r->m), forward_strip, &(forward_job){r, type, x, y, keep, tmp, rstd});
 }
 
@@ -49,12 +52,14 @@ static void backward_strip(void *ctx, size_t s, int worker) {
         float *dy = j->dy + i * r->d, *x = j->tmp + i * r->d, *dx = j->dx + at * r->d;
         ada_widen(j->type, x, ada_at_const(j->type, j->x, at * r->d), r->d);
         ada_k.rmsnorm_back(dy, dy, x, r->w, j->rstd[at], r->d);
-        if (j->add) ada_k.add(dx, dx, dy, r->d);
-        else memcpy(dx, dy, r->d * sizeof *dx);
+        if (j->add)
+            ada_k.add(dx, dx, dy, r->d);
+        else
+            memcpy(dx, dy, r->d * sizeof *dx);
     }
 }
 
-void ada_norm_backward(const ada_norm_rows *r, ada_dtype type, float *dy, const void *x, const float *rstd, float *tmp,
-                       float *dx, bool add) {
+void ada_norm_backward(const ada_norm_rows *r, ada_dtype type, float *dy, const void *x, const float *rstd,
+                       float *tmp, float *dx, bool add) {
     ada_par_for(ada_strips(r->m), backward_strip, &(backward_job){r, type, dy, x, rstd, tmp, dx, add});
 }

@@ -6,7 +6,8 @@
 
 #include "engine/linear.h"
 
-/* Rows m of width d. `map`, if not NULL, gives for row i its row in x (forward), in x, rstd and dx (backward). */
+/* Rows m of width d. `map`, if not NULL, gives for row i its row in x (forward), in x, rstd and dx
+ * (backward). */
 typedef struct ada_norm_rows {
     const float *w; /* [d] */
     float eps;
@@ -14,11 +15,12 @@ typedef struct ada_norm_rows {
     const int32_t *map;
 } ada_norm_rows;
 
-/* y [m, d] of `type` = norm(x) · w. Unless NULL, keep [m, d] of `type` gets x, and rstd [m] what backward reads.
- * tmp [m, d] is scratch. */
-void ada_norm_forward(const ada_norm_rows *r, ada_dtype type, const float *x, void *y, float *tmp, void *keep, float *rstd);
+/* y [m, d] of `type` = norm(x) · w. Unless NULL, keep [m, d] of `type` gets x, and rstd [m] what backward
+ * reads. tmp [m, d] is scratch. */
+void ada_norm_forward(const ada_norm_rows *r, ada_dtype type, const float *x, void *y, float *tmp, void *keep,
+                      float *rstd);
 /* dx (+)= the gradient at x; dy [m, d] is consumed; x of `type`. tmp [m, d] is scratch. */
-void ada_norm_backward(const ada_norm_rows *r, ada_dtype type, float *dy, const void *x, const float *rstd, float *tmp,
-                       float *dx, bool add);
+void ada_norm_backward(const ada_norm_rows *r, ada_dtype type, float *dy, const void *x, const float *rstd,
+                       float *tmp, float *dx, bool add);
 
 #endif

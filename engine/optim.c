@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * AdamW, clipping, schedules. Owns: the arithmetic of an update. Must not know: steps of a run beyond a number.
- * Invariant: parameters are taken in their order, one after another, so that sums have one order. */
+ * AdamW, clipping, schedules. Owns: the arithmetic of an update. Must not know: steps of a run beyond a
+ * number. Invariant: parameters are taken in their order, one after another, so that sums have one order. */
 #include "engine/optim.h"
 #include "simd/kernels.h"
 #include <string.h>
 
-static const char *const schedule_names[] = { "cosine", "linear", "constant" };
+static const char *const schedule_names[] = {"cosine", "linear", "constant"};
 
 ada_status ada_schedule_parse(const char *name, ada_schedule *s) {
     for (int i = 0; i < 3; i++)
@@ -27,9 +27,12 @@ double ada_schedule_at(ada_schedule s, int64_t step, int64_t warm, int64_t total
     double x = (double)(step - warm) / (double)(total - warm > 1 ? total - warm : 1);
     if (x > 1.0) x = 1.0;
     switch (s) {
-    case ADA_COSINE: return 0.5 * (1.0 + cos(3.14159265358979323846 * x));
-    case ADA_LINEAR: return 1.0 - x;
-    default: return 1.0;
+    case ADA_COSINE:
+        return 0.5 * (1.0 + cos(3.14159265358979323846 * x));
+    case ADA_LINEAR:
+        return 1.0 - x;
+    default:
+        return 1.0;
     }
 }
 

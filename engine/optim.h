@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * AdamW with decoupled weight decay, clipping by global norm, schedules. Owns: the arithmetic of an update.
- * Must not know: where gradients come from. Invariant: as torch.optim.AdamW and clip_grad_norm_ define them. */
+ * Must not know: where gradients come from. Invariant: as torch.optim.AdamW and clip_grad_norm_ define them.
+ */
 #ifndef ADA_ENGINE_OPTIM_H
 #define ADA_ENGINE_OPTIM_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Parallel loops, and the rule that says how many threads there are. The only file with OpenMP.
- * A team always has the full number of threads, even for fewer items: libgomp ends and makes threads again when
- * teams change size, and between regions of one size they spin, so that a region costs about 1 µs.
- * Must not know: what is computed. Invariant: items are handed out in order, one at a time, each exactly once. */
+ * A team always has the full number of threads, even for fewer items: libgomp ends and makes threads again
+ * when teams change size, and between regions of one size they spin, so that a region costs about 1 µs. Must
+ * not know: what is computed. Invariant: items are handed out in order, one at a time, each exactly once. */
 #include "engine/par.h"
 #include "io/os.h"
 
@@ -30,8 +30,8 @@ static bool slurp(const char *path, char *buf, size_t n) {
     return true;
 }
 
-/* Whole cpus in quota/period, at least 1; INT_MAX where there is no quota. Half a cpu more would only mean that the
- * kernel stops all threads for a part of each period, while they wait for each other. */
+/* Whole cpus in quota/period, at least 1; INT_MAX where there is no quota. Half a cpu more would only mean
+ * that the kernel stops all threads for a part of each period, while they wait for each other. */
 static int quota_cpus(long long quota, long long period) {
     if (quota <= 0 || period <= 0) return INT_MAX;
     long long n = quota / period;
@@ -54,10 +54,13 @@ static int folder_cpus(const char *mount, const char *group) {
     return quota_cpus(quota, strtoll(text, NULL, 10));
 }
 
-static int min_int(int a, int b) { return a < b ? a : b; }
+static int min_int(int a, int b) {
+    return a < b ? a : b;
+}
 
-/* The tightest quota from our group up to the root, in whichever hierarchies have a cpu controller. In a container
- * the group's own path is often not mounted; then only the root's files exist, and they are the container's. */
+/* The tightest quota from our group up to the root, in whichever hierarchies have a cpu controller. In a
+ * container the group's own path is often not mounted; then only the root's files exist, and they are the
+ * container's. */
 static int cgroup_cpus(void) {
     char all[8192];
     int best = INT_MAX;
@@ -68,10 +71,12 @@ static int cgroup_cpus(void) {
         if (!group) continue;
         *controllers++ = *group++ = '\0';
         char mount[600];
-        if (!*controllers) snprintf(mount, sizeof mount, "/sys/fs/cgroup");
+        if (!*controllers)
+            snprintf(mount, sizeof mount, "/sys/fs/cgroup");
         else if (!strncmp(controllers, "cpu", 3) && (controllers[3] == ',' || !controllers[3]))
             snprintf(mount, sizeof mount, "/sys/fs/cgroup/%.500s", controllers);
-        else continue;
+        else
+            continue;
         for (size_t len = strlen(group);;) {
             while (len && group[len - 1] == '/') len--;
             group[len] = '\0';
@@ -110,7 +115,9 @@ int ada_par_set(int wanted) {
     return ada_par_force(n == INT_MAX ? 1 : n);
 }
 
-int ada_par_threads(void) { return threads ? threads : ada_par_set(0); }
+int ada_par_threads(void) {
+    return threads ? threads : ada_par_set(0);
+}
 
 void ada_par_for(size_t n, ada_par_fn body, void *ctx) {
     int team = ada_par_threads();
@@ -122,6 +129,7 @@ void ada_par_for(size_t n, ada_par_fn body, void *ctx) {
 #pragma omp parallel num_threads(team)
     {
         int worker = omp_get_thread_num();
-        for (size_t i; (i = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed)) < n;) body(ctx, i, worker);
+        for (size_t i; (i = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed)) < n;)
+            body(ctx, i, worker);
     }
 }

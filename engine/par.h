@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Parallel loops. The only file pair with OpenMP. Owns: the number of threads.
- * Invariant: what runs as item i depends on the shape alone, never on the number of threads; bodies cannot fail,
- * log or allocate. */
+ * Invariant: what runs as item i depends on the shape alone, never on the number of threads; bodies cannot
+ * fail, log or allocate. */
 #ifndef ADA_ENGINE_PAR_H
 #define ADA_ENGINE_PAR_H
 
@@ -11,7 +11,8 @@
  * later calls change the number (tests do). Returns the number in force. */
 int ada_par_set(int wanted);
 int ada_par_threads(void); /* the number in force; sets it by the rule if nobody has */
-int ada_par_force(int n);  /* exactly n, whatever the machine says: the tests of same bits need more than it has */
+int ada_par_force(
+    int n); /* exactly n, whatever the machine says: the tests of same bits need more than it has */
 /* Runs body(ctx, i, worker) for i in [0, n); worker in [0, threads) names a thread's own scratch.
  * Items are handed out dynamically, one at a time. n == 1 or one thread runs inline. */
 typedef void (*ada_par_fn)(void *ctx, size_t i, int worker);

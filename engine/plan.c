@@ -66,9 +66,14 @@ static size_t predict_memory(const ada_trainer *t, size_t after) {
 ada_status ada_trainer_plan(ada_trainer *t, ada_train_plan *plan) {
     double flops, rate;
     size_t rows = t->rows.n;
-    *plan = (ada_train_plan){ .rows = rows, .dropped = t->rows.dropped, .truncated = t->rows.truncated,
-        .eval_rows = t->eval_rows.n, .steps = t->total, .epochs = (double)t->total * t->per_step / (double)rows,
-        .tokens_per_epoch = t->rows.tokens, .targets_per_epoch = t->rows.targets };
+    *plan = (ada_train_plan){.rows = rows,
+                             .dropped = t->rows.dropped,
+                             .truncated = t->rows.truncated,
+                             .eval_rows = t->eval_rows.n,
+                             .steps = t->total,
+                             .epochs = (double)t->total * t->per_step / (double)rows,
+                             .tokens_per_epoch = t->rows.tokens,
+                             .targets_per_epoch = t->rows.targets};
     ADA_TRY(mean_flops(t, &flops));
     ADA_TRY(probe(t, &rate));
     plan->flops = flops * (double)(t->total - t->state.step);

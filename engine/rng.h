@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Counter-based random numbers: value = f(seed, purpose, index), so that there is no state to save and no order
- * of calls to keep. Philox 4x32-10 (Salmon et al. 2011). */
+ * Counter-based random numbers: value = f(seed, purpose, index), so that there is no state to save and no
+ * order of calls to keep. Philox 4x32-10 (Salmon et al. 2011). */
 #ifndef ADA_ENGINE_RNG_H
 #define ADA_ENGINE_RNG_H
 

@@ -33,10 +33,17 @@ void ada_rope_freqs(const ada_config *c, const float *factors, float *inv_freq) 
         double f = 1.0F / (float)pow(c->rope_theta, exponent);
         switch (c->rope_scaling) {
         case ADA_ROPE_PLAIN:
-        case ADA_ROPE_DYNAMIC: break;
-        case ADA_ROPE_LINEAR: f /= c->rope_factor; break;
-        case ADA_ROPE_LLAMA3: f = llama3(c, f); break;
-        case ADA_ROPE_YARN: f = yarn(c, f, i); break;
+        case ADA_ROPE_DYNAMIC:
+            break;
+        case ADA_ROPE_LINEAR:
+            f /= c->rope_factor;
+            break;
+        case ADA_ROPE_LLAMA3:
+            f = llama3(c, f);
+            break;
+        case ADA_ROPE_YARN:
+            f = yarn(c, f, i);
+            break;
         }
         inv_freq[i] = (float)(factors ? f / factors[i] : f);
     }

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static ada_status take_rows(ada_rows *r, const ada_model *m, const ada_dataset *d, bool all_tokens, int max_length, ada_arena *a) {
+static ada_status take_rows(ada_rows *r, const ada_model *m, const ada_dataset *d, bool all_tokens,
+                            int max_length, ada_arena *a) {
     size_t count = ada_dataset_count(d);
     ADA_TRY(ada_arena_take(a, &r->ex, count, sizeof *r->ex));
     for (size_t i = 0; i < count; i++) {
@@ -25,10 +26,10 @@ static ada_status take_rows(ada_rows *r, const ada_model *m, const ada_dataset *
     return ADA_OK;
 }
 
-ada_status ada_rows_load(ada_rows *r, const ada_model *m, const char *path, const ada_dataset_opts *keys, bool all_tokens,
-                         int max_length, ada_arena *a) {
+ada_status ada_rows_load(ada_rows *r, const ada_model *m, const char *path, const ada_dataset_opts *keys,
+                         bool all_tokens, int max_length, ada_arena *a) {
     ada_dataset *d = NULL;
-    *r = (ada_rows){ .path = path };
+    *r = (ada_rows){.path = path};
     ADA_TRY(ada_dataset_open(&d, path, keys));
     snprintf(r->digest, sizeof r->digest, "%s", ada_dataset_digest(d));
     ada_status st = take_rows(r, m, d, all_tokens, max_length, a);
@@ -44,7 +45,7 @@ int32_t ada_example_inputs(const ada_example *e) {
 
 /* A position is wanted where the next token is a target: the mask, one further. */
 ada_item ada_example_item(const ada_example *e, int32_t owner) {
-    return (ada_item){ .ids = e->ids, .wanted = e->mask + 1, .n = ada_example_inputs(e), .owner = owner };
+    return (ada_item){.ids = e->ids, .wanted = e->mask + 1, .n = ada_example_inputs(e), .owner = owner};
 }
 
 /* Sum of the k largest values, counted in by_value [max + 1]. */
@@ -59,7 +60,7 @@ static int64_t top(const int64_t *by_value, int32_t max, size_t k) {
 }
 
 ada_status ada_rows_extent(const ada_rows *r, size_t k, ada_extent *x) {
-    *x = (ada_extent){ 0 };
+    *x = (ada_extent){0};
     for (size_t i = 0; i < r->n; i++) {
         int32_t inputs = ada_example_inputs(&r->ex[i]);
         if (inputs > x->longest) x->longest = inputs;

@@ -8,15 +8,15 @@
 #include "engine/example.h"
 
 typedef struct ada_rows {
-    ada_example *ex;       /* [n] */
+    ada_example *ex;              /* [n] */
     size_t n, dropped, truncated; /* dropped: without a target */
     size_t tokens, targets;
     const char *path;
     char digest[65];
 } ada_rows;
 
-ada_status ada_rows_load(ada_rows *r, const ada_model *m, const char *path, const ada_dataset_opts *keys, bool all_tokens,
-                         int max_length, ada_arena *a) ADA_MUST_USE;
+ada_status ada_rows_load(ada_rows *r, const ada_model *m, const char *path, const ada_dataset_opts *keys,
+                         bool all_tokens, int max_length, ada_arena *a) ADA_MUST_USE;
 /* Tokens that must be computed: those before the last target. */
 int32_t ada_example_inputs(const ada_example *e);
 ada_item ada_example_item(const ada_example *e, int32_t owner);

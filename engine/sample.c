@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sampling. Owns: the candidate list and its order. Must not know: where logits come from.
- * Invariant: without temperature the answer is the first of the greatest logits, and no random number is used. */
+ * Invariant: without temperature the answer is the first of the greatest logits, and no random number is
+ * used. */
 #include "engine/sample.h"
 #include "engine/rng.h"
 #include "simd/kernels.h"
@@ -17,11 +18,15 @@ ada_status ada_sampler_layout(ada_sampler *s, ada_arena *a, int32_t vocab) {
 }
 
 ada_status ada_sample_check(const ada_generate_opts *o) {
-    if (!(o->temperature >= 0.0) || !isfinite(o->temperature)) return ada_fail(ADA_EINVAL, "temperature %g is below 0", o->temperature);
+    if (!(o->temperature >= 0.0) || !isfinite(o->temperature))
+        return ada_fail(ADA_EINVAL, "temperature %g is below 0", o->temperature);
     if (o->top_k < 0) return ada_fail(ADA_EINVAL, "top-k %d is below 0", o->top_k);
-    if (!(o->top_p >= 0.0 && o->top_p <= 1.0)) return ada_fail(ADA_EINVAL, "top-p %g is not within 0..1", o->top_p);
-    if (!(o->min_p >= 0.0 && o->min_p <= 1.0)) return ada_fail(ADA_EINVAL, "min-p %g is not within 0..1", o->min_p);
-    if (!(o->repetition >= 0.0) || !isfinite(o->repetition)) return ada_fail(ADA_EINVAL, "repetition penalty %g is below 0", o->repetition);
+    if (!(o->top_p >= 0.0 && o->top_p <= 1.0))
+        return ada_fail(ADA_EINVAL, "top-p %g is not within 0..1", o->top_p);
+    if (!(o->min_p >= 0.0 && o->min_p <= 1.0))
+        return ada_fail(ADA_EINVAL, "min-p %g is not within 0..1", o->min_p);
+    if (!(o->repetition >= 0.0) || !isfinite(o->repetition))
+        return ada_fail(ADA_EINVAL, "repetition penalty %g is below 0", o->repetition);
     return o->max_new < 0 ? ada_fail(ADA_EINVAL, "max-new %d is below 0", o->max_new) : ADA_OK;
 }
 
@@ -50,8 +55,8 @@ static void sift(const float *logits, int32_t *v, int32_t i, int32_t n) {
     v[i] = x;
 }
 
-/* A heap gives candidates from the greatest down. They gather at the end of `ids`, the first one last: returns their
- * number once k are out, or once their mass reaches `enough`. */
+/* A heap gives candidates from the greatest down. They gather at the end of `ids`, the first one last:
+ * returns their number once k are out, or once their mass reaches `enough`. */
 static int32_t pop_top(const ada_sampler *s, const float *logits, int32_t k, double enough) {
     int32_t n = s->vocab, taken = 0;
     double sum = 0.0;
@@ -67,7 +72,8 @@ static int32_t pop_top(const ada_sampler *s, const float *logits, int32_t k, dou
     return taken;
 }
 
-int32_t ada_sample(ada_sampler *s, const float *raw, const int32_t *context, size_t n, const ada_generate_opts *o, uint64_t index) {
+int32_t ada_sample(ada_sampler *s, const float *raw, const int32_t *context, size_t n,
+                   const ada_generate_opts *o, uint64_t index) {
     float *logits = s->scores;
     memcpy(logits, raw, (size_t)s->vocab * sizeof *logits);
     if (o->repetition > 0.0 && o->repetition != 1.0) penalise(s, logits, context, n, (float)o->repetition);
@@ -78,7 +84,7 @@ int32_t ada_sample(ada_sampler *s, const float *raw, const int32_t *context, siz
         s->ids[i] = i;
         total += s->mass[i] = exp(((double)logits[i] - (double)logits[best]) / o->temperature);
     }
-    bool cut_p = o->top_p > 0.0 && o->top_p < 1.0, cut_k = o->top_k > 0 && o->top_k < s->vocab;
+    bool cut_p = o->top_p > 0.0 && o->top_p<1.0, cut_k = o->top_k> 0 && o->top_k < s->vocab;
     if (cut_k) {
         count = pop_top(s, logits, o->top_k, INFINITY);
         total = 0.0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Evaluation: rows with choices by log-likelihood, others by loss and greedy output. Owns: groups of rows that share
- * a pack, and what is summed over a file. Must not know: how a metric is computed, who prints.
+ * Evaluation: rows with choices by log-likelihood, others by loss and greedy output. Owns: groups of rows
+ * that share a pack, and what is summed over a file. Must not know: how a metric is computed, who prints.
  * Invariant: a prompt is computed once for all its choices; a choice of one token costs no row at all. */
 #include "engine/score.h"
 #include "engine/par.h"
@@ -17,7 +17,7 @@ ADA_METRICS(X)
 #undef X
 
 #define X(name) &ada_metric_##name,
-static const struct ada_metric *const metrics[] = { ADA_METRICS(X) };
+static const struct ada_metric *const metrics[] = {ADA_METRICS(X)};
 #undef X
 
 enum { HEAD_BLOCK = 16, DEFAULT_BATCH = 1024, DEFAULT_NEW = 64 };
@@ -25,7 +25,7 @@ enum { HEAD_BLOCK = 16, DEFAULT_BATCH = 1024, DEFAULT_NEW = 64 };
 typedef struct path { /* one choice of a row, or the row's own completion */
     ada_example e;
     double loglik;
-    bool greedy;      /* every target so far is the likeliest token */
+    bool greedy; /* every target so far is the likeliest token */
     int32_t class;
 } path;
 
@@ -33,7 +33,7 @@ typedef struct entry { /* one row */
     const ada_row *row;
     path *paths;
     size_t npaths;
-    int32_t cost;     /* rows it adds to a pack at most */
+    int32_t cost; /* rows it adds to a pack at most */
 } entry;
 
 typedef struct class_slot {
@@ -47,16 +47,16 @@ typedef struct evaluation {
     ada_eval_opts o;
     ada_dataset *data;
     ada_arena keep, work;
-    entry *entries;     /* [n] */
+    entry *entries; /* [n] */
     size_t n, npaths;
-    class_slot *table;  /* open addressing, [2 · choices + 1] */
+    class_slot *table; /* open addressing, [2 · choices + 1] */
     size_t table_size;
     int32_t classes;
     ada_step_limits lim;
     ada_step *step;
-    ada_item *items;    /* [lim.items] */
-    path **owners;      /* [lim.items] */
-    float *logits;      /* [HEAD_BLOCK, vocab] */
+    ada_item *items; /* [lim.items] */
+    path **owners;   /* [lim.items] */
+    float *logits;   /* [HEAD_BLOCK, vocab] */
     double lse[HEAD_BLOCK];
     int32_t best[HEAD_BLOCK];
     int32_t *gold, *pred; /* [n] rows with an answer so far */
@@ -82,7 +82,7 @@ static uint64_t hash(const char *s) {
 static int32_t class_of(evaluation *v, const char *text) {
     size_t i = (size_t)(hash(text) % v->table_size);
     while (v->table[i].text && strcmp(v->table[i].text, text) != 0) i = (i + 1) % v->table_size;
-    if (!v->table[i].text) v->table[i] = (class_slot){ text, v->classes++ };
+    if (!v->table[i].text) v->table[i] = (class_slot){text, v->classes++};
     return v->table[i].class;
 }
 
@@ -95,12 +95,15 @@ static ada_status read_entry(evaluation *v, entry *e, const ada_row *row) {
         const char *choice = row->nchoices ? row->choices[i] : NULL;
         ADA_TRY(ada_example_make(&p->e, v->m, row, choice, false, v->o.max_length, &v->keep));
         if (p->e.targets == 0)
-            return ada_fail(ADA_EFORMAT, "%s:%zu: nothing to predict: an empty completion, or nothing before it", v->o.data, row->line);
+            return ada_fail(ADA_EFORMAT,
+                            "%s:%zu: nothing to predict: an empty completion, or nothing before it",
+                            v->o.data, row->line);
         p->greedy = true;
         if (choice) p->class = class_of(v, choice);
         int32_t inputs = ada_example_inputs(&p->e);
         if (inputs > v->lim.path) v->lim.path = inputs;
-        e->cost += i == 0 || p->e.truncated ? inputs : inputs - p->e.prompt; /* choices share the prompt at least */
+        e->cost +=
+            i == 0 || p->e.truncated ? inputs : inputs - p->e.prompt; /* choices share the prompt at least */
         v->tokens += (size_t)(i == 0 ? p->e.n : p->e.n - p->e.prompt);
     }
     v->npaths += e->npaths;
@@ -145,7 +148,7 @@ static ada_status make_room(evaluation *v) {
     v->lim.rows = (int32_t)rows;
     v->lim.goals = v->lim.unique = v->lim.rows;
     v->lim.items = (int32_t)(most > (size_t)rows ? most : (size_t)rows);
-    ada_arena count = { 0 };
+    ada_arena count = {0};
     ada_arena_count(&count);
     ADA_TRY(layout(v, &count));
     ADA_TRY(ada_arena_fix(&v->work, count.used));
@@ -230,7 +233,7 @@ static bool same_text(const char *a, const char *b) {
 }
 
 static ada_status say(evaluation *v, const ada_row *row, const char *target) {
-    const ada_generate_opts o = { .max_new = v->o.max_new, .plain = true };
+    const ada_generate_opts o = {.max_new = v->o.max_new, .plain = true};
     const char *finish;
     if (!v->gen) ADA_TRY(ada_generator_open(&v->gen, v->m, v->a, 0));
     v->said.len = 0;
@@ -246,7 +249,9 @@ static ada_status finish_open(evaluation *v, entry *e, ada_eval_row *r) {
     v->open_rows++;
     v->open_nll += r->nll = -p->loglik;
     v->open_tokens += r->target_tokens = (size_t)p->e.targets;
-    r->target = row->prompt ? row->completion : row->messages ? row->messages[row->nmessages - 1].content : NULL;
+    r->target = row->prompt     ? row->completion
+                : row->messages ? row->messages[row->nmessages - 1].content
+                                : NULL;
     if (!r->target) return ADA_OK;
     v->compared++;
     r->prediction = r->target;
@@ -279,12 +284,15 @@ static void finish_choices(evaluation *v, entry *e, double *loglik, ada_eval_row
 }
 
 static ada_status finish_entry(evaluation *v, entry *e, double *loglik) {
-    ada_eval_row r = { .line = e->row->line, .nll = (double)NAN };
+    ada_eval_row r = {.line = e->row->line, .nll = (double)NAN};
     for (size_t i = 0; i < e->npaths; i++)
         if (!isfinite(e->paths[i].loglik))
-            return ada_fail(ADA_ENUMERIC, "%s:%zu: the log-likelihood is not finite", v->o.data, e->row->line);
-    if (e->row->nchoices) finish_choices(v, e, loglik, &r);
-    else ADA_TRY(finish_open(v, e, &r));
+            return ada_fail(ADA_ENUMERIC, "%s:%zu: the log-likelihood is not finite", v->o.data,
+                            e->row->line);
+    if (e->row->nchoices)
+        finish_choices(v, e, loglik, &r);
+    else
+        ADA_TRY(finish_open(v, e, &r));
     if (v->fn) v->fn(v->ctx, &r);
     return ADA_OK;
 }
@@ -302,7 +310,7 @@ static ada_status run_all(evaluation *v) {
 
 static ada_status report(evaluation *v, double seconds, ada_json *j) {
     ADA_TRY(ada_json_set(j, "n", ada_json_new_int((int64_t)v->n)));
-    ada_scored s = { v->scored, v->gold, v->pred, v->nll, v->classes, &v->keep };
+    ada_scored s = {v->scored, v->gold, v->pred, v->nll, v->classes, &v->keep};
     for (size_t i = 0; v->scored > 0 && i < sizeof metrics / sizeof *metrics; i++) {
         double value;
         ADA_TRY(metrics[i]->value(&s, &value));
@@ -323,7 +331,8 @@ static ada_status evaluate(evaluation *v, ada_json *result) {
     double start = ada_os.now();
     if (!v->o.data) return ada_fail(ADA_EINVAL, "evaluation needs a data file");
     if (v->o.batch_tokens == 0) v->o.batch_tokens = DEFAULT_BATCH;
-    if (v->o.batch_tokens > 1 << 20) return ada_fail(ADA_EINVAL, "batch-tokens %zu is above 2^20", v->o.batch_tokens);
+    if (v->o.batch_tokens > 1 << 20)
+        return ada_fail(ADA_EINVAL, "batch-tokens %zu is above 2^20", v->o.batch_tokens);
     if (v->o.max_length == 0) v->o.max_length = v->m->c.max_positions;
     if (v->o.max_new == 0) v->o.max_new = DEFAULT_NEW;
     ADA_TRY(ada_model_prepare(v->m, ADA_FORWARD));
@@ -333,8 +342,9 @@ static ada_status evaluate(evaluation *v, ada_json *result) {
     return report(v, ada_os.now() - start, result);
 }
 
-ada_status ada_eval(ada_model *m, ada_adapter *a, const ada_eval_opts *o, ada_eval_fn fn, void *ctx, ada_json **result) {
-    evaluation v = { .m = m, .a = a, .o = *o, .fn = fn, .ctx = ctx };
+ada_status ada_eval(ada_model *m, ada_adapter *a, const ada_eval_opts *o, ada_eval_fn fn, void *ctx,
+                    ada_json **result) {
+    evaluation v = {.m = m, .a = a, .o = *o, .fn = fn, .ctx = ctx};
     *result = ada_json_new_obj();
     ada_status st = *result ? evaluate(&v, *result) : ada_fail(ADA_ENOMEM, "out of memory for a result");
     ada_generator_close(&v.gen);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Evaluation, and what a metric sees of it. A metric is one file in metrics/ and a word in the list of meson.build.
- * Invariant: a row's numbers have the same bits alone and in any batch. */
+ * Evaluation, and what a metric sees of it. A metric is one file in metrics/ and a word in the list of
+ * meson.build. Invariant: a row's numbers have the same bits alone and in any batch. */
 #ifndef ADA_ENGINE_SCORE_H
 #define ADA_ENGINE_SCORE_H
 

@@ -12,19 +12,45 @@ typedef struct field {
     kind kind;
 } field;
 
-#define F(name, kind) { #name, offsetof(ada_train_opts, name), kind }
-#define KEY(name) { #name, offsetof(ada_train_opts, keys) + offsetof(ada_dataset_opts, name), TEXT }
+#define F(name, kind)                                                                                        \
+    { #name, offsetof(ada_train_opts, name), kind }
+#define KEY(name)                                                                                            \
+    { #name, offsetof(ada_train_opts, keys) + offsetof(ada_dataset_opts, name), TEXT }
 static const field fields[] = {
-    F(model, TEXT), F(data, TEXT), F(eval_data, TEXT), F(out, TEXT),
-    KEY(prompt_key), KEY(completion_key), KEY(messages_key), KEY(text_key), KEY(choices_key),
-    { "limit", offsetof(ada_train_opts, keys) + offsetof(ada_dataset_opts, limit), SIZE },
-    F(lr, REAL), F(schedule, TEXT), F(warmup, REAL), F(epochs, REAL), F(steps, WIDE), F(batch, WHOLE), F(grad_accum, WHOLE),
-    F(max_length, WHOLE), F(weight_decay, REAL), F(clip, REAL), F(beta1, REAL), F(beta2, REAL), F(eps, REAL),
-    F(eval_every, WIDE), F(patience, WHOLE), F(save_every, WIDE), F(keep, WHOLE), F(all_tokens, FLAG), F(no_shuffle, FLAG),
+    F(model, TEXT),
+    F(data, TEXT),
+    F(eval_data, TEXT),
+    F(out, TEXT),
+    KEY(prompt_key),
+    KEY(completion_key),
+    KEY(messages_key),
+    KEY(text_key),
+    KEY(choices_key),
+    {"limit", offsetof(ada_train_opts, keys) + offsetof(ada_dataset_opts, limit), SIZE},
+    F(lr, REAL),
+    F(schedule, TEXT),
+    F(warmup, REAL),
+    F(epochs, REAL),
+    F(steps, WIDE),
+    F(batch, WHOLE),
+    F(grad_accum, WHOLE),
+    F(max_length, WHOLE),
+    F(weight_decay, REAL),
+    F(clip, REAL),
+    F(beta1, REAL),
+    F(beta2, REAL),
+    F(eps, REAL),
+    F(eval_every, WIDE),
+    F(patience, WHOLE),
+    F(save_every, WIDE),
+    F(keep, WHOLE),
+    F(all_tokens, FLAG),
+    F(no_shuffle, FLAG),
     F(seed, WIDE),
 };
 enum { NFIELDS = sizeof fields / sizeof *fields };
-_Static_assert(sizeof(size_t) == sizeof(int64_t) && sizeof(uint64_t) == sizeof(int64_t), "SIZE and seed are read as WIDE");
+_Static_assert(sizeof(size_t) == sizeof(int64_t) && sizeof(uint64_t) == sizeof(int64_t),
+               "SIZE and seed are read as WIDE");
 
 ada_status ada_settings_write(const ada_train_opts *o, ada_json **out) {
     ada_json *j = ada_json_new_obj();
@@ -37,10 +63,19 @@ ada_status ada_settings_write(const ada_train_opts *o, ada_json **out) {
             if (!*(const char *const *)p) continue;
             v = ada_json_new_str(*(const char *const *)p, strlen(*(const char *const *)p));
             break;
-        case REAL: v = ada_json_new_num(*(const double *)p); break;
-        case WHOLE: v = ada_json_new_int(*(const int *)p); break;
-        case WIDE: case SIZE: v = ada_json_new_int(*(const int64_t *)p); break;
-        case FLAG: v = ada_json_new_bool(*(const bool *)p); break;
+        case REAL:
+            v = ada_json_new_num(*(const double *)p);
+            break;
+        case WHOLE:
+            v = ada_json_new_int(*(const int *)p);
+            break;
+        case WIDE:
+        case SIZE:
+            v = ada_json_new_int(*(const int64_t *)p);
+            break;
+        case FLAG:
+            v = ada_json_new_bool(*(const bool *)p);
+            break;
         }
         st = ada_json_set(j, fields[i].name, v);
     }
@@ -50,7 +85,7 @@ ada_status ada_settings_write(const ada_train_opts *o, ada_json **out) {
 }
 
 ada_status ada_settings_read(ada_train_opts *o, const ada_json *j, ada_arena *a) {
-    *o = (ada_train_opts){ 0 };
+    *o = (ada_train_opts){0};
     for (size_t i = 0; i < NFIELDS; i++) {
         void *p = (char *)o + fields[i].at;
         const ada_json *v = ada_json_get(j, fields[i].name);
@@ -60,10 +95,19 @@ ada_status ada_settings_read(ada_train_opts *o, const ada_json *j, ada_arena *a)
             *(const char **)p = ada_arena_str(a, ada_json_str(v, ""), ada_json_strlen(v));
             if (!*(const char **)p) return ADA_ENOMEM;
             break;
-        case REAL: *(double *)p = ada_json_num(v, 0.0); break;
-        case WHOLE: *(int *)p = (int)ada_json_int(v, 0); break;
-        case WIDE: case SIZE: *(int64_t *)p = ada_json_int(v, 0); break;
-        case FLAG: *(bool *)p = ada_json_bool(v, false); break;
+        case REAL:
+            *(double *)p = ada_json_num(v, 0.0);
+            break;
+        case WHOLE:
+            *(int *)p = (int)ada_json_int(v, 0);
+            break;
+        case WIDE:
+        case SIZE:
+            *(int64_t *)p = ada_json_int(v, 0);
+            break;
+        case FLAG:
+            *(bool *)p = ada_json_bool(v, false);
+            break;
         }
     }
     return ADA_OK;
@@ -74,9 +118,12 @@ static ada_status check(const ada_train_opts *o) {
     ADA_TRY(ada_schedule_parse(o->schedule, &s));
     if (!o->data) return ada_fail(ADA_EINVAL, "training needs a data file");
     if (!(o->lr > 0.0) || !isfinite(o->lr)) return ada_fail(ADA_EINVAL, "lr %g is not above 0", o->lr);
-    if (o->steps < 0 || !(o->epochs >= 0.0)) return ada_fail(ADA_EINVAL, "steps and epochs must not be below 0");
-    if (o->batch < 1 || o->grad_accum < 1) return ada_fail(ADA_EINVAL, "batch and grad-accum must be at least 1");
-    if (o->max_length < 2) return ada_fail(ADA_EINVAL, "max-length %d leaves no token to predict", o->max_length);
+    if (o->steps < 0 || !(o->epochs >= 0.0))
+        return ada_fail(ADA_EINVAL, "steps and epochs must not be below 0");
+    if (o->batch < 1 || o->grad_accum < 1)
+        return ada_fail(ADA_EINVAL, "batch and grad-accum must be at least 1");
+    if (o->max_length < 2)
+        return ada_fail(ADA_EINVAL, "max-length %d leaves no token to predict", o->max_length);
     if (!(o->weight_decay >= 0.0)) return ada_fail(ADA_EINVAL, "weight-decay %g is below 0", o->weight_decay);
     if (!(o->beta1 >= 0.0 && o->beta1 < 1.0 && o->beta2 >= 0.0 && o->beta2 < 1.0 && o->eps > 0.0))
         return ada_fail(ADA_EINVAL, "beta1 and beta2 must be within [0, 1), eps above 0");

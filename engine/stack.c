@@ -1,37 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Owns: the layer loop in both directions and the layout of what lies between them.
- * Must not know: tokens, adapters, losses. The residual stream is f32; what enters a matmul or is kept for backward is
- * of the stack's type. Products run on panels of rows, attention on all rows at once; the last layer's query, output
- * and feed-forward run on the wanted rows alone. Invariant: nothing is allocated and nothing can fail after layout. */
+ * Must not know: tokens, adapters, losses. The residual stream is f32; what enters a matmul or is kept for
+ * backward is of the stack's type. Products run on panels of rows, attention on all rows at once; the last
+ * layer's query, output and feed-forward run on the wanted rows alone. Invariant: nothing is allocated and
+ * nothing can fail after layout. */
 #include "engine/attention.h"
 #include "engine/ffn.h"
 #include "engine/rope.h"
 #include "engine/stack.h"
 
-/* What one layer keeps; rows: T, or the wanted rows in the last layer. Without training all but the last share one. */
+/* What one layer keeps; rows: T, or the wanted rows in the last layer. Without training all but the last
+ * share one. */
 typedef struct {
-    void *x;              /* [T, d] the stream before attention; training only */
-    float *x_rstd;        /* [T] */
-    void *qkv;            /* [T, n] rotated; of the last layer k and v */
-    void *q;              /* [rows, heads·head_dim] of the last layer, else qkv's first columns */
-    void *att;            /* [rows, heads·head_dim] */
-    float *lse;           /* [rows, heads] */
-    void *mid;            /* [rows, d] the stream before the ffn; training only, as the rest */
-    float *mid_rstd;      /* [rows] */
-    void *gate_up;        /* [rows, 2·ffn] */
-    void *qkv_in, *q_in;  /* [T, d], [rows, d]: inputs of products, each only if that product is trained */
+    void *x;             /* [T, d] the stream before attention; training only */
+    float *x_rstd;       /* [T] */
+    void *qkv;           /* [T, n] rotated; of the last layer k and v */
+    void *q;             /* [rows, heads·head_dim] of the last layer, else qkv's first columns */
+    void *att;           /* [rows, heads·head_dim] */
+    float *lse;          /* [rows, heads] */
+    void *mid;           /* [rows, d] the stream before the ffn; training only, as the rest */
+    float *mid_rstd;     /* [rows] */
+    void *gate_up;       /* [rows, 2·ffn] */
+    void *qkv_in, *q_in; /* [T, d], [rows, d]: inputs of products, each only if that product is trained */
     void *up_in, *down_in;
 } kept;
 
 struct ada_pass {
     bool train;
-    kept *layers;      /* [c.layers] */
-    float *cs, *sn;    /* [T, head_dim/2] */
+    kept *layers;   /* [c.layers] */
+    float *cs, *sn; /* [T, head_dim/2] */
     ada_panel panel;
     ada_attn_ws *attn;
-    float *dqkv;       /* [T, n] training only, as the rest */
-    void *datt;        /* [T, heads·head_dim] */
-    float *dlast;      /* [out, d] */
+    float *dqkv;  /* [T, n] training only, as the rest */
+    void *datt;   /* [T, heads·head_dim] */
+    float *dlast; /* [out, d] */
 };
 
 typedef struct {
@@ -40,20 +42,26 @@ typedef struct {
 
 static dims dims_of(const ada_config *c) {
     size_t hd = (size_t)c->head_dim;
-    dims n = {.d = (size_t)c->d, .q = (size_t)c->heads * hd, .kv = (size_t)c->kv_heads * hd, .ffn = (size_t)c->ffn,
+    dims n = {.d = (size_t)c->d,
+              .q = (size_t)c->heads * hd,
+              .kv = (size_t)c->kv_heads * hd,
+              .ffn = (size_t)c->ffn,
               .half = hd / 2};
     n.qkv = n.q + 2 * n.kv;
     n.wide = n.qkv > 2 * n.ffn ? n.qkv : 2 * n.ffn;
     return n;
 }
 
-static bool is_last(const ada_stack *s, int32_t l) { return l + 1 == s->c.layers; }
+static bool is_last(const ada_stack *s, int32_t l) {
+    return l + 1 == s->c.layers;
+}
 
 /* ---- layout ---- */
 
 static ada_status take(ada_arena *a, void *out, size_t rows, size_t width, size_t size) {
     size_t n;
-    if (!ada_mul_size(rows, width, &n)) return ada_fail(ADA_ENOMEM, "%zu rows of %zu values are too many", rows, width);
+    if (!ada_mul_size(rows, width, &n))
+        return ada_fail(ADA_ENOMEM, "%zu rows of %zu values are too many", rows, width);
     return ada_arena_take(a, out, n, size);
 }
 
@@ -61,7 +69,8 @@ static ada_status take_if(ada_arena *a, const float *g, void *out, size_t rows, 
     return g ? take(a, out, rows, width, size) : ADA_OK;
 }
 
-static ada_status layout_layer(kept *k, ada_arena *a, const ada_stack *s, int32_t l, size_t T, size_t out, bool train) {
+static ada_status layout_layer(kept *k, ada_arena *a, const ada_stack *s, int32_t l, size_t T, size_t out,
+                               bool train) {
     dims n = dims_of(&s->c);
     const ada_layer *y = &s->layers[l];
     size_t ts = ada_type_size(s->type), fs = sizeof(float), rows = is_last(s, l) ? out : T;
@@ -145,19 +154,19 @@ typedef struct {
     const ada_stack *s;
     const ada_pass *w;
     const ada_linear *l;
-    int32_t rotated;      /* heads of the product's rows that are rotated: its first ones */
-    size_t m;             /* rows */
-    const int32_t *map;   /* row i stands at map[i] of the pack; NULL: at i */
-    void *in;             /* [m, d] the product's input is kept here, or NULL */
-    void *keep;           /* [m, d] the stream is kept here, or NULL */
-    float *rstd;          /* [m] */
+    int32_t rotated;    /* heads of the product's rows that are rotated: its first ones */
+    size_t m;           /* rows */
+    const int32_t *map; /* row i stands at map[i] of the pack; NULL: at i */
+    void *in;           /* [m, d] the product's input is kept here, or NULL */
+    void *keep;         /* [m, d] the stream is kept here, or NULL */
+    float *rstd;        /* [m] */
 } projection;
 
 typedef struct {
     const projection *j;
-    size_t first, m;      /* the panel */
-    void *y;              /* forward: [m, n] narrowed rows out. backward: panel.h */
-    float *x;             /* forward: panel.t, rotated in place. backward: [m, n] gradient, likewise */
+    size_t first, m; /* the panel */
+    void *y;         /* forward: [m, n] narrowed rows out. backward: panel.h */
+    float *x;        /* forward: panel.t, rotated in place. backward: [m, n] gradient, likewise */
     float sign;
 } rotation;
 
@@ -179,9 +188,13 @@ static ada_norm_rows norm_of(const ada_stack *s, const float *w, size_t m) {
     return (ada_norm_rows){.w = w, .eps = s->c.norm_eps, .m = m, .d = (size_t)s->c.d};
 }
 
-static size_t panel_rows(size_t first, size_t m) { return m - first < ADA_PANEL ? m - first : ADA_PANEL; }
+static size_t panel_rows(size_t first, size_t m) {
+    return m - first < ADA_PANEL ? m - first : ADA_PANEL;
+}
 
-static void *row_of(ada_dtype type, void *p, size_t i) { return p ? ada_at(type, p, i) : NULL; }
+static void *row_of(ada_dtype type, void *p, size_t i) {
+    return p ? ada_at(type, p, i) : NULL;
+}
 
 /* y [m, n] = rotated product of the normed stream x. */
 static void project(const projection *j, const float *norm, const float *x, void *y) {
@@ -211,7 +224,8 @@ static void project_back(const projection *j, const float *norm, float *dy, floa
         if (j->map) r.map = j->map + i;
         ada_par_for(ada_strips(m), rotate_strip, &(rotation){j, i, m, p->h, dy + i * n, -1});
         ada_linear_backward(j->l, row_of(type, j->in, i * d), d, p->h, n, m, p->n, d);
-        ada_norm_backward(&r, type, p->n, ada_at(type, j->keep, at * d), j->rstd + at, p->r, dx + at * d, add);
+        ada_norm_backward(&r, type, p->n, ada_at(type, j->keep, at * d), j->rstd + at, p->r, dx + at * d,
+                          add);
     }
 }
 
@@ -223,7 +237,8 @@ static projection qkv_of(const ada_stack *s, const ada_pass *w, int32_t l, size_
 
 static projection q_of(const ada_stack *s, const ada_pass *w, const ada_pack *p) {
     const kept *k = &w->layers[s->c.layers - 1];
-    return (projection){s, w, &s->layers[s->c.layers - 1].q, s->c.heads, (size_t)p->nout, p->out, k->q_in, NULL, NULL};
+    return (projection){
+        s, w, &s->layers[s->c.layers - 1].q, s->c.heads, (size_t)p->nout, p->out, k->q_in, NULL, NULL};
 }
 
 /* ---- the rest of a block: attention's output product and the ffn, on m rows x in place ---- */
@@ -255,7 +270,8 @@ static void finish(const ada_stack *s, const ada_pass *w, int32_t l, size_t m, f
     }
 }
 
-/* dx in place: from the gradient after the block to that before finish; datt gets the gradient at attention's rows. */
+/* dx in place: from the gradient after the block to that before finish; datt gets the gradient at attention's
+ * rows. */
 static void finish_back(const ada_stack *s, const ada_pass *w, int32_t l, size_t m, float *dx) {
     const kept *k = &w->layers[l];
     const ada_layer *y = &s->layers[l];
@@ -303,7 +319,8 @@ void ada_stack_forward(const ada_stack *s, const ada_pack *p, ada_pass *ws, ada_
         if (is_last(s, l)) {
             j = q_of(s, ws, p);
             project(&j, norm, x, ws->layers[l].q);
-            for (int32_t i = 0; i < p->nout; i++) memcpy(h + (size_t)i * d, x + (size_t)p->out[i] * d, d * sizeof *h);
+            for (int32_t i = 0; i < p->nout; i++)
+                memcpy(h + (size_t)i * d, x + (size_t)p->out[i] * d, d * sizeof *h);
         }
         ada_attn a = attn_of(s, ws, p, kv, l);
         ada_attn_forward(&a, ws->attn);

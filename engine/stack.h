@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The layer loop, forward and backward. Owns: the order of operations of a transformer block and what is saved
- * between the two. Must not know: where the rows came from, or what is done with the result.
- * Frozen means g == NULL: no weight gradient is computed, no input is kept for one. */
+ * The layer loop, forward and backward. Owns: the order of operations of a transformer block and what is
+ * saved between the two. Must not know: where the rows came from, or what is done with the result. Frozen
+ * means g == NULL: no weight gradient is computed, no input is kept for one. */
 #ifndef ADA_ENGINE_STACK_H
 #define ADA_ENGINE_STACK_H
 
@@ -12,34 +12,37 @@
 
 typedef struct ada_layer {
     float *attn_norm, *ffn_norm; /* [d] */
-    ada_linear qkv;  /* [(heads + 2·kv_heads)·head_dim, d], rows q then k then v; of the last layer: k then v */
-    ada_linear q;    /* the last layer's query alone, [heads·head_dim, d], since only the wanted rows need it */
-    ada_linear o;    /* [d, heads·head_dim] */
+    ada_linear
+        qkv; /* [(heads + 2·kv_heads)·head_dim, d], rows q then k then v; of the last layer: k then v */
+    ada_linear q; /* the last layer's query alone, [heads·head_dim, d], since only the wanted rows need it */
+    ada_linear o; /* [d, heads·head_dim] */
     ada_linear up;   /* [2·ffn, d], gate rows then up rows */
     ada_linear down; /* [d, ffn] */
 } ada_layer;
 
 typedef struct ada_stack {
     ada_config c;
-    ada_dtype type;      /* of matmul inputs, weights and kept activations: ADA_BF16 or ADA_F32 */
-    ada_layer *layers;   /* [c.layers] */
-    float *inv_freq;     /* [head_dim/2] after scaling */
-    float rope_mscale;   /* 1 unless yarn */
+    ada_dtype type;    /* of matmul inputs, weights and kept activations: ADA_BF16 or ADA_F32 */
+    ada_layer *layers; /* [c.layers] */
+    float *inv_freq;   /* [head_dim/2] after scaling */
+    float rope_mscale; /* 1 unless yarn */
 } ada_stack;
 
-/* What a pass needs, laid out once in an arena: workspace, and what backward reads (train). `max_T` rows at most,
- * of which at most max_out reach the last layer's end. Run on a counting arena first to learn the bytes. */
+/* What a pass needs, laid out once in an arena: workspace, and what backward reads (train). `max_T` rows at
+ * most, of which at most max_out reach the last layer's end. Run on a counting arena first to learn the
+ * bytes. */
 typedef struct ada_pass ada_pass;
 ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32_t max_T, int32_t max_segs,
                            int32_t max_path, int32_t max_out, bool train) ADA_MUST_USE;
 
-/* x [T, d] f32: input rows, consumed. h [nout, d]: the residual after the last layer at pack->out rows, before the
- * final norm. kv may be NULL; with it, each segment whose path has a cache slot reads and extends that slot
- * (a childless root-level segment only). No allocation, no failure once laid out. */
+/* x [T, d] f32: input rows, consumed. h [nout, d]: the residual after the last layer at pack->out rows,
+ * before the final norm. kv may be NULL; with it, each segment whose path has a cache slot reads and extends
+ * that slot (a childless root-level segment only). No allocation, no failure once laid out. */
 void ada_stack_forward(const ada_stack *s, const ada_pack *p, ada_pass *ws, ada_kv *kv, float *x, float *h);
 /* After a train forward with the same pack: dh [nout, d] → dx [T, d] (overwritten). */
 void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, const float *dh, float *dx);
-/* Multiply-adds ×2 of one pass: 2 per weight and row, attention over visible keys only; back: of backward-data. */
+/* Multiply-adds ×2 of one pass: 2 per weight and row, attention over visible keys only; back: of
+ * backward-data. */
 double ada_stack_flops(const ada_stack *s, const ada_pack *p, bool back);
 
 #endif

@@ -30,7 +30,7 @@ static ada_status put_params(ada_h5_out *f, const ada_adapter *a, const char *gr
 
 /* NULL writes an empty object. */
 static ada_status put_json(ada_h5_out *f, const char *object, const char *name, const ada_json *j) {
-    ada_buf b = { 0 };
+    ada_buf b = {0};
     ada_status st = j ? ada_json_text(j, 0, &b) : ada_buf_puts(&b, "{}");
     if (st == ADA_OK) st = ada_h5_attr_str(f, object, name, b.data);
     ada_buf_free(&b);
@@ -96,27 +96,30 @@ static ada_status template_digest(const ada_model *m, char hex[65]) {
 }
 
 ada_status ada_state_save(const ada_adapter *a, const ada_state *s, const char *path) {
-    save w = { .a = a, .s = s };
+    save w = {.a = a, .s = s};
     ADA_TRY(ada_model_digest(a->model, &w.base_digest));
     ADA_TRY(template_digest(a->model, w.template_digest));
     return ada_replace(path, fill_file, &w);
 }
 
-ada_status ada_adapter_save(const ada_adapter *a, const char *path) { return ada_state_save(a, NULL, path); }
+ada_status ada_adapter_save(const ada_adapter *a, const char *path) {
+    return ada_state_save(a, NULL, path);
+}
 
 /* ---- reading ---- */
 /* A text attribute into a fixed buffer; absent is EFORMAT by h5.c. */
 static ada_status attr_text(ada_h5_in *f, const char *object, const char *name, char *out, size_t room) {
-    ada_buf b = { 0 };
+    ada_buf b = {0};
     ada_status st = ada_h5_get_attr_str(f, object, name, &b);
-    if (st == ADA_OK && b.len >= room) st = ada_fail(ADA_EFORMAT, "attribute '%s' of '%s' is too long", name, object);
+    if (st == ADA_OK && b.len >= room)
+        st = ada_fail(ADA_EFORMAT, "attribute '%s' of '%s' is too long", name, object);
     if (st == ADA_OK) snprintf(out, room, "%s", b.data ? b.data : "");
     ada_buf_free(&b);
     return st;
 }
 
 static ada_status attr_json(ada_h5_in *f, const char *object, const char *name, ada_json **j) {
-    ada_buf b = { 0 };
+    ada_buf b = {0};
     ada_status st = ada_h5_get_attr_str(f, object, name, &b);
     if (st == ADA_OK) st = ada_json_parse(j, b.data, b.len, name);
     ada_buf_free(&b);
@@ -142,7 +145,8 @@ static ada_status read_header(ada_h5_in *f, header *h) {
     ADA_TRY(ada_h5_get_attr_i64(f, at, "seed", &h->seed));
     ADA_TRY(ada_h5_get_attr_f64(f, at, "scale", &h->scale));
     ADA_TRY(ada_h5_get_attr_f64(f, at, "init_std", &h->init_std));
-    if (h->rank < 1 || h->rank > 65536) return ada_fail(ADA_EFORMAT, "adapter rank %lld is not within 1..65536", (long long)h->rank);
+    if (h->rank < 1 || h->rank > 65536)
+        return ada_fail(ADA_EFORMAT, "adapter rank %lld is not within 1..65536", (long long)h->rank);
     return ADA_OK;
 }
 
@@ -151,7 +155,8 @@ static ada_status check_base(const header *h, ada_model *m) {
     char template[65];
     ADA_TRY(ada_model_digest(m, &digest));
     if (strcmp(digest, h->base_digest) != 0)
-        return ada_fail(ADA_EMISMATCH, "adapter was made for base '%s' (sha256 %.12s…), this model is '%s' (sha256 %.12s…)",
+        return ada_fail(ADA_EMISMATCH,
+                        "adapter was made for base '%s' (sha256 %.12s…), this model is '%s' (sha256 %.12s…)",
                         h->base_name, h->base_digest, m->name, digest);
     ADA_TRY(template_digest(m, template));
     if (strcmp(template, h->template_digest) != 0)
@@ -170,7 +175,8 @@ static ada_status claim_dataset(void *ctx, const char *name) {
     snprintf(full, sizeof full, "%s/%s", c->modality, name);
     for (int i = 0; i < c->a->nparams; i++)
         if (strcmp(c->a->params[i].name, full) == 0) return ADA_OK;
-    return ada_fail(ADA_EMISMATCH, "adapter holds '%s', which method '%s' does not know", full, c->a->method->name);
+    return ada_fail(ADA_EMISMATCH, "adapter holds '%s', which method '%s' does not know", full,
+                    c->a->method->name);
 }
 
 typedef struct claims {
@@ -182,7 +188,7 @@ static ada_status claim_modality(void *ctx, const char *name) {
     const claims *k = ctx;
     char group[64];
     snprintf(group, sizeof group, "/adapter/%s", name);
-    return ada_h5_each(k->f, group, claim_dataset, &(claim){ k->a, name });
+    return ada_h5_each(k->f, group, claim_dataset, &(claim){k->a, name});
 }
 
 static ada_status get_params(ada_h5_in *f, const ada_adapter *a, const char *group, float *const *data) {
@@ -191,12 +197,13 @@ static ada_status get_params(ada_h5_in *f, const ada_adapter *a, const char *gro
         char path[96];
         ada_dtype type;
         int ndim;
-        int64_t shape[ADA_MAX_DIMS] = { 0 };
+        int64_t shape[ADA_MAX_DIMS] = {0};
         snprintf(path, sizeof path, "%s/%s", group, p->name);
         ADA_TRY(ada_h5_shape(f, path, &type, &ndim, shape));
         if (ndim != p->ndim || shape[0] != p->shape[0] || (ndim == 2 && shape[1] != p->shape[1]))
-            return ada_fail(ADA_EMISMATCH, "'%s' has shape [%lld, %lld], wanted [%lld, %lld]", path, (long long)shape[0],
-                            (long long)shape[1], (long long)p->shape[0], (long long)p->shape[1]);
+            return ada_fail(ADA_EMISMATCH, "'%s' has shape [%lld, %lld], wanted [%lld, %lld]", path,
+                            (long long)shape[0], (long long)shape[1], (long long)p->shape[0],
+                            (long long)p->shape[1]);
         ADA_TRY(ada_h5_get_f32(f, path, p->n, data[i]));
     }
     return ADA_OK;
@@ -206,9 +213,15 @@ static ada_status read_adapter(ada_h5_in *f, ada_adapter **out, ada_model *m) {
     header h;
     ADA_TRY(read_header(f, &h));
     ADA_TRY(check_base(&h, m));
-    ADA_TRY(ada_adapter_new(out, m, &(ada_adapter_opts){ .method = h.method, .rank = (int)h.rank, .scale = h.scale,
-        .activation = h.activation, .bias = h.bias != 0, .init_std = h.init_std, .seed = (uint64_t)h.seed }));
-    ADA_TRY(ada_h5_each(f, "/adapter", claim_modality, &(claims){ *out, f }));
+    ADA_TRY(ada_adapter_new(out, m,
+                            &(ada_adapter_opts){.method = h.method,
+                                                .rank = (int)h.rank,
+                                                .scale = h.scale,
+                                                .activation = h.activation,
+                                                .bias = h.bias != 0,
+                                                .init_std = h.init_std,
+                                                .seed = (uint64_t)h.seed}));
+    ADA_TRY(ada_h5_each(f, "/adapter", claim_modality, &(claims){*out, f}));
     float *p[ADA_MAX_PARAMS];
     for (int i = 0; i < (*out)->nparams; i++) p[i] = (*out)->params[i].p;
     ADA_TRY(get_params(f, *out, "/adapter", p));
@@ -230,7 +243,8 @@ ada_status ada_adapter_open(ada_adapter **out, ada_model *m, const char *path) {
 static ada_status read_state(ada_h5_in *f, ada_adapter *a, ada_state *s) {
     const char *at = "/state";
     float *m[ADA_MAX_PARAMS], *v[ADA_MAX_PARAMS];
-    if (!ada_h5_has(f, at)) return ada_fail(ADA_EFORMAT, "an adapter, not a checkpoint: group '/state' is missing");
+    if (!ada_h5_has(f, at))
+        return ada_fail(ADA_EFORMAT, "an adapter, not a checkpoint: group '/state' is missing");
     for (int i = 0; i < a->nparams; i++) m[i] = a->params[i].m, v[i] = a->params[i].v;
     ADA_TRY(get_params(f, a, "/state/m", m));
     ADA_TRY(get_params(f, a, "/state/v", v));
@@ -281,12 +295,14 @@ static void see_name(void *ctx, const char *name) {
 }
 
 static newest newest_below(const char *folder, int64_t below) {
-    newest n = { .below = below, .step = -1 };
+    newest n = {.below = below, .step = -1};
     if (ada_os.list(folder, see_name, &n) != 0) n.count = -1;
     return n;
 }
 
-int64_t ada_state_newest(const char *folder) { return newest_below(folder, INT64_MAX).step; }
+int64_t ada_state_newest(const char *folder) {
+    return newest_below(folder, INT64_MAX).step;
+}
 
 void ada_state_prune(const char *folder, int keep) {
     int64_t below = INT64_MAX;
@@ -294,7 +310,7 @@ void ada_state_prune(const char *folder, int keep) {
         newest n = newest_below(folder, below);
         if (n.step < 0) return;
         below = n.step;
-        ada_buf path = { 0 };
+        ada_buf path = {0};
         if (seen >= keep && ada_state_path(folder, n.step, &path) == ADA_OK) (void)ada_os.unlink(path.data);
         ada_buf_free(&path);
     }
@@ -303,8 +319,9 @@ void ada_state_prune(const char *folder, int keep) {
 static ada_status read_settings(const char *path, ada_json **settings) {
     ada_h5_in *f = NULL;
     ADA_TRY(ada_h5_open(&f, path, true));
-    ada_status st = ada_h5_has(f, "/state") ? attr_json(f, "/state", "settings", settings)
-                                            : ada_fail(ADA_EFORMAT, "'%s' is an adapter, not a checkpoint", path);
+    ada_status st = ada_h5_has(f, "/state")
+                        ? attr_json(f, "/state", "settings", settings)
+                        : ada_fail(ADA_EFORMAT, "'%s' is an adapter, not a checkpoint", path);
     ada_h5_close(&f);
     return st;
 }
@@ -393,7 +410,7 @@ static ada_status describe(ada_h5_in *f, ada_json *j) {
     ADA_TRY(set_text(j, "base_name", h.base_name));
     ADA_TRY(set_text(j, "base_sha256", h.base_digest));
     ADA_TRY(set_text(j, "template_sha256", h.template_digest));
-    listing l = { .f = f, .tensors = ada_json_new_obj() };
+    listing l = {.f = f, .tensors = ada_json_new_obj()};
     if (!l.tensors) return ada_fail(ADA_ENOMEM, "out of memory for a description");
     ada_status st = ada_h5_each(f, "/adapter", list_modality, &l);
     if (st != ADA_OK) ada_json_close(&l.tensors);

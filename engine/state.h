@@ -3,21 +3,22 @@
  *   /adapter                attributes method rank scale activation bias init_std seed base_name base_sha256
  *                           template_sha256 notes (JSON: settings and metrics)
  *   /adapter/text/down      [d, r] f32, up [r, d]; down_bias [r], up_bias [d]
- *   /state                  checkpoints: attributes step epoch best_step best_loss stale data_sha256 eval_sha256 settings
- *   /state/m, v, best/…     moments, and the best parameters so far, named as under /adapter
- * Invariant: a file is written whole or not at all, and every dataset of /adapter is claimed on reading. */
+ *   /state                  checkpoints: attributes step epoch best_step best_loss stale data_sha256
+ * eval_sha256 settings /state/m, v, best/…     moments, and the best parameters so far, named as under
+ * /adapter Invariant: a file is written whole or not at all, and every dataset of /adapter is claimed on
+ * reading. */
 #ifndef ADA_ENGINE_STATE_H
 #define ADA_ENGINE_STATE_H
 
 #include "engine/adapter.h"
 
-typedef struct ada_state { /* what a checkpoint holds beyond the adapter */
-    int64_t step;                  /* updates done */
-    double epoch;                  /* data position: rows drawn / rows */
-    int64_t best_step, stale;      /* 0: no validation yet; validations since the best */
+typedef struct ada_state {    /* what a checkpoint holds beyond the adapter */
+    int64_t step;             /* updates done */
+    double epoch;             /* data position: rows drawn / rows */
+    int64_t best_step, stale; /* 0: no validation yet; validations since the best */
     double best_loss;
     char data_digest[65], eval_digest[65];
-    float *best[ADA_MAX_PARAMS];   /* NULL without validation */
+    float *best[ADA_MAX_PARAMS]; /* NULL without validation */
     const ada_json *settings;
 } ada_state;
 

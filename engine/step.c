@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A step's passes. Owns: rows, hidden states and their gradients of one pack at a time.
- * Must not know: where items come from. Invariant: every goal has its own row at the head, so that two goals at one
- * shared position are simply two terms of the sum. */
+ * Must not know: where items come from. Invariant: every goal has its own row at the head, so that two goals
+ * at one shared position are simply two terms of the sum. */
 #include "engine/step.h"
 #include "simd/kernels.h"
 #include <string.h>
@@ -14,16 +14,17 @@ struct ada_step {
     ada_packer *packer;
     ada_pass *pass;
     ada_head_ws *head;
-    float *x, *dx;         /* [rows, d] */
-    float *h, *dh;         /* [out, d] at the pack's out rows */
+    float *x, *dx;           /* [rows, d] */
+    float *h, *dh;           /* [out, d] at the pack's out rows */
     float *goal_h, *goal_dh; /* [goals, d] at the head */
-    int32_t *token;        /* [goals] */
-    int32_t *row;          /* [goals] index in out */
-    float *weight;         /* [goals] */
+    int32_t *token;          /* [goals] */
+    int32_t *row;            /* [goals] index in out */
+    float *weight;           /* [goals] */
 };
 
-ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ada_adapter *a, const ada_step_limits *lim) {
-    ada_step s = { .m = m, .lim = *lim, .d = (size_t)m->c.d };
+ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ada_adapter *a,
+                           const ada_step_limits *lim) {
+    ada_step s = {.m = m, .lim = *lim, .d = (size_t)m->c.d};
     int32_t outs = lim->goals < lim->rows ? lim->goals : lim->rows;
     size_t rows, hidden, goals, n = (size_t)lim->goals;
     if (!ada_mul_size((size_t)lim->rows, s.d, &rows) || !ada_mul_size((size_t)outs, s.d, &hidden) ||
@@ -32,7 +33,8 @@ ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ad
     ADA_TRY(ada_arena_take(ar, out, 1, sizeof **out));
     ADA_TRY(ada_join_layout(&s.join, ar, m, a, lim->unique, lim->train));
     ADA_TRY(ada_packer_layout(&s.packer, ar, lim->rows, lim->items));
-    ADA_TRY(ada_pass_layout(&s.pass, ar, &m->stack, lim->rows, ada_packer_max_segs(lim->items), lim->path, outs, lim->train));
+    ADA_TRY(ada_pass_layout(&s.pass, ar, &m->stack, lim->rows, ada_packer_max_segs(lim->items), lim->path,
+                            outs, lim->train));
     ADA_TRY(ada_head_layout(&s.head, ar, &m->head, lim->goals));
     ADA_TRY(ada_arena_take(ar, &s.x, rows, sizeof(float)));
     ADA_TRY(ada_arena_take(ar, &s.h, hidden, sizeof(float)));
@@ -47,15 +49,21 @@ ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ad
     return ADA_OK;
 }
 
-void ada_step_begin(ada_step *s) { ada_join_clear(s->join); }
+void ada_step_begin(ada_step *s) {
+    ada_join_clear(s->join);
+}
 
 void ada_step_see(ada_step *s, const ada_item *items, int32_t n) {
     for (int32_t i = 0; i < n; i++) ada_join_add(s->join, items[i].ids, items[i].n);
 }
 
-void ada_step_start(ada_step *s) { ada_join_start(s->join); }
+void ada_step_start(ada_step *s) {
+    ada_join_start(s->join);
+}
 
-ada_status ada_step_pack(ada_step *s, const ada_item *sorted, int32_t n) { return ada_packer_build(s->packer, sorted, n); }
+ada_status ada_step_pack(ada_step *s, const ada_item *sorted, int32_t n) {
+    return ada_packer_build(s->packer, sorted, n);
+}
 
 ada_status ada_step_forward(ada_step *s, const ada_item *sorted, int32_t n) {
     ADA_TRY(ada_step_pack(s, sorted, n));
@@ -85,9 +93,13 @@ void ada_step_loss(ada_step *s, const ada_goal *goals, int32_t n, float *loss, b
     ada_join_back(s->join, p->ids, p->T, s->dx);
 }
 
-void ada_step_end(ada_step *s) { ada_join_end(s->join); }
+void ada_step_end(ada_step *s) {
+    ada_join_end(s->join);
+}
 
-const ada_packer *ada_step_packer(const ada_step *s) { return s->packer; }
+const ada_packer *ada_step_packer(const ada_step *s) {
+    return s->packer;
+}
 
 void ada_step_logits(ada_step *s, int32_t first, int32_t n, float *logits) {
     ada_head_logits(&s->m->head, s->head, s->h + (size_t)first * s->d, n, logits);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Training: a step is a function and the loop belongs to the caller. Owns: the order of rows, the update, validation,
- * and when files are written. Must not know: the command line, file layouts.
- * Invariant: a step whose loss or gradient is not finite leaves parameters, moments and every file as they were. */
+ * Training: a step is a function and the loop belongs to the caller. Owns: the order of rows, the update,
+ * validation, and when files are written. Must not know: the command line, file layouts. Invariant: a step
+ * whose loss or gradient is not finite leaves parameters, moments and every file as they were. */
 #include "engine/train.h"
 #include "engine/rng.h"
 #include "engine/settings.h"
@@ -30,7 +30,7 @@ static void order_epoch(ada_trainer *t, int64_t epoch) {
 }
 
 void ada_trainer_draw(ada_trainer *t, int64_t s, ada_pass_sum *sum) {
-    *sum = (ada_pass_sum){ 0 };
+    *sum = (ada_pass_sum){0};
     for (int32_t i = 0; i < t->per_step; i++) {
         int64_t at = s * t->per_step + i, n = (int64_t)t->rows.n;
         order_epoch(t, at / n);
@@ -54,18 +54,19 @@ int32_t ada_trainer_chunk(const ada_trainer *t, const ada_example *ex, int32_t f
 }
 
 /* ---- a step's numbers ---- */
-static int32_t list_goals(ada_trainer *t, const ada_example *ex, const ada_item *items, int32_t n, float weight) {
+static int32_t list_goals(ada_trainer *t, const ada_example *ex, const ada_item *items, int32_t n,
+                          float weight) {
     int32_t count = 0;
     for (int32_t i = 0; i < n; i++)
         for (int32_t k = 0; k < items[i].n; k++)
             if (items[i].wanted[k])
-                t->goals[count++] = (ada_goal){ i, k, ex[items[i].owner].ids[k + 1], weight };
+                t->goals[count++] = (ada_goal){i, k, ex[items[i].owner].ids[k + 1], weight};
     return count;
 }
 
 /* Adds the losses of one pack. */
-static ada_status run_chunk(ada_trainer *t, const ada_example *ex, const ada_item *items, int32_t n, float weight, bool back,
-                            ada_pass_sum *sum) {
+static ada_status run_chunk(ada_trainer *t, const ada_example *ex, const ada_item *items, int32_t n,
+                            float weight, bool back, ada_pass_sum *sum) {
     ADA_TRY(ada_step_forward(t->step, items, n));
     int32_t goals = list_goals(t, ex, items, n, weight);
     ada_step_loss(t->step, t->goals, goals, t->loss, back);
@@ -91,7 +92,7 @@ ada_status ada_trainer_gradients(ada_trainer *t, int64_t s, ada_pass_sum *sum) {
 }
 
 static ada_status validate(ada_trainer *t, double *loss) {
-    ada_pass_sum sum = { 0 };
+    ada_pass_sum sum = {0};
     const ada_rows *r = &t->eval_rows;
     for (size_t at = 0; at < r->n;) {
         int32_t n = 0;
@@ -138,8 +139,8 @@ static ada_status check_finite(const ada_trainer *t, double loss, double norm) {
     if (isfinite(loss) && isfinite(norm)) return ADA_OK;
     char rows[512];
     name_rows(t, rows, sizeof rows);
-    return ada_fail(ADA_ENUMERIC, "%s is not finite at step %" PRId64 ", rows %s", isfinite(loss) ? "the gradient" : "the loss",
-                    t->state.step + 1, rows);
+    return ada_fail(ADA_ENUMERIC, "%s is not finite at step %" PRId64 ", rows %s",
+                    isfinite(loss) ? "the gradient" : "the loss", t->state.step + 1, rows);
 }
 
 /* ---- files ---- */
@@ -171,8 +172,9 @@ static ada_status prepare_files(ada_trainer *t) {
     if (t->files_ready || !t->o.out) return ADA_OK;
     ADA_TRY(ada_make_folder(t->o.out));
     if (t->state.step == 0 && ada_state_newest(t->o.out) > 0)
-        return ada_fail(ADA_EINVAL, "'%s' holds the checkpoints of a run: resume it, or choose another folder", t->o.out);
-    ada_buf path = { 0 };
+        return ada_fail(ADA_EINVAL,
+                        "'%s' holds the checkpoints of a run: resume it, or choose another folder", t->o.out);
+    ada_buf path = {0};
     ada_status st = out_path(t, "metrics.jsonl", &path);
     if (st == ADA_OK) st = cut_metrics(path.data, t->state.step);
     ada_buf_free(&path);
@@ -192,10 +194,12 @@ static ada_status write_metrics(const ada_trainer *t, const ada_report *r) {
     char line[512], path[4096], eval[64] = "";
     if (!t->o.out) return ADA_OK;
     if (!isnan(r->eval_loss)) snprintf(eval, sizeof eval, ", \"eval_loss\": %.9g", r->eval_loss);
-    int n = snprintf(line, sizeof line,
-                     "{\"step\": %" PRId64 ", \"epoch\": %.6g, \"loss\": %.9g, \"lr\": %.9g, \"grad_norm\": %.9g, \"tokens\": %zu, "
-                     "\"targets\": %zu, \"seconds\": %.3f%s}\n",
-                     r->step, r->epoch, r->loss, r->lr, r->grad_norm, r->tokens, r->targets, r->seconds, eval);
+    int n =
+        snprintf(line, sizeof line,
+                 "{\"step\": %" PRId64
+                 ", \"epoch\": %.6g, \"loss\": %.9g, \"lr\": %.9g, \"grad_norm\": %.9g, \"tokens\": %zu, "
+                 "\"targets\": %zu, \"seconds\": %.3f%s}\n",
+                 r->step, r->epoch, r->loss, r->lr, r->grad_norm, r->tokens, r->targets, r->seconds, eval);
     if (snprintf(path, sizeof path, "%s/metrics.jsonl", t->o.out) >= (int)sizeof path)
         return ada_fail(ADA_EINVAL, "the name of '%s' is too long", t->o.out);
     return append(path, line, (size_t)n);
@@ -206,7 +210,8 @@ static ada_status make_notes(ada_trainer *t) {
     if (!j) return ada_fail(ADA_ENOMEM, "out of memory for an adapter's notes");
     ada_status st = ada_json_set(j, "step", ada_json_new_int(t->state.step));
     if (st == ADA_OK) st = ada_json_set(j, "epoch", ada_json_new_num(t->state.epoch));
-    if (st == ADA_OK && t->state.best_step > 0) st = ada_json_set(j, "eval_loss", ada_json_new_num(t->state.best_loss));
+    if (st == ADA_OK && t->state.best_step > 0)
+        st = ada_json_set(j, "eval_loss", ada_json_new_num(t->state.best_loss));
     if (st == ADA_OK) st = ada_json_set(j, "settings", ada_json_share(t->settings));
     if (st != ADA_OK) {
         ada_json_close(&j);
@@ -218,7 +223,7 @@ static ada_status make_notes(ada_trainer *t) {
 }
 
 static ada_status save_adapter(ada_trainer *t) {
-    ada_buf path = { 0 };
+    ada_buf path = {0};
     ada_status st = make_notes(t);
     if (st == ADA_OK) st = out_path(t, "adapter.h5", &path);
     if (st == ADA_OK) st = ada_adapter_save(t->a, path.data);
@@ -229,7 +234,7 @@ static ada_status save_adapter(ada_trainer *t) {
 ada_status ada_trainer_save(ada_trainer *t) {
     if (!t->o.out) return ada_fail(ADA_EINVAL, "no output folder to save into");
     ADA_TRY(prepare_files(t));
-    ada_buf path = { 0 };
+    ada_buf path = {0};
     ada_status st = ada_state_path(t->o.out, t->state.step, &path);
     if (st == ADA_OK) st = ada_state_save(t->a, &t->state, path.data);
     ada_buf_free(&path);
@@ -243,7 +248,9 @@ static bool finished(const ada_trainer *t) {
     return t->state.step >= t->total || (t->o.patience > 0 && t->state.stale >= t->o.patience);
 }
 
-static double epoch_at(const ada_trainer *t, int64_t step) { return (double)step * t->per_step / (double)t->rows.n; }
+static double epoch_at(const ada_trainer *t, int64_t step) {
+    return (double)step * t->per_step / (double)t->rows.n;
+}
 
 static bool eval_due(const ada_trainer *t) {
     int64_t s = t->state.step;
@@ -281,7 +288,7 @@ static ada_status update(ada_trainer *t, ada_report *r) {
     r->grad_norm = ada_grad_norm(t->a);
     ADA_TRY(check_finite(t, r->loss, r->grad_norm));
     r->lr = t->o.lr * ada_schedule_at(t->schedule, t->state.step, t->warm, t->total);
-    ada_adamw w = { r->lr, t->o.beta1, t->o.beta2, t->o.eps, t->o.weight_decay };
+    ada_adamw w = {r->lr, t->o.beta1, t->o.beta2, t->o.eps, t->o.weight_decay};
     t->state.step++;
     t->state.epoch = epoch_at(t, t->state.step);
     ada_adamw_step(t->a, &w, ada_clip_factor(r->grad_norm, t->o.clip), t->state.step);
@@ -289,7 +296,7 @@ static ada_status update(ada_trainer *t, ada_report *r) {
 }
 
 ada_status ada_trainer_step(ada_trainer *t, ada_report *r) {
-    *r = (ada_report){ .total = t->total, .eval_loss = NAN };
+    *r = (ada_report){.total = t->total, .eval_loss = NAN};
     if (finished(t)) {
         use_best(t);
         return ADA_DONE;
@@ -315,7 +322,8 @@ ada_status ada_trainer_step(ada_trainer *t, ada_report *r) {
     return ADA_OK;
 }
 
-ada_status ada_trainer_row(const ada_trainer *t, size_t i, const int32_t **ids, const uint8_t **mask, size_t *n) {
+ada_status ada_trainer_row(const ada_trainer *t, size_t i, const int32_t **ids, const uint8_t **mask,
+                           size_t *n) {
     if (i >= t->rows.n) return ada_fail(ADA_EINVAL, "row %zu of %zu", i, t->rows.n);
     *ids = t->rows.ex[i].ids;
     *mask = t->rows.ex[i].mask;
@@ -329,11 +337,15 @@ ada_status ada_trainer_settings(const ada_trainer *t, ada_json **settings) {
 }
 
 /* ---- opening ---- */
-static int32_t at_most(int64_t x, int64_t limit) { return (int32_t)(x < limit ? x : limit); }
-static int64_t at_least(int64_t x, int64_t limit) { return x > limit ? x : limit; }
+static int32_t at_most(int64_t x, int64_t limit) {
+    return (int32_t)(x < limit ? x : limit);
+}
+static int64_t at_least(int64_t x, int64_t limit) {
+    return x > limit ? x : limit;
+}
 
 static ada_status set_limits(ada_trainer *t) {
-    ada_extent x, v = { 0 };
+    ada_extent x, v = {0};
     size_t k = (size_t)t->per_step;
     ADA_TRY(ada_rows_extent(&t->rows, k, &x));
     if (t->eval_rows.n > 0) ADA_TRY(ada_rows_extent(&t->eval_rows, k, &v));
@@ -356,7 +368,7 @@ static ada_status layout(ada_trainer *t, ada_arena *a) {
 }
 
 static ada_status lay_out_work(ada_trainer *t) {
-    ada_arena count = { 0 };
+    ada_arena count = {0};
     ada_arena_count(&count);
     ADA_TRY(layout(t, &count));
     ADA_TRY(ada_arena_fix(&t->work, count.used));
@@ -385,8 +397,10 @@ static ada_status load_rows(ada_trainer *t) {
     ADA_TRY(ada_rows_load(&t->rows, t->m, o->data, &o->keys, o->all_tokens, o->max_length, &t->data));
     if (t->rows.n > INT32_MAX) return ada_fail(ADA_EUNSUPPORTED, "'%s' has more than 2^31 rows", o->data);
     if (o->eval_data)
-        ADA_TRY(ada_rows_load(&t->eval_rows, t->m, o->eval_data, &o->keys, o->all_tokens, o->max_length, &t->data));
-    if (t->rows.dropped > 0) ada_log(ADA_LOG_WARN, "%zu rows of '%s' have no token to learn from", t->rows.dropped, o->data);
+        ADA_TRY(ada_rows_load(&t->eval_rows, t->m, o->eval_data, &o->keys, o->all_tokens, o->max_length,
+                              &t->data));
+    if (t->rows.dropped > 0)
+        ada_log(ADA_LOG_WARN, "%zu rows of '%s' have no token to learn from", t->rows.dropped, o->data);
     return ADA_OK;
 }
 
@@ -410,7 +424,8 @@ static ada_status keep_room_for_best(ada_trainer *t) {
 
 static ada_status same_data(const ada_rows *r, const char *was) {
     if (strcmp(r->digest, was) == 0) return ADA_OK;
-    return ada_fail(ADA_EMISMATCH, "'%s' has changed since the checkpoint (sha256 %.12s…, was %.12s…)", r->path ? r->path : "", r->digest, was);
+    return ada_fail(ADA_EMISMATCH, "'%s' has changed since the checkpoint (sha256 %.12s…, was %.12s…)",
+                    r->path ? r->path : "", r->digest, was);
 }
 
 static ada_status read_options(ada_trainer *t, const ada_train_opts *o, ada_buf *path) {
@@ -422,7 +437,9 @@ static ada_status read_options(ada_trainer *t, const ada_train_opts *o, ada_buf 
     ada_json_close(&settings);
     ADA_TRY(st);
     const char *slash = strrchr(path->data, '/');
-    was.out = o->out ? o->out : slash ? ada_arena_str(&t->data, path->data, (size_t)(slash - path->data)) : ".";
+    was.out = o->out  ? o->out
+              : slash ? ada_arena_str(&t->data, path->data, (size_t)(slash - path->data))
+                      : ".";
     if (!was.out) return ADA_ENOMEM;
     return ada_settings_resolve(&t->o, &was, &t->data);
 }
@@ -449,11 +466,11 @@ static ada_status build(ada_trainer *t, const ada_train_opts *o, ada_buf *checkp
 }
 
 ada_status ada_trainer_open(ada_trainer **out, ada_model *m, ada_adapter *a, const ada_train_opts *o) {
-    ada_buf checkpoint = { 0 };
+    ada_buf checkpoint = {0};
     *out = NULL;
     ada_trainer *t = ada_os.alloc(sizeof *t);
     if (!t) return ada_fail(ADA_ENOMEM, "out of memory for a trainer");
-    *t = (ada_trainer){ .m = m, .a = a };
+    *t = (ada_trainer){.m = m, .a = a};
     ada_status st = build(t, o, &checkpoint);
     ada_buf_free(&checkpoint);
     if (st != ADA_OK) ada_trainer_close(&t);

@@ -14,31 +14,32 @@ enum { ADA_CHUNK_TOKENS = 1024 }; /* rows of a pack: bounds memory, long enough 
 struct ada_trainer {
     ada_model *m;
     ada_adapter *a;
-    ada_train_opts o;        /* resolved */
+    ada_train_opts o; /* resolved */
     ada_json *settings;
-    ada_arena data;          /* options, examples, order */
-    ada_arena work;          /* fixed: everything a step touches */
+    ada_arena data; /* options, examples, order */
+    ada_arena work; /* fixed: everything a step touches */
     ada_rows rows, eval_rows;
     ada_schedule schedule;
     int64_t total, warm;
-    int32_t per_step;        /* rows of a step */
-    int32_t *order;          /* [rows.n] of epoch order_epoch */
+    int32_t per_step; /* rows of a step */
+    int32_t *order;   /* [rows.n] of epoch order_epoch */
     int64_t order_epoch;
     ada_step_limits lim;
     ada_step *step;
-    ada_item *items;         /* [per_step] */
-    ada_goal *goals;         /* [lim.goals] */
-    float *loss;             /* [lim.goals] */
+    ada_item *items; /* [per_step] */
+    ada_goal *goals; /* [lim.goals] */
+    float *loss;     /* [lim.goals] */
     ada_state state;
     bool files_ready;
-    double seconds;          /* in steps of this session, and how many */
+    double seconds; /* in steps of this session, and how many */
     int64_t steps_here;
-    size_t before;           /* resident bytes before `work` was touched */
+    size_t before; /* resident bytes before `work` was touched */
 };
 
-/* Forward and backward of the rows of step s (from 0); gradients are left in the adapter. flops may be NULL. */
+/* Forward and backward of the rows of step s (from 0); gradients are left in the adapter. flops may be NULL.
+ */
 typedef struct ada_pass_sum {
-    double loss;             /* mean over targets */
+    double loss; /* mean over targets */
     size_t tokens, targets;
     double flops;
 } ada_pass_sum;

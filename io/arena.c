@@ -15,8 +15,12 @@ struct ada_block {
 };
 _Static_assert(sizeof(struct ada_block) <= ALIGN, "a block's header fits before its first aligned byte");
 
-bool ada_mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
-bool ada_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
+bool ada_mul_size(size_t a, size_t b, size_t *out) {
+    return !__builtin_mul_overflow(a, b, out);
+}
+bool ada_add_size(size_t a, size_t b, size_t *out) {
+    return !__builtin_add_overflow(a, b, out);
+}
 
 /* round up `used` and add `bytes`: where a take begins and ends */
 static bool place(size_t used, size_t align, size_t bytes, size_t *begin, size_t *end) {
@@ -103,7 +107,9 @@ char *ada_arena_str(ada_arena *a, const char *s, size_t n) {
     return text;
 }
 
-size_t ada_arena_mark(const ada_arena *a) { return a->used; }
+size_t ada_arena_mark(const ada_arena *a) {
+    return a->used;
+}
 
 void ada_arena_rewind(ada_arena *a, size_t mark) {
     a->used = mark;
@@ -155,7 +161,9 @@ ada_status ada_buf_add(ada_buf *b, const void *p, size_t n) {
     return ADA_OK;
 }
 
-ada_status ada_buf_puts(ada_buf *b, const char *s) { return ada_buf_add(b, s, strlen(s)); }
+ada_status ada_buf_puts(ada_buf *b, const char *s) {
+    return ada_buf_add(b, s, strlen(s));
+}
 
 ada_status ada_buf_printf(ada_buf *b, const char *fmt, ...) {
     va_list args;
@@ -185,7 +193,9 @@ ada_status ada_ids_add(ada_ids *v, const int32_t *p, size_t n) {
     return ADA_OK;
 }
 
-ada_status ada_ids_push(ada_ids *v, int32_t id) { return ada_ids_add(v, &id, 1); }
+ada_status ada_ids_push(ada_ids *v, int32_t id) {
+    return ada_ids_add(v, &id, 1);
+}
 
 void ada_ids_free(ada_ids *v) {
     ada_os.release(v->data);

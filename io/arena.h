@@ -21,15 +21,15 @@ typedef struct ada_arena {
 } ada_arena;
 
 /* Zero-initialised `ada_arena a = {0}` is a growing arena. count and fix first free what it holds. */
-void ada_arena_count(ada_arena *a);                                   /* make it a counting one */
-ada_status ada_arena_fix(ada_arena *a, size_t bytes) ADA_MUST_USE;    /* one block of exactly `bytes` */
+void ada_arena_count(ada_arena *a);                                /* make it a counting one */
+ada_status ada_arena_fix(ada_arena *a, size_t bytes) ADA_MUST_USE; /* one block of exactly `bytes` */
 /* n × size bytes, 64-byte aligned, not zeroed. ENOMEM or, in a fixed arena, EINTERNAL. `out` is a T **. */
 ada_status ada_arena_take(ada_arena *a, void *out, size_t n, size_t size) ADA_MUST_USE;
 ada_status ada_arena_zero(ada_arena *a, void *out, size_t n, size_t size) ADA_MUST_USE; /* zeroed */
 char *ada_arena_str(ada_arena *a, const char *s, size_t n); /* NUL-terminated copy; NULL with ENOMEM set */
 /* Mark and rewind within a step; reset keeps the memory, free gives it back. */
 size_t ada_arena_mark(const ada_arena *a);
-void ada_arena_rewind(ada_arena *a, size_t mark);  /* fixed or counting arenas only */
+void ada_arena_rewind(ada_arena *a, size_t mark); /* fixed or counting arenas only */
 void ada_arena_reset(ada_arena *a);
 void ada_arena_free(ada_arena *a);
 

@@ -30,8 +30,7 @@ typedef struct line {
 } line;
 
 /* ---- errors ---- */
-__attribute__((format(printf, 2, 3))) static ada_status wrong(const line *l, const char *fmt, ...)
-{
+__attribute__((format(printf, 2, 3))) static ada_status wrong(const line *l, const char *fmt, ...) {
     char what[400];
     va_list ap;
     va_start(ap, fmt);
@@ -40,8 +39,7 @@ __attribute__((format(printf, 2, 3))) static ada_status wrong(const line *l, con
     return ada_fail(ADA_EFORMAT, "%s:%zu: %s", l->d->path, l->number, what);
 }
 
-static const char *type_name(const ada_json *j)
-{
+static const char *type_name(const ada_json *j) {
     return ada_json_is_null(j)  ? "null"
            : ada_json_is_str(j) ? "a string"
            : ada_json_is_num(j) ? "a number"
@@ -51,8 +49,7 @@ static const char *type_name(const ada_json *j)
 }
 
 /* Is b at most two edits away from a, case apart? Two rows of the usual table. */
-static bool near(const char *a, const char *b)
-{
+static bool near(const char *a, const char *b) {
     size_t na = strlen(a), nb = strlen(b), row[32], limit = nb > 4 ? 2 : 1;
     if (na >= 32 || nb >= 32) return false;
     for (size_t i = 0; i <= na; i++) row[i] = i;
@@ -71,8 +68,7 @@ static bool near(const char *a, const char *b)
 }
 
 /* "keys 'a', 'b' found, 'prompt' wanted; did you mean …". */
-static ada_status missing(const line *l, const ada_json *row, const char *wanted, const char *others)
-{
+static ada_status missing(const line *l, const ada_json *row, const char *wanted, const char *others) {
     char found[200] = "", meant[120] = "";
     const char *key;
     const ada_json *value;
@@ -81,14 +77,18 @@ static ada_status missing(const line *l, const ada_json *row, const char *wanted
         size_t at = strlen(found);
         if (n < 6) snprintf(found + at, sizeof found - at, "%s'%.20s'", n ? ", " : "", key);
         if (n == 6) snprintf(found + at, sizeof found - at, ", …");
-        if (!*meant && strcmp(key, wanted) != 0 && near(key, wanted)) snprintf(meant, sizeof meant, ": is '%.20s' meant for it?", key);
+        if (!*meant && strcmp(key, wanted) != 0 && near(key, wanted))
+            snprintf(meant, sizeof meant, ": is '%.20s' meant for it?", key);
     }
-    return wrong(l, "%s%s found, key '%s'%s wanted%s", n == 0 ? "no keys" : n == 1 ? "key " : "keys ", found, wanted, others, meant);
+    return wrong(l, "%s%s found, key '%s'%s wanted%s",
+                 n == 0   ? "no keys"
+                 : n == 1 ? "key "
+                          : "keys ",
+                 found, wanted, others, meant);
 }
 
 /* ---- values ---- */
-static ada_status keep(ada_dataset *d, const line *l, const ada_json *j, const char *what, const char **out)
-{
+static ada_status keep(ada_dataset *d, const line *l, const ada_json *j, const char *what, const char **out) {
     if (!ada_json_is_str(j)) return wrong(l, "key '%s' is %s, a string is wanted", what, type_name(j));
     const char *s = ada_json_str(j, "");
     size_t n = ada_json_strlen(j);
@@ -97,10 +97,10 @@ static ada_status keep(ada_dataset *d, const line *l, const ada_json *j, const c
     return *out ? ADA_OK : ADA_ENOMEM;
 }
 
-static ada_status read_choices(ada_dataset *d, const line *l, const ada_json *j, ada_row *r)
-{
+static ada_status read_choices(ada_dataset *d, const line *l, const ada_json *j, ada_row *r) {
     const char *key = d->o.choices_key, **list;
-    if (!ada_json_is_arr(j)) return wrong(l, "key '%s' is %s, an array of strings is wanted", key, type_name(j));
+    if (!ada_json_is_arr(j))
+        return wrong(l, "key '%s' is %s, an array of strings is wanted", key, type_name(j));
     size_t n = ada_json_len(j);
     if (n < 2) return wrong(l, "key '%s' has %zu of the 2 or more choices that are wanted", key, n);
     ADA_TRY(ada_arena_take(&d->arena, &list, n, sizeof *list));
@@ -108,16 +108,16 @@ static ada_status read_choices(ada_dataset *d, const line *l, const ada_json *j,
         ADA_TRY(keep(d, l, ada_json_at(j, i), key, &list[i]));
         if (!*list[i]) return wrong(l, "key '%s' has an empty choice", key);
         for (size_t k = 0; k < i; k++)
-            if (strcmp(list[k], list[i]) == 0) return wrong(l, "key '%s' has the choice '%.40s' twice", key, list[i]);
+            if (strcmp(list[k], list[i]) == 0)
+                return wrong(l, "key '%s' has the choice '%.40s' twice", key, list[i]);
     }
     r->choices = list;
     r->nchoices = n;
     return ADA_OK;
 }
 
-static ada_status read_message(ada_dataset *d, const line *l, const ada_json *j, ada_message *m)
-{
-    static const char *const roles[] = { "system", "user", "assistant" };
+static ada_status read_message(ada_dataset *d, const line *l, const ada_json *j, ada_message *m) {
+    static const char *const roles[] = {"system", "user", "assistant"};
     if (!ada_json_is_obj(j)) return wrong(l, "a message is %s, an object is wanted", type_name(j));
     if (!ada_json_get(j, "role")) return missing(l, j, "role", "");
     if (!ada_json_get(j, "content")) return missing(l, j, "content", "");
@@ -130,10 +130,10 @@ static ada_status read_message(ada_dataset *d, const line *l, const ada_json *j,
     return keep(d, l, ada_json_get(j, "content"), "content", &m->content);
 }
 
-static ada_status read_messages(ada_dataset *d, const line *l, const ada_json *j, ada_row *r)
-{
+static ada_status read_messages(ada_dataset *d, const line *l, const ada_json *j, ada_row *r) {
     const char *key = d->o.messages_key;
-    if (!ada_json_is_arr(j)) return wrong(l, "key '%s' is %s, an array of messages is wanted", key, type_name(j));
+    if (!ada_json_is_arr(j))
+        return wrong(l, "key '%s' is %s, an array of messages is wanted", key, type_name(j));
     size_t n = ada_json_len(j);
     if (n == 0) return wrong(l, "key '%s' is an empty array", key);
     ada_message *m;
@@ -151,36 +151,41 @@ static ada_status read_messages(ada_dataset *d, const line *l, const ada_json *j
 }
 
 /* ---- rows ---- */
-static bool given(const ada_json *row, const char *key) { return !ada_json_is_null(ada_json_get(row, key)); }
+static bool given(const ada_json *row, const char *key) {
+    return !ada_json_is_null(ada_json_get(row, key));
+}
 
-static ada_status read_answer(ada_dataset *d, const line *l, const ada_json *j, ada_row *r)
-{
+static ada_status read_answer(ada_dataset *d, const line *l, const ada_json *j, ada_row *r) {
     const ada_dataset_opts *o = &d->o;
     if (!given(j, o->choices_key)) return ADA_OK;
-    if (r->text) return wrong(l, "key '%s' found beside '%s', '%s' is wanted with it", o->choices_key, o->text_key, o->prompt_key);
+    if (r->text)
+        return wrong(l, "key '%s' found beside '%s', '%s' is wanted with it", o->choices_key, o->text_key,
+                     o->prompt_key);
     ADA_TRY(read_choices(d, l, ada_json_get(j, o->choices_key), r));
     const char *answer = r->completion;
-    if (r->nmessages && r->messages[r->nmessages - 1].role[0] == 'a') answer = r->messages[r->nmessages - 1].content;
+    if (r->nmessages && r->messages[r->nmessages - 1].role[0] == 'a')
+        answer = r->messages[r->nmessages - 1].content;
     for (size_t i = 0; answer && i < r->nchoices; i++)
         if (strcmp(answer, r->choices[i]) == 0) r->answer = (int)i;
     if (r->answer >= 0 || o->allow_no_target) return ADA_OK;
-    if (!answer) return wrong(l, "the last message is not an assistant's, one of '%s' is wanted", o->choices_key);
+    if (!answer)
+        return wrong(l, "the last message is not an assistant's, one of '%s' is wanted", o->choices_key);
     return wrong(l, "'%.60s' found, one of '%s' is wanted", answer, o->choices_key);
 }
 
-static ada_status read_row(ada_dataset *d, const line *l, const ada_json *j, ada_row *r)
-{
+static ada_status read_row(ada_dataset *d, const line *l, const ada_json *j, ada_row *r) {
     const ada_dataset_opts *o = &d->o;
-    *r = (ada_row){ .line = l->number, .answer = -1 };
+    *r = (ada_row){.line = l->number, .answer = -1};
     if (!ada_json_is_obj(j)) return wrong(l, "the row is %s, an object is wanted", type_name(j));
-    const char *kinds[3], *all[3] = { o->prompt_key, o->messages_key, o->text_key };
+    const char *kinds[3], *all[3] = {o->prompt_key, o->messages_key, o->text_key};
     size_t n = 0;
     for (size_t i = 0; i < 3; i++)
         if (given(j, all[i])) kinds[n++] = all[i];
     if (n > 1) return wrong(l, "keys '%s' and '%s' found, one of them is wanted", kinds[0], kinds[1]);
     if (n == 0) {
         char others[120];
-        snprintf(others, sizeof others, given(j, o->completion_key) ? "" : " (or '%.40s' or '%.40s')", o->messages_key, o->text_key);
+        snprintf(others, sizeof others, given(j, o->completion_key) ? "" : " (or '%.40s' or '%.40s')",
+                 o->messages_key, o->text_key);
         return missing(l, j, o->prompt_key, others);
     }
     if (kinds[0] == o->messages_key) {
@@ -190,18 +195,20 @@ static ada_status read_row(ada_dataset *d, const line *l, const ada_json *j, ada
         if (!*r->text) return wrong(l, "key '%s' is empty", o->text_key);
     } else {
         ADA_TRY(keep(d, l, ada_json_get(j, o->prompt_key), o->prompt_key, &r->prompt));
-        if (given(j, o->completion_key)) ADA_TRY(keep(d, l, ada_json_get(j, o->completion_key), o->completion_key, &r->completion));
+        if (given(j, o->completion_key))
+            ADA_TRY(keep(d, l, ada_json_get(j, o->completion_key), o->completion_key, &r->completion));
         if (!r->completion && !o->allow_no_target) return missing(l, j, o->completion_key, "");
-        if (r->completion && !*r->completion && !o->allow_no_target) return wrong(l, "key '%s' is empty", o->completion_key);
+        if (r->completion && !*r->completion && !o->allow_no_target)
+            return wrong(l, "key '%s' is empty", o->completion_key);
     }
     return read_answer(d, l, j, r);
 }
 
-static ada_status add_row(ada_dataset *d, ada_row r)
-{
+static ada_status add_row(ada_dataset *d, ada_row r) {
     if (d->n == d->cap) {
         size_t cap = d->cap ? d->cap * 2 : 256, bytes;
-        ada_row *p = ada_mul_size(cap, sizeof *p, &bytes) ? ada_os.resize(d->rows, d->cap * sizeof *p, bytes) : NULL;
+        ada_row *p =
+            ada_mul_size(cap, sizeof *p, &bytes) ? ada_os.resize(d->rows, d->cap * sizeof *p, bytes) : NULL;
         if (!p) return ada_fail(ADA_ENOMEM, "out of memory: %zu rows of '%s'", cap, d->path);
         d->rows = p;
         d->cap = cap;
@@ -211,8 +218,7 @@ static ada_status add_row(ada_dataset *d, ada_row r)
 }
 
 /* jansson's "name:1:column: text" becomes path:line and the column: a line is a file to it. */
-static ada_status bad_json(const line *l)
-{
+static ada_status bad_json(const line *l) {
     int column = 0, at = 0;
     const char *e = ada_error();
     if (sscanf(e, "row:%*d:%d: %n", &column, &at) < 1 || at == 0) return wrong(l, "%s", e);
@@ -221,15 +227,16 @@ static ada_status bad_json(const line *l)
     return wrong(l, "column %d: %s", column, text);
 }
 
-static ada_status read_line(ada_dataset *d, size_t number, const char *s, size_t n)
-{
-    line l = { d, number };
+static ada_status read_line(ada_dataset *d, size_t number, const char *s, size_t n) {
+    line l = {d, number};
     if (number == 1 && n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0) s += 3, n -= 3;
     while (n && strchr(" \t\r\n", s[n - 1]) && s[n - 1]) n--;
     if (n == 0) return ADA_OK;
     size_t at;
-    if (memchr(s, 0, n)) return wrong(&l, "column %zu: a NUL byte", (size_t)((const char *)memchr(s, 0, n) - s) + 1);
-    if (!ada_utf8_valid(s, n, &at)) return wrong(&l, "column %zu: byte 0x%02x is not UTF-8", at + 1, (unsigned char)s[at]);
+    if (memchr(s, 0, n))
+        return wrong(&l, "column %zu: a NUL byte", (size_t)((const char *)memchr(s, 0, n) - s) + 1);
+    if (!ada_utf8_valid(s, n, &at))
+        return wrong(&l, "column %zu: byte 0x%02x is not UTF-8", at + 1, (unsigned char)s[at]);
     ada_json *j = NULL;
     ada_row r;
     ada_status st = ada_json_parse(&j, s, n, "row");
@@ -249,21 +256,21 @@ typedef struct stream {
 } stream;
 
 /* One whole line, its line feed included but at the end of the file. */
-static ada_status take_line(ada_dataset *d, stream *s, const char *p, size_t n)
-{
+static ada_status take_line(ada_dataset *d, stream *s, const char *p, size_t n) {
     ADA_TRY(ada_sha_add(s->sha, p, n));
     return read_line(d, ++s->number, p, n);
 }
 
-static bool full(const ada_dataset *d) { return d->o.limit && d->n >= d->o.limit; }
+static bool full(const ada_dataset *d) {
+    return d->o.limit && d->n >= d->o.limit;
+}
 
-static ada_status read_chunk(ada_dataset *d, stream *s, const char *p, size_t n)
-{
+static ada_status read_chunk(ada_dataset *d, stream *s, const char *p, size_t n) {
     for (const char *end = p + n, *lf; p < end && !full(d); p = lf ? lf + 1 : end) {
         lf = memchr(p, '\n', (size_t)(end - p));
         size_t k = (size_t)((lf ? lf + 1 : end) - p);
         if (s->rest.len + k > LINE_MAX_BYTES)
-            return wrong(&(line){ d, s->number + 1 }, "a line of more than %d bytes", LINE_MAX_BYTES);
+            return wrong(&(line){d, s->number + 1}, "a line of more than %d bytes", LINE_MAX_BYTES);
         if (lf && s->rest.len == 0) {
             ADA_TRY(take_line(d, s, p, k));
             continue;
@@ -276,8 +283,7 @@ static ada_status read_chunk(ada_dataset *d, stream *s, const char *p, size_t n)
     return ADA_OK;
 }
 
-static ada_status read_stream(ada_dataset *d, stream *s)
-{
+static ada_status read_stream(ada_dataset *d, stream *s) {
     char *chunk;
     ADA_TRY(ada_arena_take(&d->arena, &chunk, CHUNK, 1));
     while (!full(d)) {
@@ -292,12 +298,12 @@ static ada_status read_stream(ada_dataset *d, stream *s)
     return d->n ? ADA_OK : ada_fail(ADA_EFORMAT, "'%s' has no rows", d->path);
 }
 
-static ada_status open_at(ada_dataset *d, const char *path)
-{
+static ada_status open_at(ada_dataset *d, const char *path) {
     bool standard = strcmp(path, "-") == 0;
-    d->path = ada_arena_str(&d->arena, standard ? "standard input" : path, strlen(standard ? "standard input" : path));
+    d->path = ada_arena_str(&d->arena, standard ? "standard input" : path,
+                            strlen(standard ? "standard input" : path));
     if (!d->path) return ADA_ENOMEM;
-    stream s = { .fd = standard ? STDIN_FILENO : ada_os.open(path, O_RDONLY | O_CLOEXEC, 0) };
+    stream s = {.fd = standard ? STDIN_FILENO : ada_os.open(path, O_RDONLY | O_CLOEXEC, 0)};
     if (s.fd < 0) return ada_fail(ADA_EIO, "cannot open '%s': %s", path, strerror(errno));
     ada_status st = ada_sha_open(&s.sha);
     if (st == ADA_OK) st = read_stream(d, &s);
@@ -310,24 +316,22 @@ static ada_status open_at(ada_dataset *d, const char *path)
     return st;
 }
 
-ada_status ada_dataset_open(ada_dataset **out, const char *path, const ada_dataset_opts *o)
-{
+ada_status ada_dataset_open(ada_dataset **out, const char *path, const ada_dataset_opts *o) {
     ada_dataset *d = *out = ada_os.alloc(sizeof *d);
     if (!d) return ada_fail(ADA_ENOMEM, "out of memory: data set '%s'", path);
-    *d = (ada_dataset){ .o = o ? *o : (ada_dataset_opts){ 0 } };
+    *d = (ada_dataset){.o = o ? *o : (ada_dataset_opts){0}};
     if (!d->o.prompt_key) d->o.prompt_key = "prompt";
     if (!d->o.completion_key) d->o.completion_key = "completion";
     if (!d->o.messages_key) d->o.messages_key = "messages";
     if (!d->o.text_key) d->o.text_key = "text";
     if (!d->o.choices_key) d->o.choices_key = "choices";
     ada_status st = open_at(d, path);
-    d->o = (ada_dataset_opts){ 0 }; /* its strings are the caller's */
+    d->o = (ada_dataset_opts){0}; /* its strings are the caller's */
     if (st != ADA_OK) ada_dataset_close(out);
     return st;
 }
 
-void ada_dataset_close(ada_dataset **d)
-{
+void ada_dataset_close(ada_dataset **d) {
     if (!*d) return;
     ada_arena_free(&(*d)->arena);
     ada_os.release((*d)->rows);
@@ -335,7 +339,15 @@ void ada_dataset_close(ada_dataset **d)
     *d = NULL;
 }
 
-size_t ada_dataset_count(const ada_dataset *d) { return d->n; }
-const ada_row *ada_dataset_at(const ada_dataset *d, size_t i) { return i < d->n ? &d->rows[i] : NULL; }
-const char *ada_dataset_path(const ada_dataset *d) { return d->path; }
-const char *ada_dataset_digest(const ada_dataset *d) { return d->digest; }
+size_t ada_dataset_count(const ada_dataset *d) {
+    return d->n;
+}
+const ada_row *ada_dataset_at(const ada_dataset *d, size_t i) {
+    return i < d->n ? &d->rows[i] : NULL;
+}
+const char *ada_dataset_path(const ada_dataset *d) {
+    return d->path;
+}
+const char *ada_dataset_digest(const ada_dataset *d) {
+    return d->digest;
+}

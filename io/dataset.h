@@ -7,15 +7,15 @@
 #include "io/chat.h"
 
 typedef struct ada_row {
-    size_t line;                  /* 1-based line of the file */
-    const char *prompt;           /* with completion; NULL for messages and text rows */
-    const char *completion;       /* may be NULL for generate/eval-only rows */
+    size_t line;            /* 1-based line of the file */
+    const char *prompt;     /* with completion; NULL for messages and text rows */
+    const char *completion; /* may be NULL for generate/eval-only rows */
     const char *text;
     const ada_message *messages;
     size_t nmessages;
-    const char *const *choices;   /* NULL if none */
+    const char *const *choices; /* NULL if none */
     size_t nchoices;
-    int answer;                   /* index of completion (or of the last message) among choices; -1 unless found */
+    int answer; /* index of completion (or of the last message) among choices; -1 unless found */
 } ada_row;
 
 typedef struct ada_dataset_opts { /* zero-initialised: the defaults in brackets */

@@ -94,15 +94,24 @@ static hid_t half_type(struct ids *s, size_t exponent) {
 
 static hid_t type_of(struct ids *s, ada_dtype type) {
     switch (type) {
-    case ADA_F32: return H5T_IEEE_F32LE;
-    case ADA_F64: return H5T_IEEE_F64LE;
-    case ADA_F16: return half_type(s, 5);
-    case ADA_BF16: return half_type(s, 8);
-    case ADA_I8: return H5T_STD_I8LE;
-    case ADA_I32: return H5T_STD_I32LE;
-    case ADA_I64: return H5T_STD_I64LE;
-    case ADA_U8: return H5T_STD_U8LE;
-    default: return H5I_INVALID_HID;
+    case ADA_F32:
+        return H5T_IEEE_F32LE;
+    case ADA_F64:
+        return H5T_IEEE_F64LE;
+    case ADA_F16:
+        return half_type(s, 5);
+    case ADA_BF16:
+        return half_type(s, 8);
+    case ADA_I8:
+        return H5T_STD_I8LE;
+    case ADA_I32:
+        return H5T_STD_I32LE;
+    case ADA_I64:
+        return H5T_STD_I64LE;
+    case ADA_U8:
+        return H5T_STD_U8LE;
+    default:
+        return H5I_INVALID_HID;
     }
 }
 
@@ -140,7 +149,8 @@ static ada_status put_seal(struct ids *s, const ada_h5_out *f) {
 }
 
 static ada_status create(struct ids *s, ada_h5_out *f) {
-    /* without a sieve: what it holds back is written when a dataset closes, and a refusal then goes unheard */
+    /* without a sieve: what it holds back is written when a dataset closes, and a refusal then goes unheard
+     */
     hid_t access = keep(s, H5Pcreate(H5P_FILE_ACCESS));
     bool good =
         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 && H5Pset_sieve_buf_size(access, 0) >= 0 &&
@@ -163,8 +173,12 @@ static ada_status create_either(ada_h5_out **f, const char *path, bool large) {
     return st;
 }
 
-ada_status ada_h5_create(ada_h5_out **f, const char *path) { return create_either(f, path, false); }
-ada_status ada_h5_create_large(ada_h5_out **f, const char *path) { return create_either(f, path, true); }
+ada_status ada_h5_create(ada_h5_out **f, const char *path) {
+    return create_either(f, path, false);
+}
+ada_status ada_h5_create_large(ada_h5_out **f, const char *path) {
+    return create_either(f, path, true);
+}
 
 /* Equal content gives equal bytes: no times are kept, and nothing is left to be filled. */
 static ada_status put(struct ids *s, const ada_h5_out *f, const char *path, hid_t type, hid_t space,

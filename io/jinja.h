@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The part of Jinja that chat templates use, evaluated as transformers does (trim_blocks, lstrip_blocks, tools and
- * documents none). Owns: a template's tokens. Must not know: model families.
- * Invariant: what is not understood is EUNSUPPORTED by name, never left out; a run ends, whatever the template. */
+ * The part of Jinja that chat templates use, evaluated as transformers does (trim_blocks, lstrip_blocks,
+ * tools and documents none). Owns: a template's tokens. Must not know: model families. Invariant: what is not
+ * understood is EUNSUPPORTED by name, never left out; a run ends, whatever the template. */
 #ifndef ADA_IO_JINJA_H
 #define ADA_IO_JINJA_H
 
@@ -19,6 +19,7 @@ typedef struct ada_jinja_input {
     bool generate;
 } ada_jinja_input;
 /* Appends to out. *raised (may be NULL): the template itself refused the messages. */
-ada_status ada_jinja_run(const ada_jinja *j, const ada_jinja_input *in, ada_buf *out, bool *raised) ADA_MUST_USE;
+ada_status ada_jinja_run(const ada_jinja *j, const ada_jinja_input *in, ada_buf *out,
+                         bool *raised) ADA_MUST_USE;
 
 #endif

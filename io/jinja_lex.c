@@ -8,10 +8,11 @@
 
 #include <string.h>
 
-bool jtok_is(const jtok *t, const char *text) { return t->n == strlen(text) && memcmp(t->s, text, t->n) == 0; }
+bool ada_jtok_is(const jtok *t, const char *text) {
+    return t->n == strlen(text) && memcmp(t->s, text, t->n) == 0;
+}
 
-static ada_status add(ada_jinja *j, jkind kind, const char *s, size_t n)
-{
+static ada_status add(ada_jinja *j, jkind kind, const char *s, size_t n) {
     if (j->n == j->cap) {
         size_t cap = j->cap ? j->cap * 2 : 128;
         jtok *p = ada_os.resize(j->tok, j->cap * sizeof *p, cap * sizeof *p);
@@ -19,16 +20,21 @@ static ada_status add(ada_jinja *j, jkind kind, const char *s, size_t n)
         j->tok = p;
         j->cap = cap;
     }
-    j->tok[j->n++] = (jtok){ kind, s, n };
+    j->tok[j->n++] = (jtok){kind, s, n};
     return ADA_OK;
 }
 
-static bool space(char c) { return c && strchr(" \t\n\r\f\v", c); }
-static bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-static bool digit(char c) { return c >= '0' && c <= '9'; }
+static bool space(char c) {
+    return c && strchr(" \t\n\r\f\v", c);
+}
+static bool letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+static bool digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
-static int hex(const char *s, int digits, uint32_t *out)
-{
+static int hex(const char *s, int digits, uint32_t *out) {
     *out = 0;
     for (int i = 0; i < digits; i++) {
         char c = (char)(s[i] | 32);
@@ -39,8 +45,7 @@ static int hex(const char *s, int digits, uint32_t *out)
 }
 
 /* What an escape stands for; *used bytes behind the backslash are read. 0: it stands for itself. */
-static size_t escape(const char *s, size_t *used, char out[4])
-{
+static size_t escape(const char *s, size_t *used, char out[4]) {
     static const char from[] = "ntr\\'\"abfv", to[] = "\n\t\r\\'\"\a\b\f\v";
     const char *p = *s ? strchr(from, *s) : NULL;
     uint32_t c;
@@ -55,8 +60,7 @@ static size_t escape(const char *s, size_t *used, char out[4])
     return ada_utf8_put(c, out);
 }
 
-static ada_status string(ada_jinja *j, const char *s, size_t *at)
-{
+static ada_status string(ada_jinja *j, const char *s, size_t *at) {
     char quote = s[*at], *text;
     size_t end = *at + 1, n = 0;
     while (s[end] && s[end] != quote) end += s[end] == '\\' && s[end + 1] ? 2 : 1;
@@ -69,7 +73,8 @@ static ada_status string(ada_jinja *j, const char *s, size_t *at)
             i += used;
         } else {
             if (s[i] == '\\' && (digit(s[i + 1]) || s[i + 1] == 'N'))
-                return ada_fail(ADA_EUNSUPPORTED, "chat template has the escape '\\%c', which is not supported", s[i + 1]);
+                return ada_fail(ADA_EUNSUPPORTED,
+                                "chat template has the escape '\\%c', which is not supported", s[i + 1]);
             text[n++] = s[i];
         }
     }
@@ -78,8 +83,7 @@ static ada_status string(ada_jinja *j, const char *s, size_t *at)
 }
 
 /* The inside of a tag; *at moves behind its end. */
-static ada_status tag(ada_jinja *j, const char *s, size_t *at, char close)
-{
+static ada_status tag(ada_jinja *j, const char *s, size_t *at, char close) {
     size_t i = *at;
     int braces = 0;
     for (;;) {
@@ -105,15 +109,17 @@ static ada_status tag(ada_jinja *j, const char *s, size_t *at, char close)
         } else if (digit(s[i])) {
             while (digit(s[i + n])) n++;
             if (n > 15 || letter(s[i + n]) || (s[i + n] == '.' && digit(s[i + n + 1])))
-                return ada_fail(ADA_EUNSUPPORTED, "chat template has the number '%.20s', which is not supported", s + i);
+                return ada_fail(ADA_EUNSUPPORTED,
+                                "chat template has the number '%.20s', which is not supported", s + i);
             ADA_TRY(add(j, J_INT, s + i, n));
             i += n;
         } else {
-            static const char *const two[] = { "==", "!=", "<=", ">=", "//" };
+            static const char *const two[] = {"==", "!=", "<=", ">=", "//"};
             for (size_t k = 0; k < 5; k++)
                 if (strncmp(s + i, two[k], 2) == 0) n = 2;
             if (n == 1 && !strchr("+-*/%~|.,:()[]{}<>=", s[i]))
-                return ada_fail(ADA_EUNSUPPORTED, "chat template has the character '%c', which is not supported", s[i]);
+                return ada_fail(ADA_EUNSUPPORTED,
+                                "chat template has the character '%c', which is not supported", s[i]);
             braces += s[i] == '{' ? 1 : s[i] == '}' ? -1 : 0;
             ADA_TRY(add(j, J_OP, s + i, n));
             i += n;
@@ -122,8 +128,7 @@ static ada_status tag(ada_jinja *j, const char *s, size_t *at, char close)
 }
 
 /* Comments vanish; their white space rules are those of statements. */
-static ada_status comment(const char *s, size_t *at)
-{
+static ada_status comment(const char *s, size_t *at) {
     const char *end = strstr(s + *at, "#}");
     if (!end) return ada_fail(ADA_EUNSUPPORTED, "chat template has a comment without its end");
     char sign = end[-1];
@@ -133,8 +138,7 @@ static ada_status comment(const char *s, size_t *at)
     return ADA_OK;
 }
 
-static ada_status lex(ada_jinja *j, const char *s)
-{
+static ada_status lex(ada_jinja *j, const char *s) {
     for (size_t at = 0; s[at];) {
         size_t tag_at = at;
         while (s[tag_at] && !(s[tag_at] == '{' && s[tag_at + 1] && strchr("{%#", s[tag_at + 1]))) tag_at++;
@@ -161,8 +165,7 @@ static ada_status lex(ada_jinja *j, const char *s)
     return add(j, J_STOP, "", 0);
 }
 
-ada_status jinja_lex(ada_jinja *j, const char *source)
-{
+ada_status ada_jinja_lex(ada_jinja *j, const char *source) {
     char *s;
     size_t n = 0;
     ADA_TRY(ada_arena_take(&j->arena, &s, strlen(source) + 1, 1));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The inside of the template evaluator: tokens, values and what can be done with them.
- * Owns: their layout. Must not know: messages. Invariant: strings are slices that live in a run's arena, in the
- * template or in the caller's input; nothing is ever changed in place but a dict. */
+ * Owns: their layout. Must not know: messages. Invariant: strings are slices that live in a run's arena, in
+ * the template or in the caller's input; nothing is ever changed in place but a dict. */
 #ifndef ADA_IO_JINJA_PART_H
 #define ADA_IO_JINJA_PART_H
 
@@ -40,20 +40,22 @@ struct jpair {
     jval v;
 };
 
-ada_status jinja_lex(ada_jinja *j, const char *source) ADA_MUST_USE; /* jinja_lex.c */
-bool jtok_is(const jtok *t, const char *text);
+ada_status ada_jinja_lex(ada_jinja *j, const char *source) ADA_MUST_USE; /* ada_jinja_lex.c */
+bool ada_jtok_is(const jtok *t, const char *text);
 
 /* jinja_value.c */
-bool jval_true(jval v);
-ada_status jval_print(jval v, ada_buf *out) ADA_MUST_USE;
-ada_status jval_text(ada_arena *a, const char *s, size_t n, jval *out) ADA_MUST_USE; /* a copy */
-ada_status jval_put(ada_arena *a, jdict *d, const char *name, size_t n, jval v) ADA_MUST_USE;
-ada_status jval_join(ada_arena *a, jval x, jval y, jval *out) ADA_MUST_USE;
-ada_status jval_item(ada_arena *a, jval v, jval key, jval *out) ADA_MUST_USE;
-ada_status jval_slice(ada_arena *a, jval v, const jval part[3], jval *out) ADA_MUST_USE;
-ada_status jval_binary(ada_arena *a, jval x, const char *op, jval y, jval *out) ADA_MUST_USE;
-ada_status jval_method(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n, jval *out) ADA_MUST_USE;
-ada_status jval_filter(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n, jval *out) ADA_MUST_USE;
-ada_status jval_test(jval v, const jtok *name, bool *yes) ADA_MUST_USE;
+bool ada_jval_true(jval v);
+ada_status ada_jval_print(jval v, ada_buf *out) ADA_MUST_USE;
+ada_status ada_jval_text(ada_arena *a, const char *s, size_t n, jval *out) ADA_MUST_USE; /* a copy */
+ada_status ada_jval_put(ada_arena *a, jdict *d, const char *name, size_t n, jval v) ADA_MUST_USE;
+ada_status ada_jval_join(ada_arena *a, jval x, jval y, jval *out) ADA_MUST_USE;
+ada_status ada_jval_item(ada_arena *a, jval v, jval key, jval *out) ADA_MUST_USE;
+ada_status ada_jval_slice(ada_arena *a, jval v, const jval part[3], jval *out) ADA_MUST_USE;
+ada_status ada_jval_binary(ada_arena *a, jval x, const char *op, jval y, jval *out) ADA_MUST_USE;
+ada_status ada_jval_method(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n,
+                           jval *out) ADA_MUST_USE;
+ada_status ada_jval_filter(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n,
+                           jval *out) ADA_MUST_USE;
+ada_status ada_jval_test(jval v, const jtok *name, bool *yes) ADA_MUST_USE;
 
 #endif

@@ -8,72 +8,82 @@
 #include <inttypes.h>
 #include <string.h>
 
-static jval boolean(bool b) { return (jval){ .kind = V_BOOL, .i = b }; }
-static jval slice_of(const char *s, size_t n) { return (jval){ .kind = V_STR, .s = s, .n = n }; }
+static jval boolean(bool b) {
+    return (jval){.kind = V_BOOL, .i = b};
+}
+static jval slice_of(const char *s, size_t n) {
+    return (jval){.kind = V_STR, .s = s, .n = n};
+}
 
-static const char *type_name(jval v)
-{
-    static const char *const names[] = { "undefined", "none", "a boolean", "a number", "a string", "a list", "an object", "a function" };
+static const char *type_name(jval v) {
+    static const char *const names[] = {"undefined", "none",   "a boolean", "a number",
+                                        "a string",  "a list", "an object", "a function"};
     return names[v.kind];
 }
 
-static ada_status no(const char *what, const jtok *name, jval v)
-{
-    return ada_fail(ADA_EUNSUPPORTED, "chat template uses %s '%.*s' on %s, which is not supported", what, (int)name->n, name->s, type_name(v));
+static ada_status no(const char *what, const jtok *name, jval v) {
+    return ada_fail(ADA_EUNSUPPORTED, "chat template uses %s '%.*s' on %s, which is not supported", what,
+                    (int)name->n, name->s, type_name(v));
 }
 
-static ada_status undefined(jval v)
-{
-    return ada_fail(ADA_EUNSUPPORTED, "chat template uses '%.*s', which is not defined", (int)(v.s ? v.n : 0), v.s ? v.s : "");
+static ada_status undefined(jval v) {
+    return ada_fail(ADA_EUNSUPPORTED, "chat template uses '%.*s', which is not defined", (int)(v.s ? v.n : 0),
+                    v.s ? v.s : "");
 }
 
-bool jval_true(jval v)
-{
+bool ada_jval_true(jval v) {
     switch (v.kind) {
     case V_BOOL:
-    case V_INT: return v.i != 0;
+    case V_INT:
+        return v.i != 0;
     case V_STR:
-    case V_LIST: return v.n != 0;
-    case V_DICT: return v.dict->n != 0;
-    case V_CALL: return true;
-    default: return false;
+    case V_LIST:
+        return v.n != 0;
+    case V_DICT:
+        return v.dict->n != 0;
+    case V_CALL:
+        return true;
+    default:
+        return false;
     }
 }
 
-ada_status jval_text(ada_arena *a, const char *s, size_t n, jval *out)
-{
+ada_status ada_jval_text(ada_arena *a, const char *s, size_t n, jval *out) {
     char *p = ada_arena_str(a, s, n);
     *out = slice_of(p, n);
     return p ? ADA_OK : ADA_ENOMEM;
 }
 
-ada_status jval_print(jval v, ada_buf *out)
-{
+ada_status ada_jval_print(jval v, ada_buf *out) {
     switch (v.kind) {
-    case V_UNDEFINED: return ADA_OK;
-    case V_NONE: return ada_buf_puts(out, "None");
-    case V_BOOL: return ada_buf_puts(out, v.i ? "True" : "False");
-    case V_INT: return ada_buf_printf(out, "%" PRId64, v.i);
-    case V_STR: return ada_buf_add(out, v.s, v.n);
-    default: return ada_fail(ADA_EUNSUPPORTED, "chat template prints %s, which is not supported", type_name(v));
+    case V_UNDEFINED:
+        return ADA_OK;
+    case V_NONE:
+        return ada_buf_puts(out, "None");
+    case V_BOOL:
+        return ada_buf_puts(out, v.i ? "True" : "False");
+    case V_INT:
+        return ada_buf_printf(out, "%" PRId64, v.i);
+    case V_STR:
+        return ada_buf_add(out, v.s, v.n);
+    default:
+        return ada_fail(ADA_EUNSUPPORTED, "chat template prints %s, which is not supported", type_name(v));
     }
 }
 
-static ada_status text_of(ada_arena *a, jval v, jval *out)
-{
+static ada_status text_of(ada_arena *a, jval v, jval *out) {
     if (v.kind == V_STR) {
         *out = v;
         return ADA_OK;
     }
-    ada_buf b = { 0 };
-    ada_status st = jval_print(v, &b);
-    if (st == ADA_OK) st = jval_text(a, b.data ? b.data : "", b.len, out);
+    ada_buf b = {0};
+    ada_status st = ada_jval_print(v, &b);
+    if (st == ADA_OK) st = ada_jval_text(a, b.data ? b.data : "", b.len, out);
     ada_buf_free(&b);
     return st;
 }
 
-ada_status jval_put(ada_arena *a, jdict *d, const char *name, size_t n, jval v)
-{
+ada_status ada_jval_put(ada_arena *a, jdict *d, const char *name, size_t n, jval v) {
     for (size_t i = 0; i < d->n; i++)
         if (d->pairs[i].n == n && memcmp(d->pairs[i].name, name, n) == 0) {
             d->pairs[i].v = v;
@@ -87,12 +97,11 @@ ada_status jval_put(ada_arena *a, jdict *d, const char *name, size_t n, jval v)
         d->pairs = p;
         d->cap = cap;
     }
-    d->pairs[d->n++] = (struct jpair){ name, n, v };
+    d->pairs[d->n++] = (struct jpair){name, n, v};
     return ADA_OK;
 }
 
-ada_status jval_join(ada_arena *a, jval x, jval y, jval *out)
-{
+ada_status ada_jval_join(ada_arena *a, jval x, jval y, jval *out) {
     char *p;
     size_t n;
     if (!ada_add_size(x.n, y.n, &n)) return ada_fail(ADA_ENOMEM, "chat template's text is too long");
@@ -103,14 +112,15 @@ ada_status jval_join(ada_arena *a, jval x, jval y, jval *out)
     return ADA_OK;
 }
 
-ada_status jval_item(ada_arena *a, jval v, jval key, jval *out)
-{
+ada_status ada_jval_item(ada_arena *a, jval v, jval key, jval *out) {
     (void)a;
-    *out = (jval){ .kind = V_UNDEFINED, .s = key.kind == V_STR ? key.s : "item", .n = key.kind == V_STR ? key.n : 4 };
+    *out = (jval){
+        .kind = V_UNDEFINED, .s = key.kind == V_STR ? key.s : "item", .n = key.kind == V_STR ? key.n : 4};
     if (v.kind == V_UNDEFINED) return undefined(v);
     if (v.kind == V_DICT && key.kind == V_STR)
         for (size_t i = 0; i < v.dict->n; i++)
-            if (v.dict->pairs[i].n == key.n && memcmp(v.dict->pairs[i].name, key.s, key.n) == 0) *out = v.dict->pairs[i].v;
+            if (v.dict->pairs[i].n == key.n && memcmp(v.dict->pairs[i].name, key.s, key.n) == 0)
+                *out = v.dict->pairs[i].v;
     if (v.kind == V_LIST && key.kind == V_INT) {
         int64_t i = key.i < 0 ? key.i + (int64_t)v.n : key.i;
         if (i >= 0 && (size_t)i < v.n) *out = v.list[i];
@@ -118,33 +128,36 @@ ada_status jval_item(ada_arena *a, jval v, jval key, jval *out)
     if (v.kind == V_STR && key.kind == V_INT) {
         int64_t i = key.i < 0 ? key.i + (int64_t)v.n : key.i;
         for (size_t k = 0; k < v.n; k++)
-            if ((unsigned char)v.s[k] >= 0x80) return ada_fail(ADA_EUNSUPPORTED, "chat template takes a character of text that is not ASCII");
+            if ((unsigned char)v.s[k] >= 0x80)
+                return ada_fail(ADA_EUNSUPPORTED,
+                                "chat template takes a character of text that is not ASCII");
         if (i >= 0 && (size_t)i < v.n) *out = slice_of(v.s + i, 1);
     }
     return ADA_OK;
 }
 
-ada_status jval_slice(ada_arena *a, jval v, const jval part[3], jval *out)
-{
+ada_status ada_jval_slice(ada_arena *a, jval v, const jval part[3], jval *out) {
     if (v.kind == V_UNDEFINED) return undefined(v);
-    if (v.kind != V_LIST) return ada_fail(ADA_EUNSUPPORTED, "chat template cuts %s, which is not supported", type_name(v));
+    if (v.kind != V_LIST)
+        return ada_fail(ADA_EUNSUPPORTED, "chat template cuts %s, which is not supported", type_name(v));
     int64_t n = (int64_t)v.n, step = part[2].kind == V_INT ? part[2].i : 1;
-    if (step != 1 && step != -1) return ada_fail(ADA_EUNSUPPORTED, "chat template cuts a list by steps of %" PRId64, step);
-    int64_t low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1, bound[2] = { step > 0 ? low : high, step > 0 ? high : low };
+    if (step != 1 && step != -1)
+        return ada_fail(ADA_EUNSUPPORTED, "chat template cuts a list by steps of %" PRId64, step);
+    int64_t low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1,
+            bound[2] = {step > 0 ? low : high, step > 0 ? high : low};
     for (int i = 0; i < 2; i++)
         if (part[i].kind == V_INT) {
             int64_t k = part[i].i < 0 ? part[i].i + n : part[i].i;
             bound[i] = k < low ? low : k > high ? high : k;
         }
     int64_t count = (bound[1] - bound[0]) * step;
-    *out = (jval){ .kind = V_LIST, .n = count > 0 ? (size_t)count : 0 };
+    *out = (jval){.kind = V_LIST, .n = count > 0 ? (size_t)count : 0};
     ADA_TRY(ada_arena_take(a, &out->list, out->n, sizeof *out->list));
     for (size_t i = 0; i < out->n; i++) out->list[i] = v.list[bound[0] + (int64_t)i * step];
     return ADA_OK;
 }
 
-static bool equal(jval x, jval y)
-{
+static bool equal(jval x, jval y) {
     bool nx = x.kind == V_INT || x.kind == V_BOOL, ny = y.kind == V_INT || y.kind == V_BOOL;
     if (nx && ny) return x.i == y.i;
     if (x.kind != y.kind) return false;
@@ -156,29 +169,34 @@ static bool equal(jval x, jval y)
     return x.n == y.n;
 }
 
-static ada_status contains(jval x, jval in, jval *out)
-{
+static ada_status contains(jval x, jval in, jval *out) {
     *out = boolean(false);
     if (in.kind == V_STR && x.kind == V_STR) {
         *out = boolean(memmem(in.s, in.n, x.s, x.n) != NULL);
     } else if (in.kind == V_LIST) {
         for (size_t i = 0; i < in.n; i++) out->i |= equal(x, in.list[i]);
     } else if (in.kind == V_DICT && x.kind == V_STR) {
-        for (size_t i = 0; i < in.dict->n; i++) out->i |= in.dict->pairs[i].n == x.n && memcmp(in.dict->pairs[i].name, x.s, x.n) == 0;
+        for (size_t i = 0; i < in.dict->n; i++)
+            out->i |= in.dict->pairs[i].n == x.n && memcmp(in.dict->pairs[i].name, x.s, x.n) == 0;
     } else if (in.kind != V_UNDEFINED) {
         return ada_fail(ADA_EUNSUPPORTED, "chat template looks for %s in %s", type_name(x), type_name(in));
     }
     return ADA_OK;
 }
 
-static ada_status arithmetic(jval x, const char *op, jval y, jval *out)
-{
+static ada_status arithmetic(jval x, const char *op, jval y, jval *out) {
     int64_t r = 0;
     bool good = true;
     switch (*op) {
-    case '+': good = !__builtin_add_overflow(x.i, y.i, &r); break;
-    case '-': good = !__builtin_sub_overflow(x.i, y.i, &r); break;
-    case '*': good = !__builtin_mul_overflow(x.i, y.i, &r); break;
+    case '+':
+        good = !__builtin_add_overflow(x.i, y.i, &r);
+        break;
+    case '-':
+        good = !__builtin_sub_overflow(x.i, y.i, &r);
+        break;
+    case '*':
+        good = !__builtin_mul_overflow(x.i, y.i, &r);
+        break;
     default:
         good = y.i > 0 && (op[0] == '%' || op[1] == '/'); /* "/" gives a float, which is not there */
         if (!good) break;
@@ -186,12 +204,11 @@ static ada_status arithmetic(jval x, const char *op, jval y, jval *out)
         if (r < 0) r += y.i;
         if (*op == '/') r = (x.i - r) / y.i;
     }
-    *out = (jval){ .kind = V_INT, .i = r };
+    *out = (jval){.kind = V_INT, .i = r};
     return good ? ADA_OK : ada_fail(ADA_EUNSUPPORTED, "chat template's arithmetic '%s' is not supported", op);
 }
 
-ada_status jval_binary(ada_arena *a, jval x, const char *op, jval y, jval *out)
-{
+ada_status ada_jval_binary(ada_arena *a, jval x, const char *op, jval y, jval *out) {
     if (strcmp(op, "==") == 0 || strcmp(op, "!=") == 0) {
         *out = boolean(equal(x, y) == (*op == '='));
         return ADA_OK;
@@ -200,20 +217,22 @@ ada_status jval_binary(ada_arena *a, jval x, const char *op, jval y, jval *out)
     if (*op == '~') {
         ADA_TRY(text_of(a, x, &x));
         ADA_TRY(text_of(a, y, &y));
-        return jval_join(a, x, y, out);
+        return ada_jval_join(a, x, y, out);
     }
     if (x.kind == V_UNDEFINED) return undefined(x);
     if (y.kind == V_UNDEFINED) return undefined(y);
-    if (*op == '+' && x.kind == V_STR && y.kind == V_STR) return jval_join(a, x, y, out);
+    if (*op == '+' && x.kind == V_STR && y.kind == V_STR) return ada_jval_join(a, x, y, out);
     if (*op == '+' && x.kind == V_LIST && y.kind == V_LIST) {
-        *out = (jval){ .kind = V_LIST, .n = x.n + y.n };
+        *out = (jval){.kind = V_LIST, .n = x.n + y.n};
         ADA_TRY(ada_arena_take(a, &out->list, out->n, sizeof *out->list));
         if (x.n) memcpy(out->list, x.list, x.n * sizeof *x.list);
         if (y.n) memcpy(out->list + x.n, y.list, y.n * sizeof *y.list);
         return ADA_OK;
     }
     bool numbers = (x.kind == V_INT || x.kind == V_BOOL) && (y.kind == V_INT || y.kind == V_BOOL);
-    if (!numbers) return ada_fail(ADA_EUNSUPPORTED, "chat template has '%s' between %s and %s", op, type_name(x), type_name(y));
+    if (!numbers)
+        return ada_fail(ADA_EUNSUPPORTED, "chat template has '%s' between %s and %s", op, type_name(x),
+                        type_name(y));
     if (*op != '<' && *op != '>') return arithmetic(x, op, y, out);
     bool less = x.i < y.i, same = x.i == y.i;
     *out = boolean((op[1] == '=' && same) || (*op == '<' ? less : !less && !same));
@@ -221,16 +240,14 @@ ada_status jval_binary(ada_arena *a, jval x, const char *op, jval y, jval *out)
 }
 
 /* ---- strings ---- */
-static bool strippable(uint32_t c, const jval *set)
-{
+static bool strippable(uint32_t c, const jval *set) {
     if (!set) return ada_uni_space(c) || (c >= 0x1c && c <= 0x1f); /* Python's str.isspace */
     for (size_t i = 0; i < set->n;)
         if (ada_utf8_next(set->s, set->n, &i) == c) return true;
     return false;
 }
 
-static jval strip(jval v, bool left, bool right, const jval *set)
-{
+static jval strip(jval v, bool left, bool right, const jval *set) {
     size_t b = 0, e = v.n, at = 0;
     while (left && at < e && strippable(ada_utf8_next(v.s, e, &at), set)) b = at;
     while (right && e > b) {
@@ -242,14 +259,14 @@ static jval strip(jval v, bool left, bool right, const jval *set)
     return slice_of(v.s + b, e - b);
 }
 
-static ada_status change_case(ada_arena *a, jval v, char how, jval *out)
-{
+static ada_status change_case(ada_arena *a, jval v, char how, jval *out) {
     char *p;
     bool start = true;
     ADA_TRY(ada_arena_take(a, &p, v.n, 1));
     for (size_t i = 0; i < v.n; i++) {
         char c = v.s[i];
-        if ((unsigned char)c >= 0x80) return ada_fail(ADA_EUNSUPPORTED, "chat template changes the case of text that is not ASCII");
+        if ((unsigned char)c >= 0x80)
+            return ada_fail(ADA_EUNSUPPORTED, "chat template changes the case of text that is not ASCII");
         bool upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z';
         bool want = how == 'u' || (how != 'l' && start);
         p[i] = (char)(upper && !want ? c + 32 : lower && want ? c - 32 : c);
@@ -259,11 +276,10 @@ static ada_status change_case(ada_arena *a, jval v, char how, jval *out)
     return ADA_OK;
 }
 
-static ada_status split(ada_arena *a, jval v, jval by, jval *out)
-{
+static ada_status split(ada_arena *a, jval v, jval by, jval *out) {
     size_t n = 1, from = 0;
     for (const char *p = v.s, *q; (q = memmem(p, v.n - (size_t)(p - v.s), by.s, by.n)); p = q + by.n) n++;
-    *out = (jval){ .kind = V_LIST, .n = n };
+    *out = (jval){.kind = V_LIST, .n = n};
     ADA_TRY(ada_arena_take(a, &out->list, n, sizeof *out->list));
     for (size_t i = 0; i < n; i++) {
         const char *q = i + 1 < n ? memmem(v.s + from, v.n - from, by.s, by.n) : v.s + v.n;
@@ -273,52 +289,50 @@ static ada_status split(ada_arena *a, jval v, jval by, jval *out)
     return ADA_OK;
 }
 
-static ada_status replace(ada_arena *a, jval v, jval old, jval new, jval *out)
-{
+static ada_status replace(ada_arena *a, jval v, jval old, jval new, jval *out) {
     jval parts;
     ADA_TRY(split(a, v, old, &parts));
     *out = parts.list[0];
     for (size_t i = 1; i < parts.n; i++) {
-        ADA_TRY(jval_join(a, *out, new, out));
-        ADA_TRY(jval_join(a, *out, parts.list[i], out));
+        ADA_TRY(ada_jval_join(a, *out, new, out));
+        ADA_TRY(ada_jval_join(a, *out, parts.list[i], out));
     }
     return ADA_OK;
 }
 
-static bool strings(const jval *args, size_t n, size_t want)
-{
+static bool strings(const jval *args, size_t n, size_t want) {
     for (size_t i = 0; i < n; i++)
         if (args[i].kind != V_STR || args[i].n == 0) return false;
     return n == want;
 }
 
-ada_status jval_method(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n, jval *out)
-{
+ada_status ada_jval_method(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n, jval *out) {
     if (v.kind == V_UNDEFINED) return undefined(v);
-    if (v.kind == V_DICT && jtok_is(name, "get") && n >= 1 && n <= 2 && args[0].kind == V_STR) {
-        ADA_TRY(jval_item(a, v, args[0], out));
-        if (out->kind == V_UNDEFINED) *out = n == 2 ? args[1] : (jval){ .kind = V_NONE };
+    if (v.kind == V_DICT && ada_jtok_is(name, "get") && n >= 1 && n <= 2 && args[0].kind == V_STR) {
+        ADA_TRY(ada_jval_item(a, v, args[0], out));
+        if (out->kind == V_UNDEFINED) *out = n == 2 ? args[1] : (jval){.kind = V_NONE};
         return ADA_OK;
     }
     if (v.kind != V_STR) return no("method", name, v);
     const jval *set = strings(args, n, 1) ? args : NULL;
-    bool left = jtok_is(name, "lstrip"), right = jtok_is(name, "rstrip"), both = jtok_is(name, "strip");
+    bool left = ada_jtok_is(name, "lstrip"), right = ada_jtok_is(name, "rstrip"),
+         both = ada_jtok_is(name, "strip");
     if ((left || right || both) && (set || n == 0)) {
         *out = strip(v, left || both, right || both, set);
         return ADA_OK;
     }
-    if (n == 0 && jtok_is(name, "upper")) return change_case(a, v, 'u', out);
-    if (n == 0 && jtok_is(name, "lower")) return change_case(a, v, 'l', out);
-    if (n == 0 && jtok_is(name, "title")) return change_case(a, v, 't', out);
-    if (n == 0 && jtok_is(name, "capitalize")) return change_case(a, v, 'c', out);
-    if (set && jtok_is(name, "split")) return split(a, v, *set, out);
-    if (n == 2 && args[0].kind == V_STR && args[0].n && args[1].kind == V_STR && jtok_is(name, "replace"))
+    if (n == 0 && ada_jtok_is(name, "upper")) return change_case(a, v, 'u', out);
+    if (n == 0 && ada_jtok_is(name, "lower")) return change_case(a, v, 'l', out);
+    if (n == 0 && ada_jtok_is(name, "title")) return change_case(a, v, 't', out);
+    if (n == 0 && ada_jtok_is(name, "capitalize")) return change_case(a, v, 'c', out);
+    if (set && ada_jtok_is(name, "split")) return split(a, v, *set, out);
+    if (n == 2 && args[0].kind == V_STR && args[0].n && args[1].kind == V_STR && ada_jtok_is(name, "replace"))
         return replace(a, v, args[0], args[1], out);
-    if (set && jtok_is(name, "startswith")) {
+    if (set && ada_jtok_is(name, "startswith")) {
         *out = boolean(v.n >= set->n && memcmp(v.s, set->s, set->n) == 0);
         return ADA_OK;
     }
-    if (set && jtok_is(name, "endswith")) {
+    if (set && ada_jtok_is(name, "endswith")) {
         *out = boolean(v.n >= set->n && memcmp(v.s + v.n - set->n, set->s, set->n) == 0);
         return ADA_OK;
     }
@@ -326,94 +340,94 @@ ada_status jval_method(ada_arena *a, jval v, const jtok *name, const jval *args,
 }
 
 /* ---- filters and tests ---- */
-static ada_status select_by(ada_arena *a, jval v, bool reject, const jval *args, size_t n, jval *out)
-{
-    if (n != 3 || args[0].kind != V_STR || args[1].kind != V_STR) return ada_fail(ADA_EUNSUPPORTED, "chat template selects in a way that is not supported");
-    jtok how = { J_NAME, args[1].s, args[1].n };
-    if (!jtok_is(&how, "equalto") && !jtok_is(&how, "eq") && !jtok_is(&how, "==")) return no("test", &how, args[2]);
-    jval item, list = { .kind = V_LIST };
+static ada_status select_by(ada_arena *a, jval v, bool reject, const jval *args, size_t n, jval *out) {
+    if (n != 3 || args[0].kind != V_STR || args[1].kind != V_STR)
+        return ada_fail(ADA_EUNSUPPORTED, "chat template selects in a way that is not supported");
+    jtok how = {J_NAME, args[1].s, args[1].n};
+    if (!ada_jtok_is(&how, "equalto") && !ada_jtok_is(&how, "eq") && !ada_jtok_is(&how, "=="))
+        return no("test", &how, args[2]);
+    jval item, list = {.kind = V_LIST};
     ADA_TRY(ada_arena_take(a, &list.list, v.n, sizeof *list.list));
     for (size_t i = 0; i < v.n; i++) {
-        ADA_TRY(jval_item(a, v.list[i], args[0], &item));
+        ADA_TRY(ada_jval_item(a, v.list[i], args[0], &item));
         if (equal(item, args[2]) != reject) list.list[list.n++] = v.list[i];
     }
     *out = list;
     return ADA_OK;
 }
 
-static ada_status join(ada_arena *a, jval v, jval by, jval *out)
-{
+static ada_status join(ada_arena *a, jval v, jval by, jval *out) {
     jval all = slice_of("", 0), item;
     for (size_t i = 0; i < v.n; i++) {
         ADA_TRY(text_of(a, v.list[i], &item));
-        if (i) ADA_TRY(jval_join(a, all, by, &all));
-        ADA_TRY(jval_join(a, all, item, &all));
+        if (i) ADA_TRY(ada_jval_join(a, all, by, &all));
+        ADA_TRY(ada_jval_join(a, all, item, &all));
     }
     *out = all;
     return ADA_OK;
 }
 
-ada_status jval_filter(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n, jval *out)
-{
-    if (jtok_is(name, "default") && n >= 1) {
-        bool empty = n == 2 && jval_true(args[1]) && !jval_true(v);
+ada_status ada_jval_filter(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n, jval *out) {
+    if (ada_jtok_is(name, "default") && n >= 1) {
+        bool empty = n == 2 && ada_jval_true(args[1]) && !ada_jval_true(v);
         *out = v.kind == V_UNDEFINED || empty ? args[0] : v;
         return ADA_OK;
     }
     if (v.kind == V_UNDEFINED) return undefined(v);
-    if (n == 0 && jtok_is(name, "trim")) {
+    if (n == 0 && ada_jtok_is(name, "trim")) {
         ADA_TRY(text_of(a, v, &v));
         *out = strip(v, true, true, NULL);
         return ADA_OK;
     }
-    if (n == 0 && jtok_is(name, "string")) return text_of(a, v, out);
-    if (n == 0 && v.kind == V_STR && jtok_is(name, "upper")) return change_case(a, v, 'u', out);
-    if (n == 0 && v.kind == V_STR && jtok_is(name, "lower")) return change_case(a, v, 'l', out);
-    if (n == 0 && v.kind == V_STR && jtok_is(name, "capitalize")) return change_case(a, v, 'c', out);
-    if (n == 0 && (jtok_is(name, "length") || jtok_is(name, "count")) && (v.kind == V_STR || v.kind == V_LIST || v.kind == V_DICT)) {
+    if (n == 0 && ada_jtok_is(name, "string")) return text_of(a, v, out);
+    if (n == 0 && v.kind == V_STR && ada_jtok_is(name, "upper")) return change_case(a, v, 'u', out);
+    if (n == 0 && v.kind == V_STR && ada_jtok_is(name, "lower")) return change_case(a, v, 'l', out);
+    if (n == 0 && v.kind == V_STR && ada_jtok_is(name, "capitalize")) return change_case(a, v, 'c', out);
+    if (n == 0 && (ada_jtok_is(name, "length") || ada_jtok_is(name, "count")) &&
+        (v.kind == V_STR || v.kind == V_LIST || v.kind == V_DICT)) {
         size_t k = v.kind == V_DICT ? v.dict->n : v.kind == V_LIST ? v.n : 0;
         for (size_t i = 0; v.kind == V_STR && i < v.n; i++) k += ((unsigned char)v.s[i] & 0xc0) != 0x80;
-        *out = (jval){ .kind = V_INT, .i = (int64_t)k };
+        *out = (jval){.kind = V_INT, .i = (int64_t)k};
         return ADA_OK;
     }
     if (v.kind == V_LIST) {
-        if (n == 0 && jtok_is(name, "list")) {
+        if (n == 0 && ada_jtok_is(name, "list")) {
             *out = v;
             return ADA_OK;
         }
-        if (n == 0 && (jtok_is(name, "first") || jtok_is(name, "last")))
-            return jval_item(a, v, (jval){ .kind = V_INT, .i = jtok_is(name, "last") ? -1 : 0 }, out);
-        if (n <= 1 && jtok_is(name, "join")) return join(a, v, n && args[0].kind == V_STR ? args[0] : slice_of("", 0), out);
-        if (jtok_is(name, "selectattr")) return select_by(a, v, false, args, n, out);
-        if (jtok_is(name, "rejectattr")) return select_by(a, v, true, args, n, out);
+        if (n == 0 && (ada_jtok_is(name, "first") || ada_jtok_is(name, "last")))
+            return ada_jval_item(a, v, (jval){.kind = V_INT, .i = ada_jtok_is(name, "last") ? -1 : 0}, out);
+        if (n <= 1 && ada_jtok_is(name, "join"))
+            return join(a, v, n && args[0].kind == V_STR ? args[0] : slice_of("", 0), out);
+        if (ada_jtok_is(name, "selectattr")) return select_by(a, v, false, args, n, out);
+        if (ada_jtok_is(name, "rejectattr")) return select_by(a, v, true, args, n, out);
     }
     return no("filter", name, v);
 }
 
-ada_status jval_test(jval v, const jtok *name, bool *yes)
-{
+ada_status ada_jval_test(jval v, const jtok *name, bool *yes) {
     const struct {
         const char *name;
         bool yes;
     } all[] = {
-        { "defined", v.kind != V_UNDEFINED },
-        { "undefined", v.kind == V_UNDEFINED },
-        { "none", v.kind == V_NONE },
-        { "string", v.kind == V_STR },
-        { "true", v.kind == V_BOOL && v.i },
-        { "false", v.kind == V_BOOL && !v.i },
-        { "boolean", v.kind == V_BOOL },
-        { "integer", v.kind == V_INT },
-        { "number", v.kind == V_INT || v.kind == V_BOOL },
-        { "mapping", v.kind == V_DICT },
-        { "iterable", v.kind == V_STR || v.kind == V_LIST || v.kind == V_DICT || v.kind == V_UNDEFINED },
-        { "sequence", v.kind == V_STR || v.kind == V_LIST || v.kind == V_DICT || v.kind == V_UNDEFINED },
-        { "odd", v.kind == V_INT && v.i % 2 != 0 },
-        { "even", v.kind == V_INT && v.i % 2 == 0 },
-        { "callable", v.kind == V_CALL },
+        {"defined", v.kind != V_UNDEFINED},
+        {"undefined", v.kind == V_UNDEFINED},
+        {"none", v.kind == V_NONE},
+        {"string", v.kind == V_STR},
+        {"true", v.kind == V_BOOL && v.i},
+        {"false", v.kind == V_BOOL && !v.i},
+        {"boolean", v.kind == V_BOOL},
+        {"integer", v.kind == V_INT},
+        {"number", v.kind == V_INT || v.kind == V_BOOL},
+        {"mapping", v.kind == V_DICT},
+        {"iterable", v.kind == V_STR || v.kind == V_LIST || v.kind == V_DICT || v.kind == V_UNDEFINED},
+        {"sequence", v.kind == V_STR || v.kind == V_LIST || v.kind == V_DICT || v.kind == V_UNDEFINED},
+        {"odd", v.kind == V_INT && v.i % 2 != 0},
+        {"even", v.kind == V_INT && v.i % 2 == 0},
+        {"callable", v.kind == V_CALL},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (jtok_is(name, all[i].name)) {
+        if (ada_jtok_is(name, all[i].name)) {
             *yes = all[i].yes;
             return ADA_OK;
         }

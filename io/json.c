@@ -133,17 +133,37 @@ void ada_json_close(ada_json **j) {
     *j = NULL;
 }
 
-ada_json *ada_json_share(const ada_json *j) { return json_incref((json_t *)j); }
+ada_json *ada_json_share(const ada_json *j) {
+    return json_incref((json_t *)j);
+}
 
-const ada_json *ada_json_get(const ada_json *j, const char *key) { return json_object_get(j, key); }
-const ada_json *ada_json_at(const ada_json *j, size_t i) { return json_array_get(j, i); }
-size_t ada_json_len(const ada_json *j) { return json_is_array(j) ? json_array_size(j) : json_object_size(j); }
-bool ada_json_is_str(const ada_json *j) { return json_is_string(j); }
-bool ada_json_is_num(const ada_json *j) { return json_is_number(j); }
-bool ada_json_is_bool(const ada_json *j) { return json_is_boolean(j); }
-bool ada_json_is_arr(const ada_json *j) { return json_is_array(j); }
-bool ada_json_is_obj(const ada_json *j) { return json_is_object(j); }
-bool ada_json_is_null(const ada_json *j) { return j == NULL || json_is_null(j); }
+const ada_json *ada_json_get(const ada_json *j, const char *key) {
+    return json_object_get(j, key);
+}
+const ada_json *ada_json_at(const ada_json *j, size_t i) {
+    return json_array_get(j, i);
+}
+size_t ada_json_len(const ada_json *j) {
+    return json_is_array(j) ? json_array_size(j) : json_object_size(j);
+}
+bool ada_json_is_str(const ada_json *j) {
+    return json_is_string(j);
+}
+bool ada_json_is_num(const ada_json *j) {
+    return json_is_number(j);
+}
+bool ada_json_is_bool(const ada_json *j) {
+    return json_is_boolean(j);
+}
+bool ada_json_is_arr(const ada_json *j) {
+    return json_is_array(j);
+}
+bool ada_json_is_obj(const ada_json *j) {
+    return json_is_object(j);
+}
+bool ada_json_is_null(const ada_json *j) {
+    return j == NULL || json_is_null(j);
+}
 
 bool ada_json_is_int(const ada_json *j) {
     if (json_is_integer(j)) return true;
@@ -155,9 +175,15 @@ bool ada_json_is_int(const ada_json *j) {
 const char *ada_json_str(const ada_json *j, const char *def) {
     return json_is_string(j) ? json_string_value(j) : def;
 }
-size_t ada_json_strlen(const ada_json *j) { return json_string_length(j); }
-double ada_json_num(const ada_json *j, double def) { return json_is_number(j) ? json_number_value(j) : def; }
-bool ada_json_bool(const ada_json *j, bool def) { return json_is_boolean(j) ? json_is_true(j) : def; }
+size_t ada_json_strlen(const ada_json *j) {
+    return json_string_length(j);
+}
+double ada_json_num(const ada_json *j, double def) {
+    return json_is_number(j) ? json_number_value(j) : def;
+}
+bool ada_json_bool(const ada_json *j, bool def) {
+    return json_is_boolean(j) ? json_is_true(j) : def;
+}
 
 int64_t ada_json_int(const ada_json *j, int64_t def) {
     if (!ada_json_is_int(j)) return def;
@@ -196,11 +222,21 @@ static bool utf8_valid(const char *s, size_t n) {
     return true;
 }
 
-ada_json *ada_json_new_obj(void) { return json_object(); }
-ada_json *ada_json_new_arr(void) { return json_array(); }
-ada_json *ada_json_new_num(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-ada_json *ada_json_new_int(int64_t v) { return json_integer(v); }
-ada_json *ada_json_new_bool(bool v) { return json_boolean(v); }
+ada_json *ada_json_new_obj(void) {
+    return json_object();
+}
+ada_json *ada_json_new_arr(void) {
+    return json_array();
+}
+ada_json *ada_json_new_num(double v) {
+    return isfinite(v) ? json_real(v) : json_null();
+}
+ada_json *ada_json_new_int(int64_t v) {
+    return json_integer(v);
+}
+ada_json *ada_json_new_bool(bool v) {
+    return json_boolean(v);
+}
 
 ada_json *ada_json_new_str(const char *s, size_t n) {
     if (utf8_valid(s, n)) return json_stringn_nocheck(s, n);
@@ -312,14 +348,22 @@ static ada_status put_object(const json_t *j, int indent, int depth, ada_buf *ou
 
 static ada_status put_value(const json_t *j, int indent, int depth, ada_buf *out) {
     switch (json_typeof(j)) {
-    case JSON_OBJECT: return put_object(j, indent, depth, out);
-    case JSON_ARRAY: return put_array(j, indent, depth, out);
-    case JSON_STRING: return put_string(json_string_value(j), json_string_length(j), out);
-    case JSON_INTEGER: return ada_buf_printf(out, "%lld", (long long)json_integer_value(j));
-    case JSON_REAL: return put_real(json_real_value(j), out);
-    case JSON_TRUE: return ada_buf_puts(out, "true");
-    case JSON_FALSE: return ada_buf_puts(out, "false");
-    case JSON_NULL: return ada_buf_puts(out, "null");
+    case JSON_OBJECT:
+        return put_object(j, indent, depth, out);
+    case JSON_ARRAY:
+        return put_array(j, indent, depth, out);
+    case JSON_STRING:
+        return put_string(json_string_value(j), json_string_length(j), out);
+    case JSON_INTEGER:
+        return ada_buf_printf(out, "%lld", (long long)json_integer_value(j));
+    case JSON_REAL:
+        return put_real(json_real_value(j), out);
+    case JSON_TRUE:
+        return ada_buf_puts(out, "true");
+    case JSON_FALSE:
+        return ada_buf_puts(out, "false");
+    case JSON_NULL:
+        return ada_buf_puts(out, "null");
     }
     return ada_fail(ADA_EINTERNAL, "a JSON value of no known type");
 }

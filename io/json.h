@@ -24,7 +24,7 @@ ada_json *ada_json_share(const ada_json *j); /* another owner of the same tree *
 /* Reading. A NULL or absent node answers the default. Strings live as long as the tree. */
 /* NULL if absent; key may be "a.b" only literally */
 const ada_json *ada_json_get(const ada_json *j, const char *key);
-const ada_json *ada_json_at(const ada_json *j, size_t i);               /* array element, NULL past its end */
+const ada_json *ada_json_at(const ada_json *j, size_t i); /* array element, NULL past its end */
 /* of an array or object; 0 otherwise */
 size_t ada_json_len(const ada_json *j);
 bool ada_json_is_str(const ada_json *j);
@@ -34,9 +34,9 @@ bool ada_json_is_int(const ada_json *j);
 bool ada_json_is_bool(const ada_json *j);
 bool ada_json_is_arr(const ada_json *j);
 bool ada_json_is_obj(const ada_json *j);
-bool ada_json_is_null(const ada_json *j);                               /* true for NULL as well */
-const char *ada_json_str(const ada_json *j, const char *def);           /* of the node itself */
-size_t ada_json_strlen(const ada_json *j);                              /* bytes: may hold NUL */
+bool ada_json_is_null(const ada_json *j);                     /* true for NULL as well */
+const char *ada_json_str(const ada_json *j, const char *def); /* of the node itself */
+size_t ada_json_strlen(const ada_json *j);                    /* bytes: may hold NUL */
 double ada_json_num(const ada_json *j, double def);
 int64_t ada_json_int(const ada_json *j, int64_t def);
 bool ada_json_bool(const ada_json *j, bool def);

@@ -27,7 +27,9 @@ static void *os_resize(void *p, size_t old, size_t bytes) {
     return q;
 }
 
-static int os_open(const char *path, int flags, int mode) { return open(path, flags | O_CLOEXEC, mode); }
+static int os_open(const char *path, int flags, int mode) {
+    return open(path, flags | O_CLOEXEC, mode);
+}
 
 static ssize_t os_pread(int fd, void *buf, size_t n, off_t at) {
     ssize_t got = pread(fd, buf, n, at);
@@ -42,14 +44,18 @@ static int64_t os_size(int fd) {
     return -1;
 }
 
-static int os_mkdir(const char *path, int mode) { return mkdir(path, (mode_t)mode); }
+static int os_mkdir(const char *path, int mode) {
+    return mkdir(path, (mode_t)mode);
+}
 
 static void *os_map(int fd, size_t bytes) {
     void *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
-static void os_unmap(void *p, size_t bytes) { (void)munmap(p, bytes); }
+static void os_unmap(void *p, size_t bytes) {
+    (void)munmap(p, bytes);
+}
 
 static int os_list(const char *path, void (*fn)(void *ctx, const char *name), void *ctx) {
     DIR *dir = opendir(path);

@@ -20,7 +20,9 @@ typedef struct ada_reader {
     const char *name; /* of the file, for errors */
 } ada_reader;
 
-static inline size_t ada_read_left(const ada_reader *r) { return r->n - r->at; }
+static inline size_t ada_read_left(const ada_reader *r) {
+    return r->n - r->at;
+}
 
 /* The next n bytes, in place. */
 ADA_MUST_USE static inline ada_status ada_read_bytes(ada_reader *r, uint64_t n, const unsigned char **out) {

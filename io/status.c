@@ -54,9 +54,13 @@ void ada_note(const char *fmt, ...) {
     va_end(args);
 }
 
-const char *ada_error(void) { return message; }
+const char *ada_error(void) {
+    return message;
+}
 
-void ada_error_clear(void) { message[0] = 0; }
+void ada_error_clear(void) {
+    message[0] = 0;
+}
 
 static const struct row *row_of(ada_status st) {
     const struct row *last = rows;
@@ -67,9 +71,15 @@ static const struct row *row_of(ada_status st) {
     return last;
 }
 
-const char *ada_status_name(ada_status st) { return row_of(st)->name; }
-const char *ada_status_text(ada_status st) { return row_of(st)->text; }
-int ada_status_exit(ada_status st) { return row_of(st)->code; }
+const char *ada_status_name(ada_status st) {
+    return row_of(st)->name;
+}
+const char *ada_status_text(ada_status st) {
+    return row_of(st)->text;
+}
+int ada_status_exit(ada_status st) {
+    return row_of(st)->code;
+}
 
 void ada_log_set(ada_log_fn fn, void *ctx) {
     log_fn = fn;

@@ -44,7 +44,9 @@ static size_t type_row(ada_dtype t) {
     return 0;
 }
 
-const char *ada_dtype_name(ada_dtype t) { return types[type_row(t)].name; }
+const char *ada_dtype_name(ada_dtype t) {
+    return types[type_row(t)].name;
+}
 
 bool ada_dtype_find(const char *name, ada_dtype *type) {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
@@ -218,10 +220,18 @@ void ada_tensors_close(ada_tensors **t) {
 
 /* ---- reading ---- */
 
-size_t ada_tensors_count(const ada_tensors *t) { return t->count; }
-const ada_tensor *ada_tensors_at(const ada_tensors *t, size_t i) { return i < t->count ? &t->list[i] : NULL; }
-const char *ada_tensors_format(const ada_tensors *t) { return t->format->name; }
-const ada_json *ada_tensors_meta(const ada_tensors *t) { return t->meta; }
+size_t ada_tensors_count(const ada_tensors *t) {
+    return t->count;
+}
+const ada_tensor *ada_tensors_at(const ada_tensors *t, size_t i) {
+    return i < t->count ? &t->list[i] : NULL;
+}
+const char *ada_tensors_format(const ada_tensors *t) {
+    return t->format->name;
+}
+const ada_json *ada_tensors_meta(const ada_tensors *t) {
+    return t->meta;
+}
 
 const ada_tensor *ada_tensors_find(const ada_tensors *t, const char *name) {
     const ada_tensor key = {.name = name}, *p = &key;
@@ -281,22 +291,47 @@ static void widen_f64(float *y, const void *x, size_t n) {
 /* n values at x, whatever its alignment. */
 static ada_status widen(ada_dtype type, const char *name, float *y, const void *x, size_t n) {
     switch (type) {
-    case ADA_F32: memcpy(y, x, n * sizeof *y); return ADA_OK;
-    case ADA_F64: widen_f64(y, x, n); return ADA_OK;
-    case ADA_F16: ada_k.f16_to_f32(y, x, n); return ADA_OK;
-    case ADA_BF16: ada_k.bf16_to_f32(y, x, n); return ADA_OK;
-    case ADA_Q8_0: ada_k.q8_0_to_f32(y, x, n); return ADA_OK;
-    case ADA_Q4_0: ada_k.q4_0_to_f32(y, x, n); return ADA_OK;
-    case ADA_Q4_1: ada_k.q4_1_to_f32(y, x, n); return ADA_OK;
-    case ADA_Q5_0: ada_k.q5_0_to_f32(y, x, n); return ADA_OK;
-    case ADA_Q5_1: ada_k.q5_1_to_f32(y, x, n); return ADA_OK;
-    case ADA_Q4_K: ada_k.q4_k_to_f32(y, x, n); return ADA_OK;
-    case ADA_Q5_K: ada_k.q5_k_to_f32(y, x, n); return ADA_OK;
-    case ADA_Q6_K: ada_k.q6_k_to_f32(y, x, n); return ADA_OK;
+    case ADA_F32:
+        memcpy(y, x, n * sizeof *y);
+        return ADA_OK;
+    case ADA_F64:
+        widen_f64(y, x, n);
+        return ADA_OK;
+    case ADA_F16:
+        ada_k.f16_to_f32(y, x, n);
+        return ADA_OK;
+    case ADA_BF16:
+        ada_k.bf16_to_f32(y, x, n);
+        return ADA_OK;
+    case ADA_Q8_0:
+        ada_k.q8_0_to_f32(y, x, n);
+        return ADA_OK;
+    case ADA_Q4_0:
+        ada_k.q4_0_to_f32(y, x, n);
+        return ADA_OK;
+    case ADA_Q4_1:
+        ada_k.q4_1_to_f32(y, x, n);
+        return ADA_OK;
+    case ADA_Q5_0:
+        ada_k.q5_0_to_f32(y, x, n);
+        return ADA_OK;
+    case ADA_Q5_1:
+        ada_k.q5_1_to_f32(y, x, n);
+        return ADA_OK;
+    case ADA_Q4_K:
+        ada_k.q4_k_to_f32(y, x, n);
+        return ADA_OK;
+    case ADA_Q5_K:
+        ada_k.q5_k_to_f32(y, x, n);
+        return ADA_OK;
+    case ADA_Q6_K:
+        ada_k.q6_k_to_f32(y, x, n);
+        return ADA_OK;
     case ADA_I8:
     case ADA_I32:
     case ADA_I64:
-    case ADA_U8: break;
+    case ADA_U8:
+        break;
     }
     return ada_fail(ADA_EUNSUPPORTED, "tensor '%s' holds %s, where real numbers are wanted", name,
                     ada_dtype_name(type));

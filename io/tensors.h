@@ -24,9 +24,9 @@ typedef struct ada_tensors ada_tensors;
 ada_status ada_tensors_open(ada_tensors **t, const char *path) ADA_MUST_USE;
 void ada_tensors_close(ada_tensors **t);
 size_t ada_tensors_count(const ada_tensors *t);
-const ada_tensor *ada_tensors_at(const ada_tensors *t, size_t i); /* in file order */
+const ada_tensor *ada_tensors_at(const ada_tensors *t, size_t i);           /* in file order */
 const ada_tensor *ada_tensors_find(const ada_tensors *t, const char *name); /* NULL if absent */
-const char *ada_tensors_format(const ada_tensors *t);  /* "safetensors", "gguf", "hdf5" */
+const char *ada_tensors_format(const ada_tensors *t); /* "safetensors", "gguf", "hdf5" */
 /* An object, or NULL. gguf: all key-values, arrays as arrays. hdf5 (an imported model): what it was
  * written with. HF folder: {"config": …, "tokenizer": …, "tokenizer_config": …, "generation_config": …},
  * absent ones left out; chat_template.jinja, where present, overrides tokenizer_config.chat_template. A
@@ -46,8 +46,8 @@ ada_status ada_tensors_verify(const ada_tensors *t) ADA_MUST_USE;
  * then answers for. */
 typedef ada_status (*ada_tensor_fill)(void *ctx, const ada_tensor *t, void *out);
 ada_status ada_model_file_write(const char *path, const ada_json *meta, const char *source,
-                                const ada_tensor *list,
-                                size_t n, ada_tensor_fill fill, void *ctx) ADA_MUST_USE;
+                                const ada_tensor *list, size_t n, ada_tensor_fill fill,
+                                void *ctx) ADA_MUST_USE;
 
 /* Number of elements; bytes per `values` elements of a type (block types: 32 or 256 values). */
 size_t ada_tensor_count(const ada_tensor *t);

@@ -12,17 +12,18 @@ struct charsmap {
     const char *blob; /* NUL-terminated replacements; the blob ends with a NUL of ours */
 };
 
-static uint32_t unit(const struct charsmap *m, size_t i)
-{
+static uint32_t unit(const struct charsmap *m, size_t i) {
     const uint8_t *p = m->units + 4 * i;
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static size_t offset(uint32_t u) { return (size_t)(u >> 10) << ((u & 0x200) >> 6); }
+static size_t offset(uint32_t u) {
+    return (size_t)(u >> 10) << ((u & 0x200) >> 6);
+}
 
-/* The replacement of the shortest prefix of s that has one, which is what tokenizers takes; NULL if none has. */
-static const char *lookup(const struct charsmap *m, const char *s, size_t n)
-{
+/* The replacement of the shortest prefix of s that has one, which is what tokenizers takes; NULL if none has.
+ */
+static const char *lookup(const struct charsmap *m, const char *s, size_t n) {
     size_t at = offset(unit(m, 0));
     for (size_t i = 0; i < n && s[i]; i++) {
         at ^= (unsigned char)s[i];
@@ -37,8 +38,7 @@ static const char *lookup(const struct charsmap *m, const char *s, size_t n)
     return NULL;
 }
 
-static ada_status do_charsmap(const ada_op *o, ada_piece *p, const char *s, size_t i, ada_buf *out)
-{
+static ada_status do_charsmap(const ada_op *o, ada_piece *p, const char *s, size_t i, ada_buf *out) {
     (void)i;
     const struct charsmap *m = o->data;
     for (size_t at = 0; at < p->len;) {
@@ -59,8 +59,7 @@ static ada_status do_charsmap(const ada_op *o, ada_piece *p, const char *s, size
 }
 
 /* In place of an allocation: the decoded bytes are never more than the text. */
-static ada_status base64(const char *s, size_t n, uint8_t *out, size_t *len)
-{
+static ada_status base64(const char *s, size_t n, uint8_t *out, size_t *len) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     uint32_t bits = 0;
     unsigned have = 0;
@@ -78,20 +77,21 @@ static ada_status base64(const char *s, size_t n, uint8_t *out, size_t *len)
     return ADA_OK;
 }
 
-ada_status ada_op_charsmap(ada_ops *o, ada_arena *a, const char *text)
-{
+ada_status ada_op_charsmap(ada_ops *o, ada_arena *a, const char *text) {
     struct charsmap *m;
     uint8_t *bytes;
     size_t n = strlen(text), len;
     ADA_TRY(ada_arena_zero(a, &m, 1, sizeof *m));
     ADA_TRY(ada_arena_zero(a, &bytes, n + 1, 1));
     ADA_TRY(base64(text, n, bytes, &len));
-    *m = (struct charsmap){ .units = bytes };
+    *m = (struct charsmap){.units = bytes};
     size_t trie = len >= 4 ? unit(m, 0) : 0;
-    if (trie < 4 || trie % 4 || trie > len - 4) return ada_fail(ADA_EFORMAT, "'precompiled_charsmap' holds no trie");
-    *m = (struct charsmap){ bytes + 4, trie / 4, len - 4 - trie, (const char *)bytes + 4 + trie };
+    if (trie < 4 || trie % 4 || trie > len - 4)
+        return ada_fail(ADA_EFORMAT, "'precompiled_charsmap' holds no trie");
+    *m = (struct charsmap){bytes + 4, trie / 4, len - 4 - trie, (const char *)bytes + 4 + trie};
     bytes[len] = 0;
-    if (!ada_utf8_valid(m->blob, m->nblob, NULL)) return ada_fail(ADA_EFORMAT, "'precompiled_charsmap' is not UTF-8");
+    if (!ada_utf8_valid(m->blob, m->nblob, NULL))
+        return ada_fail(ADA_EFORMAT, "'precompiled_charsmap' is not UTF-8");
     ada_op *op;
     ADA_TRY(ada_ops_add(o, &op));
     op->rewrite = do_charsmap;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The inside of a tokenizer, for tok.c, its parts and the model kinds in tok/. Text flows through lists of
- * operations: pieces of one buffer are rewritten, cut or joined. A Sequence is flattened, and what Hugging Face
- * calls one step may be two operations here (ByteLevel: cut by the regex, then bytes to characters).
+ * operations: pieces of one buffer are rewritten, cut or joined. A Sequence is flattened, and what Hugging
+ * Face calls one step may be two operations here (ByteLevel: cut by the regex, then bytes to characters).
  * Invariant: an operation that is in a list is understood whole; anything else was refused at opening. */
 #ifndef ADA_IO_TOK_PART_H
 #define ADA_IO_TOK_PART_H
@@ -17,7 +17,8 @@ typedef struct ada_vocab {
     uint32_t *slot;    /* [mask + 1] id + 1, 0 if free */
     size_t mask, ids, count;
 } ada_vocab;
-/* Room for ids 0..ids-1, then one call each. The text must outlive the vocabulary. False if it was there before. */
+/* Room for ids 0..ids-1, then one call each. The text must outlive the vocabulary. False if it was there
+ * before. */
 ada_status ada_vocab_size(ada_vocab *v, ada_arena *a, size_t ids) ADA_MUST_USE;
 bool ada_vocab_put(ada_vocab *v, uint32_t id, const char *s, size_t n);
 int32_t ada_vocab_find(const ada_vocab *v, const char *s, size_t n); /* -1 if absent */
@@ -49,7 +50,7 @@ typedef struct ada_op ada_op;
 struct ada_op {
     /* One of the three. rewrite: piece number i becomes what is appended to out. */
     ada_status (*rewrite)(const ada_op *o, ada_piece *p, const char *s, size_t i, ada_buf *out);
-    bool (*cut)(uint32_t c);                          /* cut at characters of a class, or at matches of `re` */
+    bool (*cut)(uint32_t c); /* cut at characters of a class, or at matches of `re` */
     ada_status (*join)(const ada_op *o, ada_flow *f); /* all pieces at once */
     ada_regex *re;
     const char *text, *with; /* what to look for, what to put */
@@ -78,8 +79,8 @@ typedef struct ada_added {
     bool special, normalized, single_word, lstrip, rstrip;
 } ada_added;
 typedef struct ada_finder {
-    ada_vocab match;            /* match text → index in tokens */
-    const uint32_t *lens[256];  /* by first byte: lengths there are, longest first, 0 at the end */
+    ada_vocab match;           /* match text → index in tokens */
+    const uint32_t *lens[256]; /* by first byte: lengths there are, longest first, 0 at the end */
 } ada_finder;
 
 /* ---- the tokenizer ---- */
@@ -93,26 +94,28 @@ struct ada_tok {
     bool has_decoder;
     ada_added *added;
     size_t nadded;
-    ada_vocab added_index; /* entry → index in added */
-    int32_t *added_of;     /* [ids] index in added or -1 */
-    size_t ids;            /* vocabulary and added tokens */
-    ada_finder raw, normal; /* tokens matched before and after normalization */
-    ada_regex *word;        /* \w, where a token wants single words */
+    ada_vocab added_index;   /* entry → index in added */
+    int32_t *added_of;       /* [ids] index in added or -1 */
+    size_t ids;              /* vocabulary and added tokens */
+    ada_finder raw, normal;  /* tokens matched before and after normalization */
+    ada_regex *word;         /* \w, where a token wants single words */
     int32_t *before, *after; /* what ADA_TOK_SPECIAL adds */
     size_t nbefore, nafter;
     int32_t bos, eos, pad;
     const char *chat;
-    /* what GGUF metadata tells the model: a piece that is an entry is not merged; entries that are plain text */
+    /* what GGUF metadata tells the model: a piece that is an entry is not merged; entries that are plain text
+     */
     bool whole;
     const uint8_t *normal_token; /* [vocab.ids] */
 };
 
 struct ada_tok_model {
-    const char *type;    /* tokenizer.json: model.type */
-    const char *ggml[4]; /* tokenizer.ggml.model, NULL at the end */
+    const char *type;                                          /* tokenizer.json: model.type */
+    const char *ggml[4];                                       /* tokenizer.ggml.model, NULL at the end */
     ada_status (*open)(ada_tok *t, const ada_json *model);     /* fills vocab and state */
     ada_status (*open_gguf)(ada_tok *t, const ada_json *meta); /* state only: the vocabulary is there */
-    ada_status (*encode)(const ada_tok *t, ada_flow *f, const char *s, size_t n, ada_ids *out); /* one piece */
+    ada_status (*encode)(const ada_tok *t, ada_flow *f, const char *s, size_t n,
+                         ada_ids *out); /* one piece */
 };
 
 /* tok.c: an empty tokenizer; the kind that answers to a model.type or a tokenizer.ggml.model, or NULL. */

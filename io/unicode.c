@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * UTF-8 and Unicode properties. The only file that includes utf8proc.h. Owns: nothing.
- * White_Space is a closed list and stands here; all else comes from utf8proc's tables, corrected where those of
- * Hugging Face tokenizers have another version of Unicode.
- * Invariant: no loop reads past n, whatever the bytes. */
+ * White_Space is a closed list and stands here; all else comes from utf8proc's tables, corrected where those
+ * of Hugging Face tokenizers have another version of Unicode. Invariant: no loop reads past n, whatever the
+ * bytes. */
 #include "io/unicode.h"
 #include "io/os.h"
 #include "io/unicode_delta.h"
@@ -10,15 +10,18 @@
 #include <string.h>
 #include <utf8proc.h>
 
-size_t ada_utf8_check(const char *s, size_t n, size_t *bad)
-{
+size_t ada_utf8_check(const char *s, size_t n, size_t *bad) {
     const unsigned char *p = (const unsigned char *)s;
     *bad = 1;
     if (n == 0) return 0;
     if (p[0] < 0x80) return 1;
-    size_t need = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
+    size_t need = p[0] >= 0xc2 && p[0] <= 0xdf   ? 2
+                  : (p[0] & 0xf0) == 0xe0        ? 3
+                  : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+                                                 : 0;
     if (!need) return 0;
-    unsigned low = 0x80, high = 0xbf; /* of the second byte: no overlong form, no surrogate, no more than U+10FFFF */
+    unsigned low = 0x80,
+             high = 0xbf; /* of the second byte: no overlong form, no surrogate, no more than U+10FFFF */
     if (p[0] == 0xe0) low = 0xa0;
     if (p[0] == 0xed) high = 0x9f;
     if (p[0] == 0xf0) low = 0x90;
@@ -34,8 +37,7 @@ size_t ada_utf8_check(const char *s, size_t n, size_t *bad)
     return need;
 }
 
-bool ada_utf8_valid(const char *s, size_t n, size_t *at)
-{
+bool ada_utf8_valid(const char *s, size_t n, size_t *at) {
     for (size_t i = 0, bad; i < n;) {
         size_t k = ada_utf8_check(s + i, n - i, &bad);
         if (!k) {
@@ -47,8 +49,7 @@ bool ada_utf8_valid(const char *s, size_t n, size_t *at)
     return true;
 }
 
-ada_status ada_utf8_clean(const char *s, size_t n, ada_buf *out)
-{
+ada_status ada_utf8_clean(const char *s, size_t n, ada_buf *out) {
     size_t from = 0, i = 0;
     while (i < n) {
         size_t bad, k = ada_utf8_check(s + i, n - i, &bad);
@@ -62,42 +63,43 @@ ada_status ada_utf8_clean(const char *s, size_t n, ada_buf *out)
     return ada_buf_add(out, s + from, n - from);
 }
 
-uint32_t ada_utf8_next(const char *s, size_t n, size_t *at)
-{
+uint32_t ada_utf8_next(const char *s, size_t n, size_t *at) {
     const unsigned char *p = (const unsigned char *)s + *at;
     size_t bad, k = ada_utf8_check(s + *at, n - *at, &bad);
     *at += k ? k : bad;
     switch (k) {
-    case 1: return p[0];
-    case 2: return (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3f);
-    case 3: return (uint32_t)(p[0] & 0x0f) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
+    case 1:
+        return p[0];
+    case 2:
+        return (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3f);
+    case 3:
+        return (uint32_t)(p[0] & 0x0f) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
     case 4:
-        return (uint32_t)(p[0] & 0x07) << 18 | (uint32_t)(p[1] & 0x3f) << 12 | (uint32_t)(p[2] & 0x3f) << 6 | (p[3] & 0x3f);
-    default: return 0xfffd;
+        return (uint32_t)(p[0] & 0x07) << 18 | (uint32_t)(p[1] & 0x3f) << 12 | (uint32_t)(p[2] & 0x3f) << 6 |
+               (p[3] & 0x3f);
+    default:
+        return 0xfffd;
     }
 }
 
-size_t ada_utf8_last(const char *s, size_t n)
-{
+size_t ada_utf8_last(const char *s, size_t n) {
     if (n) n--;
     while (n && ((unsigned char)s[n] & 0xc0) == 0x80) n--;
     return n;
 }
 
-size_t ada_utf8_put(uint32_t c, char out[4])
-{
+size_t ada_utf8_put(uint32_t c, char out[4]) {
     return (size_t)utf8proc_encode_char((utf8proc_int32_t)c, (utf8proc_uint8_t *)out);
 }
 
-bool ada_uni_space(uint32_t c)
-{
-    return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+bool ada_uni_space(uint32_t c) {
+    return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
+           c == 0x3000;
 }
 
 /* The row of a table that holds c, or NULL. */
-static const struct delta *row_of(const struct delta *table, size_t n, uint32_t c)
-{
+static const struct delta *row_of(const struct delta *table, size_t n, uint32_t c) {
     size_t low = 0;
     while (low < n) {
         size_t mid = (low + n) / 2;
@@ -110,30 +112,30 @@ static const struct delta *row_of(const struct delta *table, size_t n, uint32_t 
 }
 #define ROW(table, c) row_of(table, sizeof table / sizeof *table - 1, c)
 
-static const char *category(uint32_t c)
-{
+static const char *category(uint32_t c) {
     const struct delta *d = ROW(new_category, c);
     return d ? d->category : utf8proc_category_string((utf8proc_int32_t)c);
 }
 
-bool ada_uni_numeric(uint32_t c)
-{
+bool ada_uni_numeric(uint32_t c) {
     if (c < 0x80) return c >= '0' && c <= '9';
     return category(c)[0] == 'N' || ROW(new_numeric, c);
 }
 
-bool ada_uni_punct(uint32_t c)
-{
-    if (c < 0x80) return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
+bool ada_uni_punct(uint32_t c) {
+    if (c < 0x80)
+        return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
     return (category(c)[0] == 'P') != (ROW(other_punct, c) != NULL);
 }
 
-bool ada_uni_mark(uint32_t c) { return c >= 0x80 && (category(c)[0] == 'M') != (ROW(other_mark, c) != NULL); }
+bool ada_uni_mark(uint32_t c) {
+    return c >= 0x80 && (category(c)[0] == 'M') != (ROW(other_mark, c) != NULL);
+}
 
-ada_status ada_uni_newer(const char *name, ada_buf *out)
-{
+ada_status ada_uni_newer(const char *name, ada_buf *out) {
     size_t n = strlen(name);
-    bool all = strcmp(name, "Alphabetic") == 0; /* letters; marks and numbers stand beside it wherever it is used */
+    bool all =
+        strcmp(name, "Alphabetic") == 0; /* letters; marks and numbers stand beside it wherever it is used */
     for (size_t i = 0; i < sizeof new_category / sizeof *new_category; i++) {
         const struct delta *d = &new_category[i];
         if (all ? d->category[0] == 'L' : strncmp(d->category, name, n) == 0)
@@ -144,8 +146,7 @@ ada_status ada_uni_newer(const char *name, ada_buf *out)
     return ADA_OK;
 }
 
-static ada_status normalize(ada_normal_form f, const char *s, size_t n, ada_buf *out)
-{
+static ada_status normalize(ada_normal_form f, const char *s, size_t n, ada_buf *out) {
     static const int form[] = {
         [ADA_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
         [ADA_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
@@ -174,8 +175,7 @@ static ada_status normalize(ada_normal_form f, const char *s, size_t n, ada_buf 
 }
 
 /* A character that tokenizers' tables don't know is to them one that nothing moves over or joins with. */
-ada_status ada_uni_normalize(ada_normal_form f, const char *s, size_t n, ada_buf *out)
-{
+ada_status ada_uni_normalize(ada_normal_form f, const char *s, size_t n, ada_buf *out) {
     size_t from = 0;
     for (size_t at = 0; at < n;) {
         size_t begin = at;
@@ -188,8 +188,7 @@ ada_status ada_uni_normalize(ada_normal_form f, const char *s, size_t n, ada_buf
     return normalize(f, s + from, n - from, out);
 }
 
-ada_status ada_uni_lower(const char *s, size_t n, ada_buf *out)
-{
+ada_status ada_uni_lower(const char *s, size_t n, ada_buf *out) {
     for (size_t i = 0; i < n;) {
         uint32_t c = ada_utf8_next(s, n, &i);
         char u[4];
@@ -206,8 +205,7 @@ ada_status ada_uni_lower(const char *s, size_t n, ada_buf *out)
     return ADA_OK;
 }
 
-size_t ada_uni_grapheme(const char *s, size_t n)
-{
+size_t ada_uni_grapheme(const char *s, size_t n) {
     size_t i = 0;
     utf8proc_int32_t state = 0, c = (utf8proc_int32_t)ada_utf8_next(s, n, &i);
     while (i < n) {

@@ -12,7 +12,8 @@
 
 /* Appends s with every ill-formed part (a maximal subpart, as Unicode recommends) replaced by U+FFFD. */
 ada_status ada_utf8_clean(const char *s, size_t n, ada_buf *out) ADA_MUST_USE;
-/* Length of the well-formed character at s, 1..4; 0 if it is ill-formed, and then *bad is the maximal subpart. */
+/* Length of the well-formed character at s, 1..4; 0 if it is ill-formed, and then *bad is the maximal
+ * subpart. */
 size_t ada_utf8_check(const char *s, size_t n, size_t *bad);
 bool ada_utf8_valid(const char *s, size_t n, size_t *at); /* at: the first bad byte; may be NULL */
 /* The character at s[*at], which moves past it. */
@@ -25,8 +26,8 @@ bool ada_uni_numeric(uint32_t c); /* Nd, Nl, No */
 bool ada_uni_punct(uint32_t c);   /* ASCII punctuation, P* */
 bool ada_uni_mark(uint32_t c);    /* Mn, Mc, Me */
 
-/* For a regular expression's character class: as ranges "\\x{…}-\\x{…}", what tokenizers counts to a category ("L",
- * "Lu", "Alphabetic") or script ("Han") and PCRE2 may not know yet. */
+/* For a regular expression's character class: as ranges "\\x{…}-\\x{…}", what tokenizers counts to a category
+ * ("L", "Lu", "Alphabetic") or script ("Han") and PCRE2 may not know yet. */
 ada_status ada_uni_newer(const char *name, ada_buf *out) ADA_MUST_USE;
 
 typedef enum { ADA_NFC, ADA_NFD, ADA_NFKC, ADA_NFKD } ada_normal_form;

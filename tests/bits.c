@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The promise of bits: training, evaluation and generation of a tiny model end with the same bits for 1, 2, 3 and 4
- * threads, in f32 and bf16. Rows alone and batched: t_score.c. Resume at every step: t_state.c.
- * Must not know: what the right bits are. Invariant: each run starts from files, as a process of its own would. */
+ * The promise of bits: training, evaluation and generation of a tiny model end with the same bits for 1, 2, 3
+ * and 4 threads, in f32 and bf16. Rows alone and batched: t_score.c. Resume at every step: t_state.c. Must
+ * not know: what the right bits are. Invariant: each run starts from files, as a process of its own would. */
 #include "engine/adapter.h"
 #include "engine/par.h"
 #include "tests/tiny.h"
@@ -25,7 +25,9 @@ static int hear(void *ctx, const ada_token_event *e) {
     return 0;
 }
 
-static void see(void *ctx, const ada_eval_row *r) { add(ctx, r->loglik, r->nchoices * sizeof(double)); }
+static void see(void *ctx, const ada_eval_row *r) {
+    add(ctx, r->loglik, r->nchoices * sizeof(double));
+}
 
 static outcome whole_run(const char *data, bool f32, int threads) {
     outcome o = {0};
@@ -37,7 +39,9 @@ static outcome whole_run(const char *data, bool f32, int threads) {
     ada_model *m = tiny_model(f32);
     (void)ada_par_set(threads);
     assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.rank = RANK, .activation = "gelu"}));
-    assert_ok(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = data, .steps = STEPS, .batch = 8, .lr = 0.05, .all_tokens = true}));
+    assert_ok(ada_trainer_open(
+        &t, m, a,
+        &(ada_train_opts){.data = data, .steps = STEPS, .batch = 8, .lr = 0.05, .all_tokens = true}));
     for (int i = 0; i < STEPS; i++) {
         assert_ok(ada_trainer_step(t, &rep));
         add(&o, &rep.loss, sizeof rep.loss);
@@ -46,8 +50,11 @@ static outcome whole_run(const char *data, bool f32, int threads) {
     for (int i = 0; i < a->nparams; i++) add(&o, a->params[i].p, a->params[i].n * sizeof(float));
     assert_ok(ada_eval(m, a, &(ada_eval_opts){.data = data}, see, &o, &j));
     assert_ok(ada_generator_open(&g, m, a, 0));
-    assert_ok(ada_generate_text(g, "say it:", &(ada_generate_opts){.max_new = 10, .temperature = 1, .logprobs = true, .plain = true,
-                                .ignore_eos = true}, hear, &o, NULL));
+    assert_ok(ada_generate_text(
+        g, "say it:",
+        &(ada_generate_opts){
+            .max_new = 10, .temperature = 1, .logprobs = true, .plain = true, .ignore_eos = true},
+        hear, &o, NULL));
     ada_json_close(&j);
     ada_generator_close(&g);
     ada_trainer_close(&t);
@@ -67,7 +74,8 @@ static void threads_do_not_matter(void **state) {
             outcome more = whole_run(data, f32, threads);
             assert_int_equal(more.n, one.n);
             for (size_t i = 0; i < one.n; i++)
-                if (more.bytes[i] != one.bytes[i]) fail_msg("%s: byte %zu differs with %d threads", f32 ? "f32" : "bf16", i, threads);
+                if (more.bytes[i] != one.bytes[i])
+                    fail_msg("%s: byte %zu differs with %d threads", f32 ? "f32" : "bf16", i, threads);
         }
     }
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every system call fails in turn: allocations, opens, reads, writes, syncs, renames, mappings, HDF5's own writes;
- * during a short training from nothing, its resumption from a checkpoint, and an import.
- * Owns: the failing table. HDF5 writes behind ada_os's back, by pwrite and ftruncate: this program defines these two
+ * Every system call fails in turn: allocations, opens, reads, writes, syncs, renames, mappings, HDF5's own
+ * writes; during a short training from nothing, its resumption from a checkpoint, and an import. Owns: the
+ * failing table. HDF5 writes behind ada_os's back, by pwrite and ftruncate: this program defines these two
  * itself, and the dynamic linker lets libhdf5 find these, so that its k-th write can be refused, too.
- * Invariant, for each fault: the session answers the right status and a message; what it opened is closed and what
- * it allocated is released (and LeakSanitizer agrees); every file that stands is whole; going on without faults ends
- * in the bits of a run that never met one. */
+ * Invariant, for each fault: the session answers the right status and a message; what it opened is closed and
+ * what it allocated is released (and LeakSanitizer agrees); every file that stands is whole; going on without
+ * faults ends in the bits of a run that never met one. */
 #include "engine/adalink.h"
 #include "engine/matmul.h"
 #include "io/h5.h"
@@ -29,9 +29,11 @@ static const struct {
     ada_status status; /* expected */
     bool tolerable;    /* a session may do without, if what it makes is right all the same */
     int error;
-    int every;         /* going on is tried after each, or after every n-th: files rarely change between allocations */
+    int every; /* going on is tried after each, or after every n-th: files rarely change between allocations
+                */
 } kinds[KINDS] = {
-    [ALLOC] = {"allocation", ADA_ENOMEM, true, ENOMEM, 50}, /* PCRE2's compiler to machine code, old checkpoints */
+    [ALLOC] = {"allocation", ADA_ENOMEM, true, ENOMEM,
+               50}, /* PCRE2's compiler to machine code, old checkpoints */
     [OPEN] = {"open", ADA_EIO, true, EACCES, 1},
     [READ] = {"read", ADA_EIO, true, EIO, 1},
     [WRITE] = {"write", ADA_EIO, false, ENOSPC, 1},
@@ -82,10 +84,18 @@ static int failing_close(int fd) {
 static ssize_t failing_pread(int fd, void *buf, size_t n, off_t at) {
     return strikes(READ) ? -1 : real.pread(fd, buf, n, at);
 }
-static ssize_t failing_write(int fd, const void *buf, size_t n) { return strikes(WRITE) ? -1 : real.write(fd, buf, n); }
-static int failing_fsync(int fd) { return strikes(SYNC) ? -1 : real.fsync(fd); }
-static int failing_rename(const char *from, const char *to) { return strikes(RENAME) ? -1 : real.rename(from, to); }
-static int failing_mkdir(const char *path, int mode) { return strikes(FOLDER) ? -1 : real.mkdir(path, mode); }
+static ssize_t failing_write(int fd, const void *buf, size_t n) {
+    return strikes(WRITE) ? -1 : real.write(fd, buf, n);
+}
+static int failing_fsync(int fd) {
+    return strikes(SYNC) ? -1 : real.fsync(fd);
+}
+static int failing_rename(const char *from, const char *to) {
+    return strikes(RENAME) ? -1 : real.rename(from, to);
+}
+static int failing_mkdir(const char *path, int mode) {
+    return strikes(FOLDER) ? -1 : real.mkdir(path, mode);
+}
 static void *failing_map(int fd, size_t bytes) {
     void *p = strikes(MAP) ? NULL : real.map(fd, bytes);
     maps += p != NULL;
@@ -121,11 +131,18 @@ int h5_ftruncate(int fd, off_t n) AS("ftruncate");
 ssize_t h5_pwrite64(int fd, const void *buf, size_t n, off_t at) {
     return strikes(H5_WRITE) ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, buf, n, at);
 }
-ssize_t h5_pwrite(int fd, const void *buf, size_t n, off_t at) { return h5_pwrite64(fd, buf, n, at); }
-int h5_ftruncate64(int fd, off_t n) { return strikes(H5_WRITE) ? -1 : (int)syscall(SYS_ftruncate, fd, n); }
-int h5_ftruncate(int fd, off_t n) { return h5_ftruncate64(fd, n); }
+ssize_t h5_pwrite(int fd, const void *buf, size_t n, off_t at) {
+    return h5_pwrite64(fd, buf, n, at);
+}
+int h5_ftruncate64(int fd, off_t n) {
+    return strikes(H5_WRITE) ? -1 : (int)syscall(SYS_ftruncate, fd, n);
+}
+int h5_ftruncate(int fd, off_t n) {
+    return h5_ftruncate64(fd, n);
+}
 
-/* ---- a session: train from nothing or resume, to the end, then save the adapter; or import the model ---- */
+/* ---- a session: train from nothing or resume, to the end, then save the adapter; or import the model ----
+ */
 enum scene { TRAIN, RESUME, IMPORT };
 static const char *const scenes[] = {"train", "resume", "import"};
 static char place[4096], model_path[4096], data_path[4200];
@@ -143,8 +160,14 @@ static ada_status session_in(struct session *s, const char *folder, enum scene s
     bool resume = scene == RESUME;
     snprintf(final, sizeof final, "%s/%s.h5", folder, scene == IMPORT ? "base" : "final");
     if (scene == IMPORT) return ada_model_import(model_path, final, ADA_F32);
-    ada_train_opts o = {.data = data_path, .out = folder, .model = model_path, .steps = STEPS, .batch = 2,
-                        .save_every = 1, .keep = 2, .lr = 0.01};
+    ada_train_opts o = {.data = data_path,
+                        .out = folder,
+                        .model = model_path,
+                        .steps = STEPS,
+                        .batch = 2,
+                        .save_every = 1,
+                        .keep = 2,
+                        .lr = 0.01};
     if (resume) ADA_TRY(ada_checkpoint_find(folder, &s->checkpoint, &s->settings));
     ADA_TRY(ada_model_open(&s->m, model_path, &(ada_model_opts){.f32 = true, .threads = 1}));
     if (resume) {
@@ -213,7 +236,8 @@ static int wrong, unneeded; /* unneeded: faults that a session could do without 
 
 static void complain(const char *what, const char *subject) {
     const char *name = fault.kind == NONE ? "no fault" : kinds[fault.kind].name;
-    printf("%s, %s %s%ld: %s %s [%s]\n", scenes[now], name, fault.lasting ? "from " : "", fault.at, what, subject, ada_error());
+    printf("%s, %s %s%ld: %s %s [%s]\n", scenes[now], name, fault.lasting ? "from " : "", fault.at, what,
+           subject, ada_error());
     wrong++;
 }
 
@@ -261,7 +285,9 @@ static bool weights_read(const char *folder, struct weights *w) {
     return ok;
 }
 static struct weights reference, earlier, found; /* after all steps; before them */
-static bool same(const struct weights *a, const struct weights *b) { return memcmp(a, b, sizeof *a) == 0; }
+static bool same(const struct weights *a, const struct weights *b) {
+    return memcmp(a, b, sizeof *a) == 0;
+}
 
 /* One fault in a copy of `template`, and what follows. */
 static void one(const char *template, const char *folder) {
@@ -285,8 +311,10 @@ static void one(const char *template, const char *folder) {
     if (fds != held[1]) complain("leaks a file descriptor", message);
     if (maps != held[2]) complain("leaks a mapping", message);
     each_file(folder, check_whole, NULL);
-    if (!weights_read(folder, &found)) complain("lost the last good file", "");
-    else if (!same(&found, &earlier) && !same(&found, &reference)) complain("changed the last good file", "");
+    if (!weights_read(folder, &found))
+        complain("lost the last good file", "");
+    else if (!same(&found, &earlier) && !same(&found, &reference))
+        complain("changed the last good file", "");
     if (now != IMPORT && st == ADA_OK && !same(&found, &reference)) complain("changed the result", "");
     if (now != IMPORT && st != ADA_OK && fault.at % kinds[k].every == 0) {
         ada_buf path = {0};
@@ -295,8 +323,10 @@ static void one(const char *template, const char *folder) {
         ada_json_close(&settings);
         ada_buf_free(&path);
         st = session(folder, any ? RESUME : TRAIN, -1);
-        if (st != ADA_OK) complain("cannot go on", ada_status_name(st));
-        else if (!weights_read(folder, &found) || !same(&found, &reference)) complain("went on to other bits", "");
+        if (st != ADA_OK)
+            complain("cannot go on", ada_status_name(st));
+        else if (!weights_read(folder, &found) || !same(&found, &reference))
+            complain("went on to other bits", "");
     }
     fault.kind = k;
 }
@@ -343,8 +373,8 @@ static void steady(void) {
     ada_matmul_release();
 }
 
-/* A file that HDF5 could not flush stays open inside HDF5: what it then keeps is its own and cannot be released by
- * a caller. What we allocate ourselves is counted above. */
+/* A file that HDF5 could not flush stays open inside HDF5: what it then keeps is its own and cannot be
+ * released by a caller. What we allocate ourselves is counted above. */
 const char *__lsan_default_suppressions(void);
 __attribute__((visibility("default"))) const char *__lsan_default_suppressions(void) {
     return "leak:libhdf5";
@@ -373,7 +403,8 @@ int main(int argc, char **argv) {
     snprintf(to, sizeof to, "%s/run", place);
     copy_file(from, "final.h5", fresh);
     folder_copy(half, to);
-    if (session(to, RESUME, -1) != ADA_OK || !weights_read(to, &reference)) complain("cannot resume", ada_error());
+    if (session(to, RESUME, -1) != ADA_OK || !weights_read(to, &reference))
+        complain("cannot resume", ada_error());
     if (same(&reference, &earlier)) complain("two more steps change nothing", "");
     snprintf(imported, sizeof imported, "%s/base.h5", place);
     if (session(place, IMPORT, -1) != ADA_OK) complain("cannot import", ada_error());

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tiny models against what transformers says of them in float32: logits, the loss of an AdaLink adapter, and the
- * adapter's gradients. Files and how they came to be: golden/make_golden.py. */
+ * Tiny models against what transformers says of them in float32: logits, the loss of an AdaLink adapter, and
+ * the adapter's gradients. Files and how they came to be: golden/make_golden.py. */
 #include "tests/pass.h"
 #include <math.h>
 
@@ -8,8 +8,8 @@ typedef struct {
     const char *model, *answers;
 } golden;
 
-/* Measured × 4: f32 is within 1.2e-6 of the spread and 5.1e-6 of a gradient's norm; bf16 within 0.019 and 0.09, where
- * transformers' own bf16 is within 0.024 and 0.30 on these models. */
+/* Measured × 4: f32 is within 1.2e-6 of the spread and 5.1e-6 of a gradient's norm; bf16 within 0.019 and
+ * 0.09, where transformers' own bf16 is within 0.024 and 0.30 on these models. */
 static const double logits_f32 = 5e-6, grad_f32 = 2e-5, logits_bf16 = 0.08, grad_bf16 = 0.36;
 
 static ada_tensors *answers_open(const char *name) {
@@ -67,7 +67,8 @@ static void check(const char *what, double found, double limit) {
     if (!(found <= limit)) fail_msg("%s is off by %.3g, allowed %.3g", what, found, limit);
 }
 
-static void logits_agree(const ada_model *m, const ada_tensors *t, const int32_t *ids, int32_t T, double limit) {
+static void logits_agree(const ada_model *m, const ada_tensors *t, const int32_t *ids, int32_t T,
+                         double limit) {
     ada_segment seg;
     ada_pack p = pack_one(&seg, ids, T, NULL, 0);
     pass_run r;
@@ -83,7 +84,8 @@ static void logits_agree(const ada_model *m, const ada_tensors *t, const int32_t
 }
 
 /* e' = e + s (e D) U and its gradients, as plainly as can be. */
-static void gradients_agree(const ada_model *m, const ada_tensors *t, const int32_t *ids, int32_t T, double limit) {
+static void gradients_agree(const ada_model *m, const ada_tensors *t, const int32_t *ids, int32_t T,
+                            double limit) {
     int32_t n;
     int32_t *wanted = ints(t, "wanted", &n), target[64];
     float *D = floats(t, "down"), *U = floats(t, "up"), *s = floats(t, "scale"), *loss = floats(t, "loss");
@@ -135,14 +137,24 @@ static void agrees(const golden *g, bool f32) {
     ada_model_close(&m);
 }
 
-static void f32_agrees(void **state) { agrees(*state, true); }
-static void bf16_agrees(void **state) { agrees(*state, false); }
+static void f32_agrees(void **state) {
+    agrees(*state, true);
+}
+static void bf16_agrees(void **state) {
+    agrees(*state, false);
+}
 
 int main(void) {
     static golden all[] = {
-        {"tied_gqa", "tied_gqa"},       {"tied_gqa.gguf", "tied_gqa"},       {"untied_bias", "untied_bias"},
-        {"rope_llama3", "rope_llama3"}, {"rope_llama3.gguf", "rope_llama3"}, {"rope_linear", "rope_linear"},
-        {"rope_yarn", "rope_yarn"},     {"window", "window"},                {"head_dim", "head_dim"},
+        {"tied_gqa", "tied_gqa"},
+        {"tied_gqa.gguf", "tied_gqa"},
+        {"untied_bias", "untied_bias"},
+        {"rope_llama3", "rope_llama3"},
+        {"rope_llama3.gguf", "rope_llama3"},
+        {"rope_linear", "rope_linear"},
+        {"rope_yarn", "rope_yarn"},
+        {"window", "window"},
+        {"head_dim", "head_dim"},
     };
     enum { N = sizeof all / sizeof *all };
     struct CMUnitTest tests[2 * N];

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every backward against central differences of the plain double forward: op by op, then the whole stack on a forest
- * of segments. Owns: the objective Σ dy·f(x) of each. An op in f32 differs by its rounding, a few 2^-24·√n, from the
- * difference quotient, whose own error at h = 1e-4 is about 1e-8. */
+ * Every backward against central differences of the plain double forward: op by op, then the whole stack on a
+ * forest of segments. Owns: the objective Σ dy·f(x) of each. An op in f32 differs by its rounding, a few
+ * 2^-24·√n, from the difference quotient, whose own error at h = 1e-4 is about 1e-8. */
 #include "tests/plain.h"
 #include "engine/attention.h"
 #include "engine/ffn.h"
 
 typedef double (*objective)(void *ctx);
 
-/* Some coordinates of x [n], moved in turn; grad [n] is what the engine says. Errors count against its largest. */
-static void central(const char *what, objective f, void *ctx, double *x, size_t n, const float *grad, double limit) {
+/* Some coordinates of x [n], moved in turn; grad [n] is what the engine says. Errors count against its
+ * largest. */
+static void central(const char *what, objective f, void *ctx, double *x, size_t n, const float *grad,
+                    double limit) {
     double top = 0, worst = 0, h = 1e-4;
     for (size_t i = 0; i < n; i++) top = fmax(top, fabs((double)grad[i]));
     size_t stride = n > 240 ? n / 120 | 1 : 1;
@@ -22,7 +24,8 @@ static void central(const char *what, objective f, void *ctx, double *x, size_t 
         x[i] = was;
         worst = fmax(worst, fabs((up - down) / (2 * h) - (double)grad[i]));
     }
-    if (!(top > 0 && worst <= limit * top)) fail_msg("%s: off by %.3g of %.3g, allowed %.3g", what, worst / top, top, limit);
+    if (!(top > 0 && worst <= limit * top))
+        fail_msg("%s: off by %.3g of %.3g, allowed %.3g", what, worst / top, top, limit);
 }
 
 /* Numbers, and the same in double. */
@@ -136,10 +139,18 @@ static void ffn_agrees(ada_act_kind act) {
     draw_both(&a, 2 * mw, 1, &f[1], &c.gu);
     draw_both(&a, mw, 1, &f[2], &c.h);
     for (size_t i = 0; i < 9; i++) assert_ok(ada_arena_zero(&a, &f[i], 2 * mw + md, sizeof(float)));
-    ada_linear lu = {.w = mat_of(&a, up, 2 * c.w, c.d, ADA_F32)}, ld = {.w = mat_of(&a, down, c.d, c.w, ADA_F32)};
+    ada_linear lu = {.w = mat_of(&a, up, 2 * c.w, c.d, ADA_F32)},
+               ld = {.w = mat_of(&a, down, c.d, c.w, ADA_F32)};
     ada_panel p = {f[0], f[1], f[2], f[3], f[4]};
-    ada_ffn ffn = {.norm = {.w = norm, .eps = 1e-5F, .m = c.m, .d = c.d}, .type = ADA_F32, .act = act, .width = c.w,
-                   .up = &lu, .down = &ld, .x = f[5], .rstd = f[6], .gate_up = f[7]};
+    ada_ffn ffn = {.norm = {.w = norm, .eps = 1e-5F, .m = c.m, .d = c.d},
+                   .type = ADA_F32,
+                   .act = act,
+                   .width = c.w,
+                   .up = &lu,
+                   .down = &ld,
+                   .x = f[5],
+                   .rstd = f[6],
+                   .gate_up = f[7]};
     ada_ffn_forward(&ffn, &p, x);
     ffn_value(&c);
     for (size_t i = 0; i < md; i++) assert_true(fabs((double)x[i] - c.y[i]) < 1e-4);
@@ -160,10 +171,13 @@ static void test_ffn(void **state) {
 /* ---- a forest: two rows that share a beginning, one of them with two endings; a row of its own ---- */
 
 static const ada_segment forest[] = {
-    {0, 7, -1, 0, -1, 0}, {7, 3, 0, 7, -1, 0}, {10, 4, 0, 7, -1, 0}, {14, 2, 2, 11, -1, 0}, {16, 5, -1, 0, -1, 0},
+    {0, 7, -1, 0, -1, 0},  {7, 3, 0, 7, -1, 0},   {10, 4, 0, 7, -1, 0},
+    {14, 2, 2, 11, -1, 0}, {16, 5, -1, 0, -1, 0},
 };
 static const int32_t forest_out[] = {6, 8, 9, 13, 15, 20};
-static ada_pack forest_pack(void) { return (ada_pack){21, 5, 6, NULL, forest, forest_out}; }
+static ada_pack forest_pack(void) {
+    return (ada_pack){21, 5, 6, NULL, forest, forest_out};
+}
 
 /* ---- attention ---- */
 
@@ -193,8 +207,17 @@ static void attention_agrees(int32_t window) {
     for (size_t i = 0; i < 5; i++) assert_ok(ada_arena_zero(&a, room[i], nq, sizeof(float)));
     ada_attn_ws *ws;
     assert_ok(ada_attn_layout(&ws, &a, &c.c, ADA_F32, c.p.T, c.p.nsegs, c.p.T, c.p.T, true));
-    ada_attn call = {.c = &c.c, .type = ADA_F32, .pack = &c.p, .m = c.p.T, .q = q, .ldq = 48, .k = k, .v = v,
-                     .ldkv = 24, .o = o, .lse = lse};
+    ada_attn call = {.c = &c.c,
+                     .type = ADA_F32,
+                     .pack = &c.p,
+                     .m = c.p.T,
+                     .q = q,
+                     .ldq = 48,
+                     .k = k,
+                     .v = v,
+                     .ldkv = 24,
+                     .o = o,
+                     .lse = lse};
     ada_attn_forward(&call, ws);
     attn_value(&c);
     for (size_t i = 0; i < nq; i++) assert_true(fabs((double)o[i] - c.o[i]) < 1e-5);
@@ -323,9 +346,9 @@ static void test_trained(void **state) {
         const char *name;
         size_t first, k; /* its first row in the stacked weight; columns */
     } all[] = {
-        {&y->qkv, 0, "self_attn.q_proj", 0, d}, {&y->qkv, 0, "self_attn.v_proj", 2 * nq, d},
-        {&y->o, 0, "self_attn.o_proj", 0, nq},  {&y->up, 0, "mlp.gate_proj", 0, d},
-        {&y->up, 0, "mlp.up_proj", w, d},       {&y->down, 0, "mlp.down_proj", 0, w},
+        {&y->qkv, 0, "self_attn.q_proj", 0, d},  {&y->qkv, 0, "self_attn.v_proj", 2 * nq, d},
+        {&y->o, 0, "self_attn.o_proj", 0, nq},   {&y->up, 0, "mlp.gate_proj", 0, d},
+        {&y->up, 0, "mlp.up_proj", w, d},        {&y->down, 0, "mlp.down_proj", 0, w},
         {&z->q, last, "self_attn.q_proj", 0, d}, {&z->qkv, last, "self_attn.k_proj", 0, d},
         {&z->down, last, "mlp.down_proj", 0, w},
     };

@@ -22,7 +22,10 @@ static char io_folder[64];
 
 static inline int io_test_begin(void **state) {
     (void)state;
-    (void)snprintf(io_folder, sizeof io_folder, "%s", "/tmp/adalink-test-" "XX" "XXXX");
+    (void)snprintf(io_folder, sizeof io_folder, "%s",
+                   "/tmp/adalink-test-"
+                   "XX"
+                   "XXXX");
     return mkdtemp(io_folder) == NULL;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every kernel on every ISA of the build: kernels [-q] [-v] [ROW]. -q: fewer shapes, for emulated CPUs; -v: a line a
- * row. Prints for each ISA the rows, calls, a digest of all EXACT outputs (the same on every ISA and machine), and
- * `not run on this CPU` where that is so. Exit 1 if anything is wrong. */
+ * Every kernel on every ISA of the build: kernels [-q] [-v] [ROW]. -q: fewer shapes, for emulated CPUs; -v: a
+ * line a row. Prints for each ISA the rows, calls, a digest of all EXACT outputs (the same on every ISA and
+ * machine), and `not run on this CPU` where that is so. Exit 1 if anything is wrong. */
 #include "tests/kernels_rows.h"
 
 extern const struct ada_kernels ada_isa_avx512_emulated;
@@ -9,8 +9,8 @@ extern const struct ada_kernels ada_isa_avx512_emulated;
 static int quick, verbose;
 static const char *only;
 
-static int test_isa(const struct ada_kernels *k, const struct ada_kernels *scalar, const struct ada_kernels *ref)
-{
+static int test_isa(const struct ada_kernels *k, const struct ada_kernels *scalar,
+                    const struct ada_kernels *ref) {
     struct subject s = {.k = k, .scalar = scalar, .ref = ref, .digest = 0xcbf29ce484222325};
     int tried = 0;
     for (size_t i = 0; i < ROWS; i++) {
@@ -26,12 +26,14 @@ static int test_isa(const struct ada_kernels *k, const struct ada_kernels *scala
     return s.faults;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-q") == 0) quick = 1;
-        else if (strcmp(argv[i], "-v") == 0) verbose = 1;
-        else only = argv[i];
+        if (strcmp(argv[i], "-q") == 0)
+            quick = 1;
+        else if (strcmp(argv[i], "-v") == 0)
+            verbose = 1;
+        else
+            only = argv[i];
     }
     const struct ada_kernels *ref = NULL, *scalar = NULL, *k;
     int runs, bad = 0;
@@ -45,8 +47,10 @@ int main(int argc, char **argv)
     guards_on();
     printf("chosen: %s\n", ada_k.isa);
     for (size_t i = 0; (k = ada_simd_isa(i, &runs)); i++) {
-        if (runs) bad |= test_isa(k, scalar, ref);
-        else printf("not run on this CPU: %s\n", k->isa);
+        if (runs)
+            bad |= test_isa(k, scalar, ref);
+        else
+            printf("not run on this CPU: %s\n", k->isa);
     }
     bad |= test_isa(&ada_isa_avx512_emulated, scalar, ref);
     return bad != 0;

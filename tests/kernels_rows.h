@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What each kernel of kernels.def takes, and how near to its oracle it must be. A row is three things: the plan
- * (buffers of a shape), the call, and the |difference| allowed to one element, derived from the number of roundings
- * on its way, each U = 2^-24 of what is rounded, the oracle's own last one among them; TINY where a product may fall
- * below the normals.
- * Must not know: ISAs. Invariant: a kernel without a row does not compile. */
+ * What each kernel of kernels.def takes, and how near to its oracle it must be. A row is three things: the
+ * plan (buffers of a shape), the call, and the |difference| allowed to one element, derived from the number
+ * of roundings on its way, each U = 2^-24 of what is rounded, the oracle's own last one among them; TINY
+ * where a product may fall below the normals. Must not know: ISAs. Invariant: a kernel without a row does not
+ * compile. */
 #ifndef ADA_TESTS_KERNELS_ROWS_H
 #define ADA_TESTS_KERNELS_ROWS_H
 
@@ -11,35 +11,40 @@
 
 #define TINY 0x1p-142 /* 128 of the smallest denormals */
 
-static void buf(struct job *j, enum elem elem, enum use use, enum fill fill, size_t count, unsigned may_be)
-{
+static void buf(struct job *j, enum elem elem, enum use use, enum fill fill, size_t count, unsigned may_be) {
     j->b[j->nbufs++] = (struct buf){elem, use, fill, count, may_be};
 }
-static void out(struct job *j, size_t count, unsigned may_be) { buf(j, F32, OUT, ANY, count, may_be); }
-static void in(struct job *j, size_t count, enum fill fill) { buf(j, F32, IN, fill, count, 0); }
-static void inout(struct job *j, size_t count, enum fill fill) { buf(j, F32, INOUT, fill, count, 0); }
+static void out(struct job *j, size_t count, unsigned may_be) {
+    buf(j, F32, OUT, ANY, count, may_be);
+}
+static void in(struct job *j, size_t count, enum fill fill) {
+    buf(j, F32, IN, fill, count, 0);
+}
+static void inout(struct job *j, size_t count, enum fill fill) {
+    buf(j, F32, INOUT, fill, count, 0);
+}
 
 /* F(b): buffer b as floats. The value is `none` for a kernel that returns nothing. */
 #define F(b) ((float *)p[b])
 static const struct value none = {0, 0};
-#define RETURNS(x) return (struct value){1, (double)(x)}
+#define RETURNS(x)                                                                                           \
+    return (struct value) {                                                                                  \
+        1, (double)(x)                                                                                       \
+    }
 
 #define ROW(name, plans, calls, ...)                                                                         \
-    static void plan_##name(struct job *j)                                                                   \
-    {                                                                                                        \
+    static void plan_##name(struct job *j) {                                                                 \
         const size_t n = j->n, k = j->k;                                                                     \
         (void)n, (void)k;                                                                                    \
         plans;                                                                                               \
     }                                                                                                        \
-    static struct value call_##name(const struct ada_kernels *s, const struct job *j, void *const *p)        \
-    {                                                                                                        \
+    static struct value call_##name(const struct ada_kernels *s, const struct job *j, void *const *p) {      \
         const size_t n = j->n, k = j->k;                                                                     \
         (void)n, (void)k;                                                                                    \
         calls;                                                                                               \
         return none;                                                                                         \
     }                                                                                                        \
-    static double allowed_##name(const struct job *j, void *const *p, int b, size_t i, double want)          \
-    {                                                                                                        \
+    static double allowed_##name(const struct job *j, void *const *p, int b, size_t i, double want) {        \
         const size_t n = j->n, k = j->k;                                                                     \
         (void)n, (void)k, (void)p, (void)b, (void)i;                                                         \
         const double w = fabs(want);                                                                         \
@@ -47,37 +52,55 @@ static const struct value none = {0, 0};
         __VA_ARGS__;                                                                                         \
     }
 
-static double sigma(double x) { return 1 / (1 + exp(-x)); }
-static double cdf(double x) { return 0.5 * erfc(-x * 0.7071067811865476); }
-static double pdf(double x) { return 0.3989422804014327 * exp(-0.5 * x * x); }
-static double within(double x) { return fmin(fmax(x, -1e3), 1e3); }
-static double tanh_arg(double x) { return 1.5957691216057308 * (x + 0.044715 * x * x * x); }
-static double tanh_slope(double x) { return 1.5957691216057308 * (1 + 0.134145 * within(x) * within(x)); }
+static double sigma(double x) {
+    return 1 / (1 + exp(-x));
+}
+static double cdf(double x) {
+    return 0.5 * erfc(-x * 0.7071067811865476);
+}
+static double pdf(double x) {
+    return 0.3989422804014327 * exp(-0.5 * x * x);
+}
+static double within(double x) {
+    return fmin(fmax(x, -1e3), 1e3);
+}
+static double tanh_arg(double x) {
+    return 1.5957691216057308 * (x + 0.044715 * x * x * x);
+}
+static double tanh_slope(double x) {
+    return 1.5957691216057308 * (1 + 0.134145 * within(x) * within(x));
+}
 /* σ(u)·(1 + |x·slope|·(1 - σ(u))): the size of the terms in the derivative of x·σ(u) */
-static double gate(double x, double u, double slope) { return sigma(u) * (1 + fabs(within(x) * slope) * sigma(-u)); }
+static double gate(double x, double u, double slope) {
+    return sigma(u) * (1 + fabs(within(x) * slope) * sigma(-u));
+}
 /* a rounded argument u of e^u: its error is U·|u| a rounding, and e^u is 0 in f32 past 104 */
-static double argument(double u) { return fmin(fabs(u), 104); }
-static double sum_products(const float *a, const float *b, size_t n)
-{
+static double argument(double u) {
+    return fmin(fabs(u), 104);
+}
+static double sum_products(const float *a, const float *b, size_t n) {
     double s = 0;
     for (size_t i = 0; i < n; i++) s += fabs((double)a[i] * b[i]);
     return s;
 }
-static double sum_abs(const float *a, size_t n)
-{
+static double sum_abs(const float *a, size_t n) {
     double s = 0;
     for (size_t i = 0; i < n; i++) s += fabs((double)a[i]);
     return s;
 }
 /* roundings on the way of one term through VEC_SUM, and some after it */
-static double depth(size_t n, int after) { return (double)(n / 64) + 4 + 6 + after; }
+static double depth(size_t n, int after) {
+    return (double)(n / 64) + 4 + 6 + after;
+}
 
 /* ---- k_map.h ---- */
 #define MAP1(name, allows)                                                                                   \
-    ROW(name, out(j, n, 2); in(j, n, ANY), s->name(F(0), F(1), n), const double x = F(1)[i]; (void)x; return allows)
+    ROW(name, out(j, n, 2); in(j, n, ANY), s->name(F(0), F(1), n), const double x = F(1)[i]; (void)x;        \
+        return allows)
 #define MAP2(name, allows)                                                                                   \
-    ROW(name, out(j, n, 6); in(j, n, ANY); in(j, n, ANY), s->name(F(0), F(1), F(2), n),                      \
-        const double y = F(1)[i]; const double x = F(2)[i]; (void)x; (void)y; return allows)
+    ROW(name, out(j, n, 6); in(j, n, ANY);                                                                   \
+        in(j, n, ANY), s->name(F(0), F(1), F(2), n), const double y = F(1)[i]; const double x = F(2)[i];     \
+        (void)x; (void)y; return allows)
 MAP2(add, 0)
 MAP2(mul, 0)
 ROW(scale, j->s[0] = 0.7f; out(j, n, 2); in(j, n, ANY), s->scale(F(0), F(1), j->s[0], n), return 0)
@@ -89,81 +112,85 @@ MAP1(gelu_quick, (8 + 3 * argument(1.702 * x)) * U * w + TINY)
 MAP1(gelu_tanh, (8 + 6 * argument(tanh_arg(x))) * U * w + TINY)
 MAP1(gelu_erf, 12 * U * w + TINY)
 MAP2(silu_back, fabs(y) * (12 * U * gate(x, x, 1) + TINY) + TINY)
-MAP2(gelu_quick_back, fabs(y) * ((12 + 3 * argument(1.702 * x)) * U * gate(x, 1.702 * x, 1.702) + TINY) + TINY)
+MAP2(gelu_quick_back,
+     fabs(y) * ((12 + 3 * argument(1.702 * x)) * U * gate(x, 1.702 * x, 1.702) + TINY) + TINY)
 MAP2(gelu_tanh_back,
      fabs(y) * ((14 + 6 * argument(tanh_arg(x))) * U * gate(x, tanh_arg(x), tanh_slope(x)) + TINY) + TINY)
 MAP2(gelu_erf_back, fabs(y) * (16 * U * (cdf(x) + fabs(within(x)) * pdf(x)) + TINY) + TINY)
 MAP2(swiglu, 10 * U * w + fabs(x) * TINY + TINY)
-ROW(swiglu_back, out(j, n, 12); out(j, n, 20); in(j, n, ANY); in(j, n, ANY); in(j, n, ANY),
-    s->swiglu_back(F(0), F(1), F(2), F(3), F(4), n), const double d = F(2)[i]; const double g = F(3)[i];
-    if (b == 1) return 10 * U * w + fabs(d) * TINY + TINY;
+ROW(swiglu_back, out(j, n, 12); out(j, n, 20); in(j, n, ANY); in(j, n, ANY);
+    in(j, n, ANY), s->swiglu_back(F(0), F(1), F(2), F(3), F(4), n), const double d = F(2)[i];
+    const double g = F(3)[i]; if (b == 1) return 10 * U * w + fabs(d) * TINY + TINY;
     return fabs(d * F(4)[i]) * (14 * U * gate(g, g, 1) + TINY) + TINY)
 
 /* ---- k_reduce.h ---- */
 ROW(dot, in(j, n, ANY); in(j, n, ANY), RETURNS(s->dot(F(0), F(1), n)),
-    return depth(n, 0) * U * sum_products(F(0), F(1), n) + (double)n * 0x1p-149)
+                        return depth(n, 0) * U * sum_products(F(0), F(1), n) + (double)n * 0x1p-149)
 ROW(sum, in(j, n, ANY), RETURNS(s->sum(F(0), n)), return depth(n, 0) * U * sum_abs(F(0), n))
 ROW(sumsq, in(j, n, ANY), RETURNS(s->sumsq(F(0), n)), return depth(n, 0) * U * w + (double)n * 0x1p-149)
 ROW(max, in(j, n, ANY), RETURNS(s->max(F(0), n)), return 0)
 ROW(argmax, in(j, n, ANY), RETURNS(s->argmax(F(0), n)), return 0)
 
 /* ---- k_norm.h ---- */
-ROW(rmsnorm, j->s[0] = 1e-5f; out(j, n, 2); in(j, n, ANY); in(j, n, ANY), RETURNS(s->rmsnorm(F(0), F(1), F(2), j->s[0], n)),
+ROW(rmsnorm, j->s[0] = 1e-5f; out(j, n, 2); in(j, n, ANY);
+    in(j, n, ANY), RETURNS(s->rmsnorm(F(0), F(1), F(2), j->s[0], n)),
     return depth(n, 6) * U * w + (1 + fabs(F(2)[i])) * 0x1p-148)
-ROW(rmsnorm_back, j->s[0] = 0.21f; out(j, n, 2); in(j, n, ANY); in(j, n, ANY); in(j, n, ANY),
-    s->rmsnorm_back(F(0), F(1), F(2), F(3), j->s[0], n),
-    const double r = j->s[0];
-    double t = 0;
-    for (size_t q = 0; q < n; q++) t += fabs((double)F(1)[q] * F(3)[q] * F(2)[q]);
-    return depth(n, 8) * U * r * (fabs((double)F(1)[i] * F(3)[i]) + fabs(F(2)[i]) * t * r * r / (double)n) + 0x1p-140)
+ROW(rmsnorm_back, j->s[0] = 0.21f; out(j, n, 2); in(j, n, ANY); in(j, n, ANY);
+    in(j, n, ANY), s->rmsnorm_back(F(0), F(1), F(2), F(3), j->s[0], n), const double r = j->s[0];
+    double t = 0; for (size_t q = 0; q < n; q++) t += fabs((double)F(1)[q] * F(3)[q] * F(2)[q]);
+    return depth(n, 8) * U * r * (fabs((double)F(1)[i] * F(3)[i]) + fabs(F(2)[i]) * t * r * r / (double)n) +
+           0x1p-140)
 /* the mean's error moves every element; where rows hardly vary, 1/σ makes it large */
-static double mean_error(const float *x, size_t n) { return n ? depth(n, 2) * U * sum_abs(x, n) / (double)n : 0; }
-static double deviation(const float *x, size_t n, double eps)
-{
+static double mean_error(const float *x, size_t n) {
+    return n ? depth(n, 2) * U * sum_abs(x, n) / (double)n : 0;
+}
+static double deviation(const float *x, size_t n, double eps) {
     double m = 0, v = 0;
     for (size_t q = 0; q < n; q++) m += x[q] / (double)n;
     for (size_t q = 0; q < n; q++) v += (x[q] - m) * (x[q] - m) / (double)n;
     return sqrt(v + eps);
 }
-ROW(layernorm, j->s[0] = 1e-5f; out(j, n, 2); in(j, n, ANY); in(j, n, ANY); in(j, n, ANY); out(j, 2, 0),
-    s->layernorm(F(0), F(1), F(2), n % 3 ? F(3) : NULL, j->s[0], F(4), n),
-    if (n == 0) return 0;
-    const double e = mean_error(F(1), n), d = deviation(F(1), n, j->s[0]), c = depth(n, 8) * U + e * e / (d * d);
+ROW(layernorm, j->s[0] = 1e-5f; out(j, n, 2); in(j, n, ANY); in(j, n, ANY); in(j, n, ANY);
+    out(j, 2, 0), s->layernorm(F(0), F(1), F(2), n % 3 ? F(3) : NULL, j->s[0], F(4), n), if (n == 0) return 0;
+    const double e = mean_error(F(1), n), d = deviation(F(1), n, j->s[0]),
+    c = depth(n, 8) * U + e * e / (d * d);
     if (b == 4) return i ? w * (c + 2 * e / d) : e + U * w;
-    return c * (w + (n % 3 ? 2 * fabs(F(3)[i]) : 0)) + fabs(F(2)[i]) * (2 * e / d) * (1 + fabs(F(1)[i]) / d) + 0x1p-140)
+    return c * (w + (n % 3 ? 2 * fabs(F(3)[i]) : 0)) + fabs(F(2)[i]) * (2 * e / d) * (1 + fabs(F(1)[i]) / d) +
+           0x1p-140)
 static const float given_stat[2] = {0.3f, 0.21f};
-ROW(layernorm_back, j->given = given_stat;
-    out(j, n, 2); in(j, n, ANY); in(j, n, ANY); in(j, n, ANY); in(j, 2, GIVEN),
-    s->layernorm_back(F(0), F(1), F(2), F(3), F(4), n),
-    const double m = F(4)[0], r = F(4)[1];
-    double t = 0, u = 0;
-    for (size_t q = 0; q < n; q++) {
+ROW(
+    layernorm_back, j->given = given_stat; out(j, n, 2); in(j, n, ANY); in(j, n, ANY); in(j, n, ANY);
+    in(j, 2, GIVEN), s->layernorm_back(F(0), F(1), F(2), F(3), F(4), n), const double m = F(4)[0],
+    r = F(4)[1];
+    double t = 0, u = 0; for (size_t q = 0; q < n; q++) {
         const double g = fabs((double)F(1)[q] * F(3)[q]);
         t += g / (double)n, u += g * fabs(F(2)[q] - m) * r / (double)n;
-    }
-    return depth(n, 10) * U * r * (fabs((double)F(1)[i] * F(3)[i]) + t + fabs(F(2)[i] - m) * r * u) + 0x1p-140)
+    } return depth(n, 10) * U *
+                             r * (fabs((double)F(1)[i] * F(3)[i]) + t + fabs(F(2)[i] - m) * r * u) +
+                         0x1p-140)
 
 /* ---- k_softmax.h: what is exponentiated is a rounded difference of up to 104 ---- */
-static double below_max(const float *x, size_t n, size_t i)
-{
+static double below_max(const float *x, size_t n, size_t i) {
     double m = -INFINITY;
     for (size_t q = 0; q < n; q++) m = fmax(m, x[q]);
     return argument(x[i] - m);
 }
-ROW(softmax, inout(j, n, ANY), RETURNS(s->softmax(F(0), n)),
-    if (b < 0) return 2 * U * w + depth(n, 4) * U;
+ROW(softmax, inout(j, n, ANY), RETURNS(s->softmax(F(0), n)), if (b < 0) return 2 * U * w + depth(n, 4) * U;
     return (depth(n, 8) + below_max(F(0), n, i)) * U * w + 0x1p-147)
 ROW(lse, in(j, n, ANY), RETURNS(s->lse(F(0), n)), return 2 * U * w + depth(n, 4) * U)
-ROW(xent_back, j->s[0] = 4.5f; j->s[1] = 1.25f; j->target = n * 2 / 3; inout(j, n, ANY),
-    s->xent_back(F(0), j->s[0], n % 4 ? j->target : n, j->s[1], n),
+ROW(xent_back, j->s[0] = 4.5f; j->s[1] = 1.25f; j->target = n * 2 / 3;
+    inout(j, n, ANY), s->xent_back(F(0), j->s[0], n % 4 ? j->target : n, j->s[1], n),
     const double x = F(0)[i] - (double)j->s[0];
     return j->s[1] * (exp(x) * (4 + argument(x)) + 2) * U + 0x1p-147)
 
 /* ---- k_rope.h ---- */
 #define ROPE(name, first, second)                                                                            \
-    ROW(name, inout(j, 2 * n, ANY); in(j, n, UNIT); in(j, n, UNIT), s->name(F(0), F(1), F(2), n % 2 ? 1 : -1, n), \
-        const size_t q = first(i, n);                                                                        \
-        return 4 * U * (fabs((double)F(0)[i]) * fabs(F(1)[q]) + fabs((double)F(0)[second(i, n)]) * fabs(F(2)[q])) + 0x1p-147)
+    ROW(name, inout(j, 2 * n, ANY); in(j, n, UNIT);                                                          \
+        in(j, n, UNIT), s->name(F(0), F(1), F(2), n % 2 ? 1 : -1, n), const size_t q = first(i, n);          \
+        return 4 * U *                                                                                       \
+                   (fabs((double)F(0)[i]) * fabs(F(1)[q]) +                                                  \
+                    fabs((double)F(0)[second(i, n)]) * fabs(F(2)[q])) +                                      \
+               0x1p-147)
 #define HALF_PAIR(i, n) ((i) % (n))
 #define HALF_OTHER(i, n) ((i) < (n) ? (i) + (n) : (i) - (n))
 #define NEXT_PAIR(i, n) ((i) / 2)
@@ -172,39 +199,37 @@ ROPE(rope_half, HALF_PAIR, HALF_OTHER)
 ROPE(rope_interleave, NEXT_PAIR, NEXT_OTHER)
 
 /* ---- k_lowrank.h ---- */
-static double chain(const float *x, const float *w, size_t ldx, size_t ldw, size_t k)
-{
+static double chain(const float *x, const float *w, size_t ldx, size_t ldw, size_t k) {
     double s = 0;
     for (size_t q = 0; q < k; q++) s += fabs((double)x[q * ldx] * w[q * ldw]);
     return ((double)k + 2) * U * s + (double)k * 0x1p-149;
 }
-ROW(row_matmul, out(j, n, 0); in(j, k, ANY); in(j, k * n, ANY), s->row_matmul(F(0), F(1), F(2), k, n),
-    return chain(F(1), F(2) + i, 1, n, k))
-ROW(row_matmul_t, out(j, k, 0); in(j, n, ANY); in(j, k * n, ANY), s->row_matmul_t(F(0), F(1), F(2), k, n),
+ROW(row_matmul, out(j, n, 0); in(j, k, ANY);
+    in(j, k *n, ANY), s->row_matmul(F(0), F(1), F(2), k, n), return chain(F(1), F(2) + i, 1, n, k))
+ROW(row_matmul_t, out(j, k, 0); in(j, n, ANY);
+    in(j, k *n, ANY), s->row_matmul_t(F(0), F(1), F(2), k, n),
     return depth(n, 0) * U * sum_products(F(1), F(2) + i * n, n) + (double)n * 0x1p-149)
-ROW(outer_add, j->s[0] = 0.6f; inout(j, k * n, ANY); in(j, k, ANY); in(j, n, ANY),
-    s->outer_add(F(0), F(1), F(2), j->s[0], k, n),
+ROW(outer_add, j->s[0] = 0.6f; inout(j, k *n, ANY); in(j, k, ANY);
+    in(j, n, ANY), s->outer_add(F(0), F(1), F(2), j->s[0], k, n),
     return U * (2 * w + 4 * fabs((double)j->s[0] * F(1)[i / n] * F(2)[i % n])) + 0x1p-147)
 
 /* ---- k_adam.h ---- */
 static const float given_adamw[ADA_ADAMW_CONSTANTS] = {0.5f, 0.999f, 0.1f, 0.95f, 0.05f, 0.3f, 1e-8f, 0.01f};
-ROW(adamw, j->given = given_adamw;
-    inout(j, n, ANY); inout(j, n, ANY); inout(j, n, POSITIVE); in(j, n, ANY); in(j, ADA_ADAMW_CONSTANTS, GIVEN),
-    s->adamw(F(0), F(1), F(2), F(3), F(4), n),
-    const float *c = F(4);
+ROW(adamw, j->given = given_adamw; inout(j, n, ANY); inout(j, n, ANY); inout(j, n, POSITIVE); in(j, n, ANY);
+    in(j, ADA_ADAMW_CONSTANTS, GIVEN), s->adamw(F(0), F(1), F(2), F(3), F(4), n), const float *c = F(4);
     const double g = (double)F(3)[i] * c[ADA_ADAMW_GRAD_SCALE], m = F(1)[i];
     const double v = (double)F(2)[i] * c[ADA_ADAMW_BETA2] + (double)c[ADA_ADAMW_OMB2] * g * g;
-    const double d = sqrt(v) / c[ADA_ADAMW_BC2_SQRT] + c[ADA_ADAMW_EPS], em = 3 * U * (fabs(g) + fabs(m)) + 0x1p-147;
-    if (b == 1) return em;
-    if (b == 2) return 6 * U * w + 0x1p-147;
+    const double d = sqrt(v) / c[ADA_ADAMW_BC2_SQRT] + c[ADA_ADAMW_EPS],
+    em = 3 * U * (fabs(g) + fabs(m)) + 0x1p-147;
+    if (b == 1) return em; if (b == 2) return 6 * U * w + 0x1p-147;
     /* √ of a denormal v is as coarse as v */
-    return 2 * U * (w + fabs(F(0)[i])) + c[ADA_ADAMW_STEP] * (em + fabs(m + 0.1 * (g - m)) * (8 * U + (v < 0x1p-120 ? 1 : 0))) / d + 0x1p-147)
+    return 2 * U * (w + fabs(F(0)[i])) +
+           c[ADA_ADAMW_STEP] * (em + fabs(m + 0.1 * (g - m)) * (8 * U + (v < 0x1p-120 ? 1 : 0))) / d +
+           0x1p-147)
 
 /* ---- k_convert.h ---- */
-#define TO_HALF(name)                                                                                        \
-    ROW(name, buf(j, U16, OUT, ANY, n, 0); in(j, n, ANY), s->name(p[0], F(1), n), return 0)
-#define FROM_HALF(name)                                                                                      \
-    ROW(name, out(j, n, 0); buf(j, U16, IN, ANY, n, 0), s->name(F(0), p[1], n), return 0)
+#define TO_HALF(name) ROW(name, buf(j, U16, OUT, ANY, n, 0); in(j, n, ANY), s->name(p[0], F(1), n), return 0)
+#define FROM_HALF(name) ROW(name, out(j, n, 0); buf(j, U16, IN, ANY, n, 0), s->name(F(0), p[1], n), return 0)
 TO_HALF(f32_to_bf16)
 TO_HALF(f32_to_f16)
 FROM_HALF(bf16_to_f32)
@@ -220,86 +245,118 @@ BLOCKS(q4_k_to_f32, 256, 144)
 BLOCKS(q5_k_to_f32, 256, 176)
 BLOCKS(q6_k_to_f32, 256, 210)
 
-/* ---- k_matmul.h: n is the length of the chains, k the rows; columns, gaps and options follow from both ---- */
-static size_t columns(const struct job *j) { return 1 + (j->n * 7 + j->k) % 32; }
-static size_t y_gap(const struct job *j) { return columns(j) + j->n % 3; }
-static int turned(const struct job *j) { return j->n / 2 % 2; }
-static size_t b_step(const struct job *j) { return 16 + j->n / 3 % 3; }
-static size_t half_gap(const struct job *j) { return b_step(j) * j->n + 16 * (j->n % 2); }
-static ada_tile tile(const struct job *j, void *const *p)
-{
-    const size_t n = j->n, k = j->k;
-    return (ada_tile){.y = F(0), .ldy = y_gap(j), .n = columns(j), .add = n / 4 % 2, .c = n % 3 ? F(1) : NULL, .ldc = 33,
-        .x = F(2), .ldx = turned(j) ? k + 1 : n + 1, .transposed = turned(j), .m = k, .b = F(3), .ldb = half_gap(j),
-        .step = b_step(j), .k = n, .ahead = n % 5 ? NULL : F(3), .nahead = 64 * n};
+/* ---- k_matmul.h: n is the length of the chains, k the rows; columns, gaps and options follow from both ----
+ */
+static size_t columns(const struct job *j) {
+    return 1 + (j->n * 7 + j->k) % 32;
 }
-ROW(mm_tile,
-    inout(j, k * y_gap(j), ANY); in(j, k * 33, ANY); in(j, k * n + k + n, ANY); in(j, half_gap(j) + b_step(j) * n, ANY),
-    const ada_tile t = tile(j, p); s->mm_tile(&t),
-    const size_t row = i / y_gap(j), h = i % y_gap(j);
-    if (h >= columns(j)) return 0;
+static size_t y_gap(const struct job *j) {
+    return columns(j) + j->n % 3;
+}
+static int turned(const struct job *j) {
+    return j->n / 2 % 2;
+}
+static size_t b_step(const struct job *j) {
+    return 16 + j->n / 3 % 3;
+}
+static size_t half_gap(const struct job *j) {
+    return b_step(j) * j->n + 16 * (j->n % 2);
+}
+static ada_tile tile(const struct job *j, void *const *p) {
+    const size_t n = j->n, k = j->k;
+    return (ada_tile){.y = F(0),
+                      .ldy = y_gap(j),
+                      .n = columns(j),
+                      .add = n / 4 % 2,
+                      .c = n % 3 ? F(1) : NULL,
+                      .ldc = 33,
+                      .x = F(2),
+                      .ldx = turned(j) ? k + 1 : n + 1,
+                      .transposed = turned(j),
+                      .m = k,
+                      .b = F(3),
+                      .ldb = half_gap(j),
+                      .step = b_step(j),
+                      .k = n,
+                      .ahead = n % 5 ? NULL : F(3),
+                      .nahead = 64 * n};
+}
+ROW(mm_tile, inout(j, k *y_gap(j), ANY); in(j, k * 33, ANY); in(j, k *n + k + n, ANY);
+    in(j, half_gap(j) + b_step(j) * n, ANY), const ada_tile t = tile(j, p);
+    s->mm_tile(&t), const size_t row = i / y_gap(j), h = i % y_gap(j); if (h >= columns(j)) return 0;
     const float *x = F(2) + (turned(j) ? row : row * (n + 1));
-    const double c = n % 3 ? F(1)[row * 33 + h] : 0, e = chain(x, F(3) + h / 16 * half_gap(j) + h % 16, turned(j) ? k + 1 : 1, b_step(j), n);
+    const double c = n % 3 ? F(1)[row * 33 + h] : 0,
+    e = chain(x, F(3) + h / 16 * half_gap(j) + h % 16, turned(j) ? k + 1 : 1, b_step(j), n);
     return e + ((double)n + 2) * U * fabs(c) + (n / 4 % 2 ? 2 * U * (fabs(F(0)[i]) + w) : 0))
-static size_t even(size_t n) { return n + n % 2; }
-static float pair(const uint32_t *w, size_t q, size_t h)
-{
+static size_t even(size_t n) {
+    return n + n % 2;
+}
+static float pair(const uint32_t *w, size_t q, size_t h) {
     return float_of(q % 2 ? w[q / 2 * 32 + h] & 0xffff0000 : w[q / 2 * 32 + h] << 16);
 }
-ROW(mm_rows, inout(j, k * y_gap(j), ANY); in(j, k * (even(n) + 1), ANY); buf(j, F32, IN, PAIRS, even(n) * 16, 0),
+ROW(mm_rows, inout(j, k *y_gap(j), ANY); in(j, k *(even(n) + 1), ANY);
+    buf(j, F32, IN, PAIRS, even(n) * 16, 0),
     s->mm_rows(F(0), y_gap(j), columns(j), n / 4 % 2, F(1), even(n) + 1, k, p[2], even(n)),
     const size_t row = i / y_gap(j), h = i % y_gap(j);
-    if (h >= columns(j)) return 0;
-    double e = 0;
+    if (h >= columns(j)) return 0; double e = 0;
     for (size_t q = 0; q < even(n); q++) e += fabs((double)F(1)[row * (even(n) + 1) + q] * pair(p[2], q, h));
     return ((double)n + 4) * (U * e + 0x1p-149) + (n / 4 % 2 ? 2 * U * (fabs(F(0)[i]) + w) : 0))
-ROW(mm_widen, inout(j, 2 * (16 * even(n) + 16), ANY); buf(j, F32, IN, PAIRS, even(n) * 16, 0),
-    s->mm_widen(F(0), 16 * even(n) + 16, p[1], even(n)), return 0)
-ROW(mm_widen_back, inout(j, 512 + n + 512, ANY); buf(j, F32, IN, PAIRS, 512, 0),
-    s->mm_widen_back(F(0), 512 + n, p[1]), return 0)
-ROW(mm_turn, inout(j, k * (n + 3), ANY); in(j, n * (k + 2), ANY), s->mm_turn(F(0), n + 3, F(1), k + 2, n, k), return 0)
+ROW(mm_widen, inout(j, 2 * (16 * even(n) + 16), ANY);
+    buf(j, F32, IN, PAIRS, even(n) * 16, 0), s->mm_widen(F(0), 16 * even(n) + 16, p[1], even(n)), return 0)
+ROW(mm_widen_back, inout(j, 512 + n + 512, ANY);
+    buf(j, F32, IN, PAIRS, 512, 0), s->mm_widen_back(F(0), 512 + n, p[1]), return 0)
+ROW(mm_turn, inout(j, k *(n + 3), ANY);
+    in(j, n *(k + 2), ANY), s->mm_turn(F(0), n + 3, F(1), k + 2, n, k), return 0)
 
 /* ---- k_attend.h: the keys seen, a state of the softmax and a cap follow from n ---- */
-static size_t seen_from(const struct job *j) { return j->n % 4 == 1 ? j->n / 3 : 0; }
-static size_t seen_to(const struct job *j) { return j->n - j->n % 3; }
-static float cap_of(const struct job *j) { return j->n % 5 == 2 ? 3.0f : 0; }
+static size_t seen_from(const struct job *j) {
+    return j->n % 4 == 1 ? j->n / 3 : 0;
+}
+static size_t seen_to(const struct job *j) {
+    return j->n - j->n % 3;
+}
+static float cap_of(const struct job *j) {
+    return j->n % 5 == 2 ? 3.0f : 0;
+}
 static const float first_stat[2] = {-INFINITY, 0}, later_stat[2] = {0.75f, 2.5f};
-static double capped(const struct job *j, double s, double *slope)
-{
+static double capped(const struct job *j, double s, double *slope) {
     const double y = s * j->s[0], cap = cap_of(j), x = cap > 0 ? y / cap : 0, c = cosh(x);
     *slope = j->s[0] / (c * c);
     return cap > 0 ? cap * tanh(x) : y;
 }
 /* relative error of e^(f - m): both are rounded, and tanh is a difference of numbers up to 1 */
-static double exponent(const struct job *j, const float *s, size_t i, double m)
-{
+static double exponent(const struct job *j, const float *s, size_t i, double m) {
     double slope, f = capped(j, s[i], &slope);
     if (!isfinite(f)) f = 0;
     return expm1(U * (3 * fabs(f) + 3 * fabs(m) + 8 * cap_of(j) + 4));
 }
-static double greatest(const struct job *j, const float *s, double m)
-{
+static double greatest(const struct job *j, const float *s, double m) {
     double slope, f;
     for (size_t i = seen_from(j); i < seen_to(j); i++)
         if (isfinite(f = capped(j, s[i], &slope)) && !(f <= m)) m = f;
     return isfinite(m) ? m : 0;
 }
-ROW(attend_row, j->s[0] = 0.3f; j->given = n % 2 ? first_stat : later_stat; inout(j, n, ANY); buf(j, F32, INOUT, GIVEN, 2, 0),
+ROW(attend_row, j->s[0] = 0.3f; j->given = n % 2 ? first_stat : later_stat; inout(j, n, ANY);
+    buf(j, F32, INOUT, GIVEN, 2, 0),
     RETURNS(s->attend_row(F(0), seen_from(j), seen_to(j), n, j->s[0], cap_of(j), F(1))),
     const double m = greatest(j, F(0), F(1)[0]), rise = expm1(U * (3 * fabs(m) + 8 * cap_of(j) + 8));
-    if (b == -1) return w * rise;
-    if (b == 0) return w * exponent(j, F(0), i, m) + 0x1p-148;
-    if (i == 0) return U * (2 * w + 4 * cap_of(j));
-    double e = w * (rise + depth(n, 2) * U);
-    for (size_t q = seen_from(j); q < seen_to(j); q++) e = fmax(e, w * (exponent(j, F(0), q, m) + depth(n, 2) * U));
+    if (b == -1) return w * rise; if (b == 0) return w * exponent(j, F(0), i, m) + 0x1p-148;
+    if (i == 0) return U * (2 * w + 4 * cap_of(j)); double e = w * (rise + depth(n, 2) * U);
+    for (size_t q = seen_from(j); q < seen_to(j); q++)
+        e = fmax(e, w *(exponent(j, F(0), q, m) + depth(n, 2) * U));
     return e)
 ROW(attend_end, j->given = later_stat; inout(j, n, ANY); buf(j, F32, IN, GIVEN, 2, 0),
-    RETURNS(s->attend_end(F(0), F(1), n)), return b < 0 ? U * w : U * w + 0x1p-149)
-ROW(attend_back, j->s[0] = 0.3f; j->s[1] = 3.25f; j->s[2] = -0.5f; inout(j, n, ANY); inout(j, n, ANY),
+                                                         RETURNS(s->attend_end(F(0), F(1), n)),
+                                                         return b < 0 ? U * w : U * w + 0x1p-149)
+ROW(attend_back, j->s[0] = 0.3f; j->s[1] = 3.25f; j->s[2] = -0.5f; inout(j, n, ANY);
+    inout(j, n, ANY),
     s->attend_back(F(0), F(1), seen_from(j), seen_to(j), n, j->s[0], cap_of(j), j->s[1], j->s[2]),
     if (b == 0) return w * exponent(j, F(0), i, j->s[1]) + 0x1p-148;
-    /* 4·σ(x)·σ(-x) keeps its relative accuracy but for the argument's rounding; p and the product may be denormal */
-    const double argument_error = cap_of(j) > 0 && isfinite(F(0)[i]) ? 8 * U * fmin(fabs(F(0)[i] * j->s[0]), 200) : 0;
+    /* 4·σ(x)·σ(-x) keeps its relative accuracy but for the argument's rounding; p and the product may be
+       denormal */
+    const double argument_error = cap_of(j) > 0 && isfinite(F(0)[i])
+                                      ? 8 * U * fmin(fabs(F(0)[i] * j->s[0]), 200)
+                                      : 0;
     return w * (exponent(j, F(0), i, j->s[1]) + 12 * U + argument_error) + 0x1p-147 * (1 + fabs(F(1)[i])))
 
 /* ---- the list ---- */
@@ -312,18 +369,21 @@ static struct row rows[] = {
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
 /* What a row needs beyond kernels.def: the oracle binds for any float; k matters; n comes in blocks. */
-static void rows_ready(void)
-{
-    static const char *const dense[] = {"add", "mul", "scale", "axpy", "relu", "relu_back", "silu", "gelu_quick", "gelu_tanh",
-        "gelu_erf", "max", "argmax", "f32_to_bf16", "f32_to_f16", "bf16_to_f32", "f16_to_f32", "mm_widen", "mm_widen_back",
-        "mm_turn", NULL};
-    static const char *const two[] = {"row_matmul", "row_matmul_t", "outer_add", "mm_tile", "mm_rows", "mm_turn", NULL};
+static void rows_ready(void) {
+    static const char *const dense[] = {
+        "add",         "mul",        "scale",    "axpy",          "relu",    "relu_back",   "silu",
+        "gelu_quick",  "gelu_tanh",  "gelu_erf", "max",           "argmax",  "f32_to_bf16", "f32_to_f16",
+        "bf16_to_f32", "f16_to_f32", "mm_widen", "mm_widen_back", "mm_turn", NULL};
+    static const char *const two[] = {"row_matmul", "row_matmul_t", "outer_add", "mm_tile",
+                                      "mm_rows",    "mm_turn",      NULL};
     for (size_t i = 0; i < ROWS; i++) {
         struct row *r = &rows[i];
         for (int q = 0; dense[q]; q++) r->dense |= strcmp(r->name, dense[q]) == 0;
         for (int q = 0; two[q]; q++) r->two |= strcmp(r->name, two[q]) == 0;
-        if (strstr(r->name, "_to_f32") && r->name[0] == 'q') r->block = r->name[3] == 'k' ? 256 : 32;
-        else if (strcmp(r->name, "mm_widen_back") == 0) r->block = 37; /* a gap between the halves; its shape is fixed */
+        if (strstr(r->name, "_to_f32") && r->name[0] == 'q')
+            r->block = r->name[3] == 'k' ? 256 : 32;
+        else if (strcmp(r->name, "mm_widen_back") == 0)
+            r->block = 37; /* a gap between the halves; its shape is fixed */
     }
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kill -9 at random moments: kill MODEL ADALINK. Fifty times a training that saves at every step is killed, looked at,
- * and resumed by `adalink train --resume FOLDER` until it is done.
- * Owns: the moments, drawn from a seed over the length of a run that nobody kills.
- * Invariant: at each moment every file in the folder is whole; the newest checkpoint is at most one step behind the
- * last step told in metrics.jsonl; the adapter at the end has the bits of the run that was never killed. */
+ * kill -9 at random moments: kill MODEL ADALINK. Fifty times a training that saves at every step is killed,
+ * looked at, and resumed by `adalink train --resume FOLDER` until it is done. Owns: the moments, drawn from a
+ * seed over the length of a run that nobody kills. Invariant: at each moment every file in the folder is
+ * whole; the newest checkpoint is at most one step behind the last step told in metrics.jsonl; the adapter at
+ * the end has the bits of the run that was never killed. */
 #include "engine/adalink.h"
 #include "engine/rng.h"
 #include "io/h5.h"
@@ -40,8 +40,9 @@ static pid_t train(const char *folder, bool resume) {
     snprintf(data, sizeof data, "%s/rows.jsonl", place);
     snprintf(steps, sizeof steps, "%d", STEPS);
     if (resume) return start((const char *const[]){"adalink", "train", "--resume", folder, "-q", NULL});
-    return start((const char *const[]){"adalink", "train", "-m", model, "-d", data, "-o", folder, "--steps", steps,
-                                       "--batch", "2", "--rank", "4", "--save-every", "1", "-q", NULL});
+    return start((const char *const[]){"adalink", "train", "-m", model, "-d", data, "-o", folder, "--steps",
+                                       steps, "--batch", "2", "--rank", "4", "--save-every", "1", "-q",
+                                       NULL});
 }
 
 static void nap(double seconds) {
@@ -170,7 +171,8 @@ int main(int argc, char **argv) {
         if (wrong == 0 && (weights(folder, got) != n || memcmp(want, got, n * sizeof *got) != 0))
             wrong++, printf("the end of '%s' has other bits\n", folder);
     }
-    printf("%d kills in %d runs of %.2f s; a step was lost %d times; %d wrong\n", kills, runs, length, lost, wrong);
+    printf("%d kills in %d runs of %.2f s; a step was lost %d times; %d wrong\n", kills, runs, length, lost,
+           wrong);
     if (wrong == 0) {
         char remove[1100];
         snprintf(remove, sizeof remove, "rm -rf '%s'", place);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The logits of rows of token ids, for tests/oracle_logits.py: logits_driver MODEL f32|bf16 [THREADS] reads lines of
- * ids and writes float32 [T, vocabulary] for each, one after another. Owns: nothing. Must not know: text. */
+ * The logits of rows of token ids, for tests/oracle_logits.py: logits_driver MODEL f32|bf16 [THREADS] reads
+ * lines of ids and writes float32 [T, vocabulary] for each, one after another. Owns: nothing. Must not know:
+ * text. */
 #include "engine/model.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ static ada_status row(const ada_model *m, const int32_t *ids, int32_t T) {
     ADA_TRY(ada_arena_take(&a, &logits, rows * vocab, sizeof *logits));
     ADA_TRY(ada_arena_take(&a, &out, rows, sizeof *out));
     for (int32_t i = 0; i < T; i++) {
-        if (ids[i] < 0 || ids[i] >= m->c.vocab) return ada_fail(ADA_EINVAL, "token id %d out of range", ids[i]);
+        if (ids[i] < 0 || ids[i] >= m->c.vocab)
+            return ada_fail(ADA_EINVAL, "token id %d out of range", ids[i]);
         ada_model_embed(m, ids[i], x + (size_t)i * d);
         out[i] = i;
     }
@@ -39,7 +41,8 @@ static ada_status rows(const ada_model *m) {
     while (fgets(line, sizeof line, stdin)) {
         int32_t T = 0;
         char *p = line, *end;
-        for (long v = strtol(p, &end, 10); end != p && T < MAX_T; v = strtol(p, &end, 10)) ids[T++] = (int32_t)v, p = end;
+        for (long v = strtol(p, &end, 10); end != p && T < MAX_T; v = strtol(p, &end, 10))
+            ids[T++] = (int32_t)v, p = end;
         if (T) ADA_TRY(row(m, ids, T));
     }
     return ADA_OK;
@@ -54,8 +57,10 @@ int main(int argc, char **argv) {
     ada_model_opts o = {.f32 = !strcmp(argv[2], "f32"), .threads = argc > 3 ? atoi(argv[3]) : 0};
     ada_status st = ada_model_open(&m, argv[1], &o);
     if (st == ADA_OK) st = rows(m);
-    if (st != ADA_OK) fprintf(stderr, "logits_driver: %s\n", ada_error());
-    else fprintf(stderr, "%s: opened in %.3f s\n", m->name, m->open_seconds);
+    if (st != ADA_OK)
+        fprintf(stderr, "logits_driver: %s\n", ada_error());
+    else
+        fprintf(stderr, "%s: opened in %.3f s\n", m->name, m->open_seconds);
     ada_model_close(&m);
     return ada_status_exit(st);
 }

@@ -22,7 +22,8 @@ static inline ada_model *golden_model(const char *name, bool f32) {
 }
 
 /* A pack of one row. out: its wanted rows; NULL: all. */
-static inline ada_pack pack_one(ada_segment *seg, const int32_t *ids, int32_t T, const int32_t *out, int32_t nout) {
+static inline ada_pack pack_one(ada_segment *seg, const int32_t *ids, int32_t T, const int32_t *out,
+                                int32_t nout) {
     static int32_t all[4096];
     for (int32_t i = 0; i < 4096; i++) all[i] = i;
     *seg = (ada_segment){.start = 0, .len = T, .parent = -1, .pos = 0, .cache = -1, .adapter = 0};
@@ -37,7 +38,8 @@ typedef struct {
     float *x, *h, *logits, *loss, *dh, *dx;
 } pass_run;
 
-static inline void pass_room(pass_run *r, const ada_stack *s, const ada_head *head, const ada_pack *p, bool train) {
+static inline void pass_room(pass_run *r, const ada_stack *s, const ada_head *head, const ada_pack *p,
+                             bool train) {
     size_t d = (size_t)s->c.d, T = (size_t)p->T, n = (size_t)p->nout;
     *r = (pass_run){0};
     assert_ok(ada_pass_layout(&r->pass, &r->arena, s, p->T, p->nsegs, p->T, p->nout, train));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The transformer in double precision, as its definition reads: one loop for each sum, nothing blocked or kept.
- * Owns: the meaning that engine code is tested against. Must not know: how the engine computes it. */
+ * The transformer in double precision, as its definition reads: one loop for each sum, nothing blocked or
+ * kept. Owns: the meaning that engine code is tested against. Must not know: how the engine computes it. */
 #ifndef ADA_TESTS_PLAIN_H
 #define ADA_TESTS_PLAIN_H
 
@@ -8,7 +8,8 @@
 #include <math.h>
 
 /* y [m, n] = x [m, k] · wᵀ (+ b) */
-static inline void plain_linear(double *y, const double *x, const double *w, const double *b, size_t m, size_t n, size_t k) {
+static inline void plain_linear(double *y, const double *x, const double *w, const double *b, size_t m,
+                                size_t n, size_t k) {
     for (size_t i = 0; i < m; i++)
         for (size_t o = 0; o < n; o++) {
             double s = b ? b[o] : 0;
@@ -27,11 +28,16 @@ static inline void plain_norm(double *y, const double *x, const double *w, doubl
 
 static inline double plain_act(ada_act_kind act, double x) {
     switch (act) {
-    case ADA_ACT_SILU: return x / (1 + exp(-x));
-    case ADA_ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case ADA_ACT_GELU_ERF: return 0.5 * x * (1 + erf(x / M_SQRT2));
-    case ADA_ACT_GELU_QUICK: return x / (1 + exp(-1.702 * x));
-    case ADA_ACT_RELU: return x > 0 ? x : 0;
+    case ADA_ACT_SILU:
+        return x / (1 + exp(-x));
+    case ADA_ACT_GELU_TANH:
+        return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case ADA_ACT_GELU_ERF:
+        return 0.5 * x * (1 + erf(x / M_SQRT2));
+    case ADA_ACT_GELU_QUICK:
+        return x / (1 + exp(-1.702 * x));
+    case ADA_ACT_RELU:
+        return x > 0 ? x : 0;
     }
     return NAN;
 }
@@ -39,7 +45,8 @@ static inline double plain_act(ada_act_kind act, double x) {
 /* h [m, w] = act(g) · u of rows g then u [m, 2w] */
 static inline void plain_gate(double *h, const double *gu, ada_act_kind act, size_t m, size_t w) {
     for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < w; j++) h[i * w + j] = plain_act(act, gu[i * 2 * w + j]) * gu[i * 2 * w + w + j];
+        for (size_t j = 0; j < w; j++)
+            h[i * w + j] = plain_act(act, gu[i * 2 * w + j]) * gu[i * 2 * w + w + j];
 }
 
 static inline int32_t plain_segment(const ada_pack *p, int32_t row) {
@@ -62,8 +69,8 @@ static inline bool plain_sees(const ada_pack *p, int32_t window, int32_t row, in
 }
 
 /* o [T, heads·hd] of q [T, heads·hd], k and v [T, kv·hd] */
-static inline void plain_attention(double *o, const double *q, const double *k, const double *v, const ada_config *c,
-                                   const ada_pack *p) {
+static inline void plain_attention(double *o, const double *q, const double *k, const double *v,
+                                   const ada_config *c, const ada_pack *p) {
     size_t hd = (size_t)c->head_dim, H = (size_t)c->heads, KV = (size_t)c->kv_heads, T = (size_t)p->T;
     double *s = test_calloc(T, sizeof *s);
     for (size_t i = 0; i < T; i++)
@@ -95,7 +102,8 @@ static inline void plain_rotate(double *x, size_t heads, const ada_stack *s, con
         for (size_t h = 0; h < heads; h++)
             for (size_t j = 0; j < half; j++) {
                 double *a = x + (i * heads + h) * hd + j, *b = a + half, was = *a;
-                double angle = plain_position(p, (int32_t)i) * (double)s->inv_freq[j], scale = (double)s->rope_mscale;
+                double angle = plain_position(p, (int32_t)i) * (double)s->inv_freq[j],
+                       scale = (double)s->rope_mscale;
                 *a = scale * (*a * cos(angle) - *b * sin(angle));
                 *b = scale * (*b * cos(angle) + was * sin(angle));
             }
@@ -111,8 +119,10 @@ static struct {
 /* A tensor of a Hugging Face file as doubles; NULL if absent. */
 static inline double *plain_tensor(const ada_model *m, int32_t layer, const char *name) {
     char full[128];
-    if (layer >= 0) snprintf(full, sizeof full, "model.layers.%d.%s", layer, name);
-    else snprintf(full, sizeof full, "%s", name);
+    if (layer >= 0)
+        snprintf(full, sizeof full, "model.layers.%d.%s", layer, name);
+    else
+        snprintf(full, sizeof full, "%s", name);
     const ada_tensor *t = ada_tensors_find(m->file, full);
     if (!t) return NULL;
     size_t n = ada_tensor_count(t);
@@ -126,8 +136,8 @@ static inline double *plain_tensor(const ada_model *m, int32_t layer, const char
 }
 
 /* y [T, n] = linear map `name` of x [T, k] */
-static inline void plain_named(double *y, const double *x, const ada_model *m, int32_t layer, const char *name, size_t T,
-                               size_t n, size_t k) {
+static inline void plain_named(double *y, const double *x, const ada_model *m, int32_t layer,
+                               const char *name, size_t T, size_t n, size_t k) {
     char weight[96], bias[96];
     snprintf(weight, sizeof weight, "%s.weight", name);
     snprintf(bias, sizeof bias, "%s.bias", name);
@@ -146,7 +156,8 @@ static inline void plain_stack(double *x, const ada_model *m, const ada_pack *p)
     double *n = buf, *q = n + T * d, *k = q + T * nq, *v = k + T * nk, *o = v + T * nk, *y = o + T * nq;
     double *g = y + T * d, *u = g + T * w, *gu = u + T * w;
     for (int32_t l = 0; l < c->layers; l++) {
-        double *a = plain_tensor(m, l, "input_layernorm.weight"), *f = plain_tensor(m, l, "post_attention_layernorm.weight");
+        double *a = plain_tensor(m, l, "input_layernorm.weight"),
+               *f = plain_tensor(m, l, "post_attention_layernorm.weight");
         plain_norm(n, x, a, (double)c->norm_eps, T, d);
         plain_named(q, n, m, l, "self_attn.q_proj", T, nq, d);
         plain_named(k, n, m, l, "self_attn.k_proj", T, nk, d);
@@ -160,7 +171,8 @@ static inline void plain_stack(double *x, const ada_model *m, const ada_pack *p)
         plain_named(g, n, m, l, "mlp.gate_proj", T, w, d);
         plain_named(u, n, m, l, "mlp.up_proj", T, w, d);
         for (size_t i = 0; i < T; i++)
-            for (size_t j = 0; j < w; j++) gu[i * 2 * w + j] = g[i * w + j], gu[i * 2 * w + w + j] = u[i * w + j];
+            for (size_t j = 0; j < w; j++)
+                gu[i * 2 * w + j] = g[i * w + j], gu[i * 2 * w + w + j] = u[i * w + j];
         plain_gate(g, gu, c->act, T, w);
         plain_named(y, g, m, l, "mlp.down_proj", T, d, w);
         for (size_t i = 0; i < T * d; i++) x[i] += y[i];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * AdaLink against its formula in double, and its gradients against central differences of that formula: every
- * activation, with and without bias. Options that cannot be are refused. The join: one row a token, sums in order. */
+ * activation, with and without bias. Options that cannot be are refused. The join: one row a token, sums in
+ * order. */
 #include "engine/adapter.h"
 #include "engine/embed.h"
 #include "engine/par.h"
@@ -39,13 +40,15 @@ static void check_case(const char *act, bool bias) {
     static float e[ROWS * D], w[ROWS * D], y[ROWS * D], scratch[3 * ROWS * R];
     static double ref[ROWS * D], store[2 * D * R + R + D];
     ada_adapter *a = NULL;
-    assert_ok(ada_adapter_new(&a, &fake, &(ada_adapter_opts){.rank = R, .scale = 0.7, .activation = act, .bias = bias, .seed = 5}));
+    assert_ok(ada_adapter_new(
+        &a, &fake, &(ada_adapter_opts){.rank = R, .scale = 0.7, .activation = act, .bias = bias, .seed = 5}));
     assert_ok(ada_adapter_trainable(a));
     assert_int_equal(ada_adapter_params(a), 2 * D * R + (bias ? D + R : 0));
     assert_int_equal(a->method->embed_scratch(a, ROWS), sizeof scratch);
     for (size_t i = 0; i < a->params[1].n; i++) assert_true(a->params[1].p[i] == 0);
     srand(7);
-    for (int i = 0; i < ROWS * D; i++) e[i] = (float)rand() / (float)RAND_MAX - 0.5f, w[i] = (float)rand() / (float)RAND_MAX - 0.5f;
+    for (int i = 0; i < ROWS * D; i++)
+        e[i] = (float)rand() / (float)RAND_MAX - 0.5f, w[i] = (float)rand() / (float)RAND_MAX - 0.5f;
     double *p[4], *at = store;
     for (int i = 0; i < a->nparams; i++) {
         p[i] = at;
@@ -68,7 +71,8 @@ static void check_case(const char *act, bool bias) {
             p[i][k] = was - eps, down = objective(a, p, e, w, NULL);
             p[i][k] = was;
             double want = (up - down) / (2 * eps), got = a->params[i].g[k];
-            if (!(fabs(got - want) < 2e-5)) fail_msg("%s: gradient of %s[%zu] is %g, not %g", act, a->params[i].name, k, got, want);
+            if (!(fabs(got - want) < 2e-5))
+                fail_msg("%s: gradient of %s[%zu] is %g, not %g", act, a->params[i].name, k, got, want);
         }
     float once = a->params[0].g[3];
     a->method->embed_backward(a, ADA_TEXT, e, ROWS, w, scratch); /* adds */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Attention against the definition in double, forward and backward, over a forest with shared prefixes; and its bits:
- * a row alone, packed, behind a cache, among wanted rows only, with 1-4 threads. */
+ * Attention against the definition in double, forward and backward, over a forest with shared prefixes; and
+ * its bits: a row alone, packed, behind a cache, among wanted rows only, with 1-4 threads. */
 #include "engine/attention.h"
 #include "engine/kv.h"
 #include "engine/par.h"
@@ -61,18 +61,23 @@ struct operands {
 static struct operands operands_new(const ada_config *c, ada_dtype type) {
     struct operands o = {.c = c, .type = type, .hd = (size_t)c->head_dim, .size = type == ADA_BF16 ? 2 : 4};
     o.nq = (size_t)c->heads * o.hd, o.nkv = (size_t)c->kv_heads * o.hd, o.ld = o.nq + 2 * o.nkv;
-    o.qkv = list(T * o.ld, 4), o.wide = list(T * o.ld, 4), o.dout = list(T * o.nq, 4), o.wide_dout = list(T * o.nq, 4);
+    o.qkv = list(T * o.ld, 4), o.wide = list(T * o.ld, 4), o.dout = list(T * o.nq, 4),
+    o.wide_dout = list(T * o.nq, 4);
     for (size_t i = 0; i < T * (o.ld + o.nq); i++) {
         bool grad = i >= T * o.ld;
         size_t at = grad ? i - T * o.ld : i;
         float f = draw() * 2;
-        if (type == ADA_BF16) f = ada_bf16_value(((uint16_t *)(grad ? o.dout : o.qkv))[at] = ada_bf16_of(f));
-        else ((float *)(grad ? o.dout : o.qkv))[at] = f;
+        if (type == ADA_BF16)
+            f = ada_bf16_value(((uint16_t *)(grad ? o.dout : o.qkv))[at] = ada_bf16_of(f));
+        else
+            ((float *)(grad ? o.dout : o.qkv))[at] = f;
         (grad ? o.wide_dout : o.wide)[at] = f;
     }
     return o;
 }
-static void operands_free(struct operands *o) { free(o->qkv), free(o->wide), free(o->dout), free(o->wide_dout); }
+static void operands_free(struct operands *o) {
+    free(o->qkv), free(o->wide), free(o->dout), free(o->wide_dout);
+}
 
 static void *at(const struct operands *o, size_t row, size_t column) {
     return (char *)o->qkv + (row * o->ld + column) * o->size;
@@ -85,14 +90,16 @@ struct result {
 static struct result result_new(const struct operands *o) {
     return (struct result){list(T * o->nq, 4), list(T * (size_t)o->c->heads, 4), list(T * o->ld, 4)};
 }
-static void result_free(struct result *r) { free(r->o), free(r->lse), free(r->dqkv); }
+static void result_free(struct result *r) {
+    free(r->o), free(r->lse), free(r->dqkv);
+}
 static float out_at(const struct operands *o, const struct result *r, size_t i) {
     return o->type == ADA_BF16 ? ada_bf16_value(((uint16_t *)r->o)[i]) : ((float *)r->o)[i];
 }
 
 /* Runs a pack whose rows are first … of the operands; rows: wanted ones or NULL. */
-static void run(const struct operands *o, const ada_pack *p, size_t first, const int32_t *rows, int32_t m, ada_kv *kv,
-                bool back, struct result *r) {
+static void run(const struct operands *o, const ada_pack *p, size_t first, const int32_t *rows, int32_t m,
+                ada_kv *kv, bool back, struct result *r) {
     ada_arena arena = {0};
     ada_attn_ws *ws;
     assert_int_equal(ada_attn_layout(&ws, &arena, o->c, o->type, p->T, p->nsegs, 256, p->T, back), ADA_OK);
@@ -101,15 +108,27 @@ static void run(const struct operands *o, const ada_pack *p, size_t first, const
     if (rows) {
         for (int32_t i = 0; i < m; i++) {
             memcpy(wanted + (size_t)i * o->ld * o->size, at(o, first + (size_t)rows[i], 0), o->ld * o->size);
-            memcpy(wanted_dout + (size_t)i * o->nq * o->size, (char *)dout + (size_t)rows[i] * o->nq * o->size, o->nq * o->size);
+            memcpy(wanted_dout + (size_t)i * o->nq * o->size,
+                   (char *)dout + (size_t)rows[i] * o->nq * o->size, o->nq * o->size);
         }
         q = wanted, dout = wanted_dout;
     }
-    ada_attn a = {.c = o->c, .type = o->type, .pack = p, .rows = rows, .m = m, .q = q, .ldq = o->ld,
-                  .k = at(o, first, o->nq), .v = at(o, first, o->nq + o->nkv), .ldkv = o->ld,
-                  .o = r->o, .lse = r->lse, .kv = kv};
+    ada_attn a = {.c = o->c,
+                  .type = o->type,
+                  .pack = p,
+                  .rows = rows,
+                  .m = m,
+                  .q = q,
+                  .ldq = o->ld,
+                  .k = at(o, first, o->nq),
+                  .v = at(o, first, o->nq + o->nkv),
+                  .ldkv = o->ld,
+                  .o = r->o,
+                  .lse = r->lse,
+                  .kv = kv};
     ada_attn_forward(&a, ws);
-    if (back) ada_attn_backward(&a, ws, dout, r->dqkv, o->ld, r->dqkv + o->nq, r->dqkv + o->nq + o->nkv, o->ld);
+    if (back)
+        ada_attn_backward(&a, ws, dout, r->dqkv, o->ld, r->dqkv + o->nq, r->dqkv + o->nq + o->nkv, o->ld);
     ada_arena_free(&arena);
     free(wanted), free(wanted_dout);
 }
@@ -118,7 +137,8 @@ static void run(const struct operands *o, const ada_pack *p, size_t first, const
 static size_t path_of(const ada_config *c, size_t row, size_t path[T]) {
     int32_t g = 0;
     while ((size_t)(forest[g].start + forest[g].len) <= row) g++;
-    size_t n = (size_t)forest[g].pos + (c->mask == ADA_MASK_FULL ? (size_t)forest[g].len : row - (size_t)forest[g].start + 1);
+    size_t n = (size_t)forest[g].pos +
+               (c->mask == ADA_MASK_FULL ? (size_t)forest[g].len : row - (size_t)forest[g].start + 1);
     for (size_t pos = n; pos-- > 0;) {
         while ((int32_t)pos < forest[g].pos) g = forest[g].parent;
         path[pos] = (size_t)forest[g].start + pos - (size_t)forest[g].pos;
@@ -126,16 +146,19 @@ static size_t path_of(const ada_config *c, size_t row, size_t path[T]) {
     return n;
 }
 
-/* out, lse and gradients of Σ dout·out in double. What backward reads of out is what forward wrote, rounded to bf16 in
- * that mode: `r` has it. */
+/* out, lse and gradients of Σ dout·out in double. What backward reads of out is what forward wrote, rounded
+ * to bf16 in that mode: `r` has it. */
 static void define(const struct operands *o, const struct result *r, double *out, double *lse, double *dqkv) {
     const ada_config *c = o->c;
     double scale = c->attn_scale > 0 ? c->attn_scale : 1 / sqrt(c->head_dim);
     for (size_t row = 0; row < T; row++)
         for (size_t h = 0; h < (size_t)c->heads; h++) {
-            size_t path[T], n = path_of(c, row, path), kv = h / ((size_t)c->heads / (size_t)c->kv_heads), lo = 0;
-            if (c->window && !c->window_every && c->mask != ADA_MASK_FULL && n > (size_t)c->window) lo = n - (size_t)c->window;
-            if (c->window_every && n > (size_t)c->window) lo = n - (size_t)c->window; /* the call is of layer 0 */
+            size_t path[T], n = path_of(c, row, path), kv = h / ((size_t)c->heads / (size_t)c->kv_heads),
+                            lo = 0;
+            if (c->window && !c->window_every && c->mask != ADA_MASK_FULL && n > (size_t)c->window)
+                lo = n - (size_t)c->window;
+            if (c->window_every && n > (size_t)c->window)
+                lo = n - (size_t)c->window; /* the call is of layer 0 */
             const float *q = o->wide + row * o->ld + h * o->hd, *g = o->wide_dout + row * o->nq + h * o->hd;
             double f[T], slope[T], sum = 0, mean = 0, dp[T];
             for (size_t i = lo; i < n; i++) {
@@ -159,7 +182,8 @@ static void define(const struct operands *o, const struct result *r, double *out
                     dp[i] += (double)g[j] * v[j];
                 }
             }
-            for (size_t j = 0; j < o->hd; j++) mean += (double)g[j] * out_at(o, r, row * o->nq + h * o->hd + j);
+            for (size_t j = 0; j < o->hd; j++)
+                mean += (double)g[j] * out_at(o, r, row * o->nq + h * o->hd + j);
             for (size_t i = lo; i < n; i++) {
                 double p = exp(f[i]) / sum, ds = p * (dp[i] - mean) * slope[i];
                 for (size_t j = 0; j < o->hd; j++) {
@@ -188,12 +212,14 @@ static void by_definition(void **state) {
             double *out = list(nout, 8), *lse = list(nlse, 8), *grad = list(ngrad, 8);
             run(&o, &pack, 0, NULL, T, NULL, true, &r);
             define(&o, &r, out, lse, grad);
-            /* sums of up to 256 terms of like size: √n ulp each and a margin of 8; then bf16 rounds out by half an ulp */
+            /* sums of up to 256 terms of like size: √n ulp each and a margin of 8; then bf16 rounds out by
+             * half an ulp */
             double eps = 8 * sqrt(256) * 0x1p-24, round_out = t ? 0 : 0x1p-8;
             double out_size = spread(out, nout), grad_size = spread(grad, ngrad);
             for (size_t j = 0; j < nout; j++)
                 assert_true(fabs(out_at(&o, &r, j) - out[j]) <= eps * out_size + round_out * fabs(out[j]));
-            for (size_t j = 0; j < nlse; j++) assert_true(fabs(r.lse[j] - lse[j]) <= eps * (1 + fabs(lse[j])));
+            for (size_t j = 0; j < nlse; j++)
+                assert_true(fabs(r.lse[j] - lse[j]) <= eps * (1 + fabs(lse[j])));
             for (size_t j = 0; j < ngrad; j++)
                 assert_true(fabs(r.dqkv[j] - grad[j]) <= 4 * eps * (grad_size + fabs(grad[j])));
             free(out), free(lse), free(grad);
@@ -209,14 +235,17 @@ static size_t alone(const struct operands *o, size_t row, struct operands *one) 
     one->qkv = list(T * o->ld, 4), one->dout = list(T * o->nq, 4), one->wide = one->wide_dout = NULL;
     for (size_t i = 0; i < n; i++) {
         memcpy((char *)one->qkv + i * o->ld * o->size, at(o, path[i], 0), o->ld * o->size);
-        memcpy((char *)one->dout + i * o->nq * o->size, (char *)o->dout + path[i] * o->nq * o->size, o->nq * o->size);
+        memcpy((char *)one->dout + i * o->nq * o->size, (char *)o->dout + path[i] * o->nq * o->size,
+               o->nq * o->size);
     }
     return n;
 }
 
-static void same_row(const struct operands *o, const struct result *a, size_t i, const struct result *b, size_t j) {
+static void same_row(const struct operands *o, const struct result *a, size_t i, const struct result *b,
+                     size_t j) {
     size_t heads = (size_t)o->c->heads;
-    assert_memory_equal((char *)a->o + i * o->nq * o->size, (char *)b->o + j * o->nq * o->size, o->nq * o->size);
+    assert_memory_equal((char *)a->o + i * o->nq * o->size, (char *)b->o + j * o->nq * o->size,
+                        o->nq * o->size);
     assert_memory_equal(a->lse + i * heads, b->lse + j * heads, heads * sizeof(float));
 }
 
@@ -238,7 +267,8 @@ static void same_bits(void **state) {
         }
         run(&o, &pack, 0, wanted, WANTED, NULL, false, &r);
         for (size_t j = 0; j < WANTED; j++) same_row(&o, &r, j, &all, (size_t)wanted[j]);
-        bool full = o.c->mask == ADA_MASK_FULL; /* a longer segment shows a row more there, so paths alone differ */
+        bool full =
+            o.c->mask == ADA_MASK_FULL; /* a longer segment shows a row more there, so paths alone differ */
         for (size_t j = 0; !full && j < sizeof ends / sizeof *ends; j++) {
             size_t n = alone(&o, ends[j], &one), path[T];
             path_of(o.c, ends[j], path);
@@ -256,7 +286,10 @@ static void same_bits(void **state) {
             ada_kv *kv;
             assert_int_equal(ada_kv_open(&kv, &s, 2, (int32_t)n), ADA_OK);
             for (int32_t pos = 0, step = 1; pos < (int32_t)n; pos += step, step *= 2) {
-                ada_segment e = {.len = (int32_t)n - pos < step ? (int32_t)n - pos : step, .parent = -1, .pos = pos, .cache = 1};
+                ada_segment e = {.len = (int32_t)n - pos < step ? (int32_t)n - pos : step,
+                                 .parent = -1,
+                                 .pos = pos,
+                                 .cache = 1};
                 ada_pack part = {.T = e.len, .nsegs = 1, .segs = &e};
                 run(&one, &part, (size_t)pos, NULL, part.T, kv, false, &r);
                 for (size_t k = 0; k < (size_t)e.len; k++) same_row(&o, &r, k, &all, path[(size_t)pos + k]);
@@ -278,8 +311,10 @@ static void wanted_gradients(void **state) {
     struct operands o = operands_new(&configs[0], ADA_F32);
     struct result all = result_new(&o), r = result_new(&o);
     for (size_t i = 0, j = 0; i < T; i++) {
-        if (j < WANTED && (size_t)wanted[j] == i) j++;
-        else memset((float *)o.dout + i * o.nq, 0, o.nq * sizeof(float));
+        if (j < WANTED && (size_t)wanted[j] == i)
+            j++;
+        else
+            memset((float *)o.dout + i * o.nq, 0, o.nq * sizeof(float));
     }
     run(&o, &pack, 0, NULL, T, NULL, true, &all);
     run(&o, &pack, 0, wanted, WANTED, NULL, true, &r);

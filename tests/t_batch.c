@@ -19,8 +19,6 @@ static ada_packer *packer(void) {
     return p;
 }
 
-
-
 static void check(const ada_packer *p, const ada_item *items, int32_t n) {
     const ada_pack *k = ada_packer_pack(p);
     int32_t at = 0, cost = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Chat templates against what transformers rendered (golden/chat.json, by golden/make_chat.py), the spans of the
- * assistant's answers, and what is refused. Another golden file may be named as the argument.
- * Must not know: how templates are evaluated. */
+ * Chat templates against what transformers rendered (golden/chat.json, by golden/make_chat.py), the spans of
+ * the assistant's answers, and what is refused. Another golden file may be named as the argument. Must not
+ * know: how templates are evaluated. */
 #include "io/chat.h"
 #include "io/json.h"
 
@@ -15,35 +15,33 @@
 
 static const char *golden;
 
-static size_t messages_of(const ada_json *talk, ada_message *m)
-{
+static size_t messages_of(const ada_json *talk, ada_message *m) {
     size_t n = ada_json_len(talk);
     assert_true(n <= 8);
     for (size_t i = 0; i < n; i++)
-        m[i] = (ada_message){ ada_json_str(ada_json_at(ada_json_at(talk, i), 0), ""), ada_json_str(ada_json_at(ada_json_at(talk, i), 1), "") };
+        m[i] = (ada_message){ada_json_str(ada_json_at(ada_json_at(talk, i), 0), ""),
+                             ada_json_str(ada_json_at(ada_json_at(talk, i), 1), "")};
     return n;
 }
 
-static void check_rendering(const char *name, const ada_chat *c, const ada_json *k, bool generate)
-{
+static void check_rendering(const char *name, const ada_chat *c, const ada_json *k, bool generate) {
     ada_message m[8];
     size_t n = messages_of(ada_json_get(k, "talk"), m);
     const char *want = ada_json_str(ada_json_get(k, generate ? "generate" : "plain"), NULL);
-    ada_buf out = { 0 };
+    ada_buf out = {0};
     ada_status st = ada_chat_render(c, m, n, generate, &out, NULL, NULL);
     if (want ? st != ADA_OK : st != ADA_EUNSUPPORTED) fail_msg("%s: status %d (%s)", name, st, ada_error());
     if (want && strcmp(want, out.data) != 0) fail_msg("%s: got\n%s\nwant\n%s", name, out.data, want);
     ada_buf_free(&out);
 }
 
-static void check_spans(const char *name, const ada_chat *c, const ada_json *k)
-{
+static void check_spans(const char *name, const ada_chat *c, const ada_json *k) {
     const ada_json *says = ada_json_get(k, "says");
     if (ada_json_is_null(says) || ada_json_is_null(ada_json_get(k, "plain"))) return;
     ada_message m[8];
     ada_span s[8];
     size_t n = messages_of(ada_json_get(k, "talk"), m), count = 8;
-    ada_buf out = { 0 };
+    ada_buf out = {0};
     assert_int_equal(ada_buf_puts(&out, "before"), ADA_OK);
     assert_int_equal(ada_chat_render(c, m, n, false, &out, s, &count), ADA_OK);
     assert_int_equal(count, ada_json_len(says));
@@ -57,8 +55,7 @@ static void check_spans(const char *name, const ada_chat *c, const ada_json *k)
     ada_buf_free(&out);
 }
 
-static void renders_as_transformers(void **state)
-{
+static void renders_as_transformers(void **state) {
     (void)state;
     ada_json *j = NULL;
     assert_int_equal(ada_json_open(&j, golden), ADA_OK);
@@ -67,8 +64,10 @@ static void renders_as_transformers(void **state)
         const ada_json *row = ada_json_at(j, i), *cases = ada_json_get(row, "cases");
         const char *name = ada_json_str(ada_json_get(row, "name"), "?");
         ada_chat *c = NULL;
-        if (ada_chat_open(&c, ada_json_str(ada_json_get(row, "template"), ""), "<s>", "</s>") != ADA_OK) fail_msg("%s: %s", name, ada_error());
-        if (ada_json_is_str(ada_json_get(row, "family"))) assert_string_equal(ada_chat_family(c), ada_json_str(ada_json_get(row, "family"), ""));
+        if (ada_chat_open(&c, ada_json_str(ada_json_get(row, "template"), ""), "<s>", "</s>") != ADA_OK)
+            fail_msg("%s: %s", name, ada_error());
+        if (ada_json_is_str(ada_json_get(row, "family")))
+            assert_string_equal(ada_chat_family(c), ada_json_str(ada_json_get(row, "family"), ""));
         for (size_t k = 0; k < ada_json_len(cases); k++) {
             check_rendering(name, c, ada_json_at(cases, k), false);
             check_rendering(name, c, ada_json_at(cases, k), true);
@@ -82,16 +81,15 @@ static void renders_as_transformers(void **state)
     ada_json_close(&j);
 }
 
-static void refuse(const char *source, ada_status want, const char *words)
-{
+static void refuse(const char *source, ada_status want, const char *words) {
     ada_chat *c = NULL;
     ada_status st = ada_chat_open(&c, source, "<s>", "</s>");
-    if (st != want || !strstr(ada_error(), words)) fail_msg("'%s' gives %d, '%s'", source ? source : "(null)", st, ada_error());
+    if (st != want || !strstr(ada_error(), words))
+        fail_msg("'%s' gives %d, '%s'", source ? source : "(null)", st, ada_error());
     assert_null(c);
 }
 
-static void refuses_by_name(void **state)
-{
+static void refuses_by_name(void **state) {
     (void)state;
     refuse(NULL, ADA_EUNSUPPORTED, "no chat template");
     refuse("{{ messages | tojson }}", ADA_EUNSUPPORTED, "'tojson'");
@@ -118,10 +116,10 @@ static void refuses_by_name(void **state)
     refuse("{% macro f(x) %}{{ x }}{% endmacro %}{{ f(1) }}", ADA_EUNSUPPORTED, "'f'");
 }
 
-static void comes_to_an_end(void **state)
-{
+static void comes_to_an_end(void **state) {
     (void)state;
-    refuse("{% for a in range(99999) %}{% for b in range(99999) %}{{ '' }}{% endfor %}{% endfor %}", ADA_EUNSUPPORTED, "end");
+    refuse("{% for a in range(99999) %}{% for b in range(99999) %}{{ '' }}{% endfor %}{% endfor %}",
+           ADA_EUNSUPPORTED, "end");
     refuse("{{ range(99999999999) }}", ADA_EUNSUPPORTED, "counts");
     char deep[4000];
     memset(deep, '(', sizeof deep);
@@ -133,15 +131,15 @@ static void comes_to_an_end(void **state)
 }
 
 /* A template that changes an earlier answer has no span for it. */
-static void no_span_without_a_place(void **state)
-{
+static void no_span_without_a_place(void **state) {
     (void)state;
     ada_chat *c = NULL;
     ada_span s[2];
     size_t n = 2;
-    ada_buf out = { 0 };
-    const ada_message m[] = { { "user", "u" }, { "assistant", "first" }, { "user", "v" }, { "assistant", "second" } };
-    const char *source = "{% for m in messages %}{{ m.role }}:{{ m.content if loop.index > messages|length - 2 else '…' }};{% endfor %}"
+    ada_buf out = {0};
+    const ada_message m[] = {{"user", "u"}, {"assistant", "first"}, {"user", "v"}, {"assistant", "second"}};
+    const char *source = "{% for m in messages %}{{ m.role }}:{{ m.content if loop.index > messages|length - "
+                         "2 else '…' }};{% endfor %}"
                          "{% if add_generation_prompt %}assistant:{% endif %}";
     assert_int_equal(ada_chat_open(&c, source, NULL, NULL), ADA_OK);
     assert_int_equal(ada_chat_render(c, m, 4, false, &out, s, &n), ADA_EUNSUPPORTED);
@@ -150,14 +148,15 @@ static void no_span_without_a_place(void **state)
     ada_chat_close(&c);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static char path[4096];
     snprintf(path, sizeof path, "%s/golden/chat.json", getenv("ADA_TESTS") ? getenv("ADA_TESTS") : "tests");
     golden = argc > 1 ? argv[1] : path;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(renders_as_transformers), cmocka_unit_test(refuses_by_name),
-        cmocka_unit_test(comes_to_an_end),         cmocka_unit_test(no_span_without_a_place),
+        cmocka_unit_test(renders_as_transformers),
+        cmocka_unit_test(refuses_by_name),
+        cmocka_unit_test(comes_to_an_end),
+        cmocka_unit_test(no_span_without_a_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Sampling against its definition, and sessions of a tiny model: greedy output is what full passes say, whatever the
- * cache held; stop strings, limits, seeds, log-probabilities, text freed in whole UTF-8. */
+ * Sampling against its definition, and sessions of a tiny model: greedy output is what full passes say,
+ * whatever the cache held; stop strings, limits, seeds, log-probabilities, text freed in whole UTF-8. */
 #include "engine/sample.h"
 #include "tests/tiny.h"
 
@@ -21,7 +21,8 @@ static void greedy_and_penalty(void **state) {
     assert_int_equal(draw(&(ada_generate_opts){0}, 0, NULL, 0), 1); /* the first of two equals */
     assert_int_equal(draw(&(ada_generate_opts){.repetition = 1.1}, 0, seen, 2), 3);
     assert_int_equal(draw(&(ada_generate_opts){.repetition = 2}, 0, seen, 3), 6); /* 3/2 once, not 3/4 */
-    assert_int_equal(draw(&(ada_generate_opts){.repetition = 2}, 0, NULL, 0), 1); /* nothing stays penalised */
+    assert_int_equal(draw(&(ada_generate_opts){.repetition = 2}, 0, NULL, 0),
+                     1); /* nothing stays penalised */
 }
 
 /* Which tokens come, and how often, against probabilities in double. */
@@ -31,7 +32,8 @@ static void check_draws(const ada_generate_opts *o, const double *want) {
     for (uint64_t i = 0; i < N; i++) count[draw(o, i, NULL, 0)]++;
     for (int i = 0; i < V; i++) {
         double p = want[i], sd = sqrt(p * (1 - p) / N);
-        if (!(fabs(count[i] / (double)N - p) <= 4.5 * sd)) fail_msg("token %d: %d of %d, not %g", i, count[i], N, p * N);
+        if (!(fabs(count[i] / (double)N - p) <= 4.5 * sd))
+            fail_msg("token %d: %d of %d, not %g", i, count[i], N, p * N);
     }
 }
 
@@ -44,7 +46,8 @@ static void distributions(void **state) {
     double top3 = p[1] + p[3] + p[6];
     for (int i = 0; i < V; i++) q[i] = i == 1 || i == 3 || i == 6 ? p[i] / top3 : 0;
     check_draws(&(ada_generate_opts){.temperature = 0.8, .top_k = 3}, q);
-    check_draws(&(ada_generate_opts){.temperature = 0.8, .top_p = p[1] + p[3] + 0.01}, q);  /* needs the third */
+    check_draws(&(ada_generate_opts){.temperature = 0.8, .top_p = p[1] + p[3] + 0.01},
+                q); /* needs the third */
     check_draws(&(ada_generate_opts){.temperature = 0.8, .min_p = exp(-0.6 / 0.8)}, q);
     double top2 = p[1] + p[3];
     for (int i = 0; i < V; i++) q[i] = i == 1 || i == 3 ? p[i] / top2 : 0;
@@ -117,11 +120,14 @@ static void limits_and_stops(void **state) {
     assert_ok(ada_generator_open(&g, m, NULL, 16));
     heard a = say(g, "0123456789", (ada_generate_opts){.max_new = 40}, "length");
     assert_int_equal(a.n, 7); /* 10 + 6 fill the cache; the seventh needs no room */
-    assert_fails(ada_generate_text(g, "0123456789abcdefg", &(ada_generate_opts){.plain = true}, hear, &a, &finish), ADA_EINVAL,
-                 "17 tokens, the cache holds 16");
-    assert_fails(ada_generate_text(g, "", &(ada_generate_opts){.plain = true}, hear, &a, &finish), ADA_EINVAL, "no token");
+    assert_fails(
+        ada_generate_text(g, "0123456789abcdefg", &(ada_generate_opts){.plain = true}, hear, &a, &finish),
+        ADA_EINVAL, "17 tokens, the cache holds 16");
+    assert_fails(ada_generate_text(g, "", &(ada_generate_opts){.plain = true}, hear, &a, &finish), ADA_EINVAL,
+                 "no token");
     heard b = {.stop_after = 2};
-    assert_ok(ada_generate_text(g, "0123", &(ada_generate_opts){.plain = true, .ignore_eos = true}, hear, &b, &finish));
+    assert_ok(ada_generate_text(g, "0123", &(ada_generate_opts){.plain = true, .ignore_eos = true}, hear, &b,
+                                &finish));
     assert_string_equal(finish, "callback");
     assert_int_equal(b.n, 2);
     heard whole = say(g, "abc", (ada_generate_opts){.max_new = 8, .temperature = 1, .seed = 5}, "length");
@@ -129,7 +135,8 @@ static void limits_and_stops(void **state) {
     if (len >= 4) { /* a stop string across two pieces is never seen, nor its beginning */
         char part[3] = {whole.text[2], whole.text[3], 0};
         const char *stop[] = {"~~", part, NULL};
-        heard cut = say(g, "abc", (ada_generate_opts){.max_new = 8, .temperature = 1, .seed = 5, .stop = stop}, "stop");
+        heard cut = say(g, "abc",
+                        (ada_generate_opts){.max_new = 8, .temperature = 1, .seed = 5, .stop = stop}, "stop");
         assert_true(strlen(cut.text) <= 2 && strncmp(cut.text, whole.text, strlen(cut.text)) == 0);
     }
     ada_generator_close(&g);
@@ -160,15 +167,17 @@ static void conversation(void **state) {
     ada_generate_opts o = {.max_new = 6, .ignore_eos = true};
     assert_ok(ada_generator_open(&g, m, NULL, 0));
     assert_ok(ada_generate_chat(g, msgs, 1, &o, hear, &h, NULL));
-    assert_ok(ada_generate_text(g, "hi", &o, hear, &k, NULL)); /* a user's turn, since the model has a template */
+    assert_ok(
+        ada_generate_text(g, "hi", &o, hear, &k, NULL)); /* a user's turn, since the model has a template */
     assert_memory_equal(h.ids, k.ids, sizeof h.ids);
     ada_generator_close(&g);
     ada_model_close(&m);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(greedy_and_penalty), cmocka_unit_test(distributions), cmocka_unit_test(bad_options),
-        cmocka_unit_test(session), cmocka_unit_test(limits_and_stops), cmocka_unit_test(seeds), cmocka_unit_test(conversation)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(greedy_and_penalty), cmocka_unit_test(distributions),
+                                       cmocka_unit_test(bad_options),        cmocka_unit_test(session),
+                                       cmocka_unit_test(limits_and_stops),   cmocka_unit_test(seeds),
+                                       cmocka_unit_test(conversation)};
     return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
 }

@@ -36,9 +36,13 @@ static ada_status fill(void *ctx, const char *temp) {
     return st;
 }
 
-static ssize_t open_ids(void) { return H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL); }
+static ssize_t open_ids(void) {
+    return H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL);
+}
 
-static ada_status join_names(void *ctx, const char *name) { return ada_buf_printf(ctx, "%s ", name); }
+static ada_status join_names(void *ctx, const char *name) {
+    return ada_buf_printf(ctx, "%s ", name);
+}
 
 static void comes_back(void **state) {
     (void)state;
@@ -161,14 +165,24 @@ static int fails(void) {
     errno = EIO;
     return 1;
 }
-static void *f_alloc(size_t n) { return fails() ? NULL : real.alloc(n); }
-static void *f_resize(void *p, size_t old, size_t n) { return fails() ? NULL : real.resize(p, old, n); }
+static void *f_alloc(size_t n) {
+    return fails() ? NULL : real.alloc(n);
+}
+static void *f_resize(void *p, size_t old, size_t n) {
+    return fails() ? NULL : real.resize(p, old, n);
+}
 static int f_open(const char *path, int flags, int mode) {
     return fails() ? -1 : real.open(path, flags, mode);
 }
-static ssize_t f_write(int fd, const void *p, size_t n) { return fails() ? -1 : real.write(fd, p, n); }
-static int f_fsync(int fd) { return fails() ? -1 : real.fsync(fd); }
-static void *f_map(int fd, size_t n) { return fails() ? NULL : real.map(fd, n); }
+static ssize_t f_write(int fd, const void *p, size_t n) {
+    return fails() ? -1 : real.write(fd, p, n);
+}
+static int f_fsync(int fd) {
+    return fails() ? -1 : real.fsync(fd);
+}
+static void *f_map(int fd, size_t n) {
+    return fails() ? NULL : real.map(fd, n);
+}
 
 static ada_status save_and_load(const char *path) {
     float x[6];
@@ -228,7 +242,9 @@ static void threads(void **state) {
     }
 }
 
-static int quick_fsync(int fd) { return fd < 0 ? -1 : 0; }
+static int quick_fsync(int fd) {
+    return fd < 0 ? -1 : 0;
+}
 
 int main(void) {
     ada_os.fsync = quick_fsync; /* hundreds of files are written here; t_replace looks at the real one */

@@ -165,7 +165,9 @@ static void refused(void **state) {
     assert_fails(write_model(io_path("folder")), ADA_EINVAL, "no regular file");
 }
 
-static void count_full(void *ctx, const char *name) { *(int *)ctx += strncmp(name, "full.h5", 7) == 0; }
+static void count_full(void *ctx, const char *name) {
+    *(int *)ctx += strncmp(name, "full.h5", 7) == 0;
+}
 
 /* LeakSanitizer, where it is built in, is told that this process is done. */
 __attribute__((weak)) void __lsan_disable(void);
@@ -184,13 +186,14 @@ static int write_under_limits(const char *path) {
         ada_status st = write_model(path);
         if (st == ADA_OK) break;
         failed++;
-        if (st != ADA_EIO || strstr(ada_error(), strerror(EFBIG)) == NULL || access(path, F_OK) == 0) return 2;
+        if (st != ADA_EIO || strstr(ada_error(), strerror(EFBIG)) == NULL || access(path, F_OK) == 0)
+            return 2;
     }
     return failed >= 5 && failed <= 20 ? 0 : 3;
 }
 
-/* A file system that takes no more. In a child, because HDF5 keeps what it cannot close; the child's exit is a real
- * one, as the command's is, and must not crash. */
+/* A file system that takes no more. In a child, because HDF5 keeps what it cannot close; the child's exit is
+ * a real one, as the command's is, and must not crash. */
 static void disk_full(void **state) {
     (void)state;
     const char *path = io_path("full.h5");
@@ -209,12 +212,15 @@ static void disk_full(void **state) {
     assert_int_equal(files, 1); /* no temp is left */
 }
 
-static int quick_fsync(int fd) { return fd < 0 ? -1 : 0; }
+static int quick_fsync(int fd) {
+    return fd < 0 ? -1 : 0;
+}
 
 int main(void) {
     ada_os.fsync = quick_fsync; /* hundreds of files are written here; t_replace looks at the real one */
-    const struct CMUnitTest tests[] = {cmocka_unit_test(disk_full), /* first: the child must not reuse our blocks */
-                                       cmocka_unit_test(comes_back), cmocka_unit_test(is_hdf5),
-                                       cmocka_unit_test(damage), cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(disk_full), /* first: the child must not reuse our blocks */
+        cmocka_unit_test(comes_back), cmocka_unit_test(is_hdf5), cmocka_unit_test(damage),
+        cmocka_unit_test(refused)};
     return cmocka_run_group_tests(tests, io_test_begin, io_test_end);
 }

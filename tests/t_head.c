@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The head's promises: the loss is that of the logits; a row has the same bits in any chunk and by any number of
- * threads; the gradient is right across the pieces in which a long row of logits is worked. */
+ * The head's promises: the loss is that of the logits; a row has the same bits in any chunk and by any number
+ * of threads; the gradient is right across the pieces in which a long row of logits is worked. */
 #include "tests/pass.h"
 #include <math.h>
 

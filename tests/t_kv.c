@@ -56,7 +56,9 @@ static void found_again(void **state) {
 
 static int allowed;
 static void *(*real_alloc)(size_t);
-static void *rationed(size_t n) { return allowed-- > 0 ? real_alloc(n) : NULL; }
+static void *rationed(size_t n) {
+    return allowed-- > 0 ? real_alloc(n) : NULL;
+}
 
 static void refusals(void **state) {
     (void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Products with packed weights against the definition: one chain of fmaf an element, compared by bits for our own
- * maker. Odd shapes, stacked, permuted and transposed parts, every row count alone and together, 1-4 threads, add. */
+ * Products with packed weights against the definition: one chain of fmaf an element, compared by bits for our
+ * own maker. Odd shapes, stacked, permuted and transposed parts, every row count alone and together, 1-4
+ * threads, add. */
 #include "engine/matmul.h"
 #include "engine/par.h"
 #include "simd/half.h"
@@ -20,7 +21,9 @@ static float draw(void) {
     seed = seed * 1664525u + 1013904223u;
     return (float)(int32_t)seed * 0x1p-31f;
 }
-static float rounded(float f, ada_dtype type) { return type == ADA_BF16 ? ada_bf16_value(ada_bf16_of(f)) : f; }
+static float rounded(float f, ada_dtype type) {
+    return type == ADA_BF16 ? ada_bf16_value(ada_bf16_of(f)) : f;
+}
 
 static void *list(size_t n, size_t size) {
     void *p = malloc(n * size + 64);
@@ -41,17 +44,28 @@ static struct operands operands_new(size_t m, size_t n, size_t k, ada_dtype type
     o.a = list(m * o.lda, 4), o.wide = list(m * o.lda, 4), o.w = list(n * k, 4);
     for (size_t i = 0; i < m * o.lda; i++) {
         o.wide[i] = rounded(draw(), type);
-        if (type == ADA_BF16) ((uint16_t *)o.a)[i] = ada_bf16_of(o.wide[i]);
-        else ((float *)o.a)[i] = o.wide[i];
+        if (type == ADA_BF16)
+            ((uint16_t *)o.a)[i] = ada_bf16_of(o.wide[i]);
+        else
+            ((float *)o.a)[i] = o.wide[i];
     }
     for (size_t i = 0; i < n * k; i++) o.w[i] = rounded(draw(), type);
     return o;
 }
-static void operands_free(struct operands *o) { free(o->a), free(o->wide), free(o->w); }
-static const void *row(const struct operands *o, size_t i) { return (char *)o->a + i * o->lda * (o->type == ADA_BF16 ? 2 : 4); }
+static void operands_free(struct operands *o) {
+    free(o->a), free(o->wide), free(o->w);
+}
+static const void *row(const struct operands *o, size_t i) {
+    return (char *)o->a + i * o->lda * (o->type == ADA_BF16 ? 2 : 4);
+}
 
 static ada_mat *pack(ada_arena *arena, const float *w, size_t n, size_t k, ada_dtype type) {
-    ada_tensor t = {.name = "w", .dtype = ADA_F32, .ndim = 2, .shape = {(int64_t)n, (int64_t)k}, .data = w, .bytes = n * k * 4};
+    ada_tensor t = {.name = "w",
+                    .dtype = ADA_F32,
+                    .ndim = 2,
+                    .shape = {(int64_t)n, (int64_t)k},
+                    .data = w,
+                    .bytes = n * k * 4};
     ada_mat *mat = NULL;
     assert_int_equal(ada_mat_pack(&mat, arena, &(ada_mat_part){.t = &t, .rows = n}, 1, k, type), ADA_OK);
     return mat;
@@ -68,9 +82,12 @@ static void define(const struct operands *o, bool back, float *y) {
         }
 }
 
-static void run(const ada_mat *mat, bool back, const void *x, size_t ldx, size_t m, float *y, size_t ldy, bool add) {
-    if (back) ada_matmul_back(mat, x, ldx, m, y, ldy, add);
-    else ada_matmul(mat, x, ldx, m, y, ldy, add);
+static void run(const ada_mat *mat, bool back, const void *x, size_t ldx, size_t m, float *y, size_t ldy,
+                bool add) {
+    if (back)
+        ada_matmul_back(mat, x, ldx, m, y, ldy, add);
+    else
+        ada_matmul(mat, x, ldx, m, y, ldy, add);
 }
 
 static void same_rows(const float *y, size_t ldy, const float *want, size_t m, size_t n) {
@@ -136,7 +153,9 @@ static void specials(void **state) {
     ada_matmul(mat, o.a, o.lda, 5, y, 40, false);
     for (size_t i = 0; i < 5; i++)
         for (size_t h = 0; h < 40; h++)
-            assert_true(h == 3 ? isnan(y[i * 40 + h]) : i == 1 ? isinf(y[i * 40 + h]) : isfinite(y[i * 40 + h]));
+            assert_true(h == 3   ? isnan(y[i * 40 + h])
+                        : i == 1 ? isinf(y[i * 40 + h])
+                                 : isfinite(y[i * 40 + h]));
     ada_arena_free(&arena);
     operands_free(&o);
 }
@@ -158,11 +177,14 @@ static void stacked(void **state) {
     for (size_t i = 0; i < C * K; i++) c16[i] = ada_bf16_of(c[i]);
     ada_tensor ta = {.name = "a", .dtype = ADA_F32, .ndim = 2, .shape = {A, K}, .data = a, .bytes = sizeof a};
     ada_tensor tb = {.name = "b", .dtype = ADA_F32, .ndim = 2, .shape = {B, K}, .data = b, .bytes = sizeof b};
-    ada_tensor tc = {.name = "c", .dtype = ADA_F32, .ndim = 2, .shape = {K, C}, .data = turned, .bytes = sizeof turned};
-    ada_tensor th = {.name = "h", .dtype = ADA_BF16, .ndim = 2, .shape = {C, K}, .data = c16, .bytes = sizeof c16};
+    ada_tensor tc = {
+        .name = "c", .dtype = ADA_F32, .ndim = 2, .shape = {K, C}, .data = turned, .bytes = sizeof turned};
+    ada_tensor th = {
+        .name = "h", .dtype = ADA_BF16, .ndim = 2, .shape = {C, K}, .data = c16, .bytes = sizeof c16};
     for (int type = 0; type < 2; type++)
         for (int half = 0; half < 2; half++) {
-            ada_mat_part parts[3] = {{&ta, A, false, NULL}, {&tb, B, false, perm}, {half ? &th : &tc, C, !half, NULL}};
+            ada_mat_part parts[3] = {
+                {&ta, A, false, NULL}, {&tb, B, false, perm}, {half ? &th : &tc, C, !half, NULL}};
             ada_arena arena = {0};
             ada_mat *mat = NULL;
             assert_int_equal(ada_mat_pack(&mat, &arena, parts, 3, K, type ? ADA_F32 : ADA_BF16), ADA_OK);

@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Opening models: the switches that a configuration sets, tensors claimed or refused by name, GGUF's order undone,
- * and the way through our own .h5. Folders are made here, from a table of tensors that a test changes. */
+ * Opening models: the switches that a configuration sets, tensors claimed or refused by name, GGUF's order
+ * undone, and the way through our own .h5. Folders are made here, from a table of tensors that a test
+ * changes. */
 #include "engine/arch.h"
 #include "engine/rope.h"
 #include "tests/pass.h"
 #include <math.h>
 
-static const char config[] = "{\"model_type\": \"llama\", \"hidden_size\": 8, \"num_hidden_layers\": 1, \"vocab_size\": 5,"
-                             "\"num_attention_heads\": 2, \"num_key_value_heads\": 1, \"intermediate_size\": 6,"
-                             "\"tie_word_embeddings\": true%s}";
+static const char config[] =
+    "{\"model_type\": \"llama\", \"hidden_size\": 8, \"num_hidden_layers\": 1, \"vocab_size\": 5,"
+    "\"num_attention_heads\": 2, \"num_key_value_heads\": 1, \"intermediate_size\": 6,"
+    "\"tie_word_embeddings\": true%s}";
 typedef struct {
     const char *name;
     int rows, cols;
 } entry;
 #define L0 "model.layers.0."
 static const entry standard[] = {
-    {"model.embed_tokens.weight", 5, 8},       {"model.norm.weight", 8, 0},
-    {L0 "input_layernorm.weight", 8, 0},       {L0 "self_attn.q_proj.weight", 8, 8},
-    {L0 "self_attn.k_proj.weight", 4, 8},      {L0 "self_attn.v_proj.weight", 4, 8},
-    {L0 "self_attn.o_proj.weight", 8, 8},      {L0 "post_attention_layernorm.weight", 8, 0},
-    {L0 "mlp.gate_proj.weight", 6, 8},         {L0 "mlp.up_proj.weight", 6, 8},
+    {"model.embed_tokens.weight", 5, 8},  {"model.norm.weight", 8, 0},
+    {L0 "input_layernorm.weight", 8, 0},  {L0 "self_attn.q_proj.weight", 8, 8},
+    {L0 "self_attn.k_proj.weight", 4, 8}, {L0 "self_attn.v_proj.weight", 4, 8},
+    {L0 "self_attn.o_proj.weight", 8, 8}, {L0 "post_attention_layernorm.weight", 8, 0},
+    {L0 "mlp.gate_proj.weight", 6, 8},    {L0 "mlp.up_proj.weight", 6, 8},
     {L0 "mlp.down_proj.weight", 8, 6},
 };
 enum { STANDARD = sizeof standard / sizeof *standard };
@@ -36,7 +38,8 @@ static const char *folder(const char *text, const entry *e, size_t n) {
     io_file(file, text, strlen(text));
     for (size_t i = 0; i < n; i++) {
         size_t bytes = (size_t)e[i].rows * (e[i].cols ? (size_t)e[i].cols : 1) * sizeof(float);
-        assert_ok(ada_buf_printf(&head, "%s\"%s\": {\"dtype\": \"F32\", \"shape\": [%d", i ? ", " : "{", e[i].name, e[i].rows));
+        assert_ok(ada_buf_printf(&head, "%s\"%s\": {\"dtype\": \"F32\", \"shape\": [%d", i ? ", " : "{",
+                                 e[i].name, e[i].rows));
         if (e[i].cols) assert_ok(ada_buf_printf(&head, ", %d", e[i].cols));
         assert_ok(ada_buf_printf(&head, "], \"data_offsets\": [%zu, %zu]}", at, at + bytes));
         at += bytes;
@@ -45,7 +48,8 @@ static const char *folder(const char *text, const entry *e, size_t n) {
     uint64_t len = head.len;
     assert_ok(ada_buf_add(&all, &len, sizeof len));
     assert_ok(ada_buf_add(&all, head.data, head.len));
-    for (size_t i = 0; i < at / sizeof(float); i++) assert_ok(ada_buf_add(&all, &(float){(float)i}, sizeof(float)));
+    for (size_t i = 0; i < at / sizeof(float); i++)
+        assert_ok(ada_buf_add(&all, &(float){(float)i}, sizeof(float)));
     snprintf(file, sizeof file, "%s/model.safetensors", name);
     io_file(file, all.data, all.len);
     ada_buf_free(&head);
@@ -84,16 +88,19 @@ static void test_tensors_are_claimed(void **state) {
     (void)state;
     entry e[STANDARD + 2];
     memcpy(e, standard, sizeof standard);
-    refuses(plain_folder("", e, STANDARD - 1), ADA_EMISMATCH, "missing from the model: 'model.layers.0.mlp.down_proj.weight'");
+    refuses(plain_folder("", e, STANDARD - 1), ADA_EMISMATCH,
+            "missing from the model: 'model.layers.0.mlp.down_proj.weight'");
     refuses(plain_folder("", e, 2), ADA_EMISMATCH, "and 5 more");
     e[STANDARD] = (entry){L0 "self_attn.q_proj.bias", 8, 0};
-    refuses(plain_folder("", e, STANDARD + 1), ADA_EMISMATCH, "do not have: 'model.layers.0.self_attn.q_proj.bias'");
+    refuses(plain_folder("", e, STANDARD + 1), ADA_EMISMATCH,
+            "do not have: 'model.layers.0.self_attn.q_proj.bias'");
     e[STANDARD] = (entry){"model.layers.1.mlp.up_proj.weight", 6, 8};
     refuses(plain_folder("", e, STANDARD + 1), ADA_EMISMATCH, "'model.layers.1.mlp.up_proj.weight'");
     e[STANDARD] = (entry){"model.layers.00.mlp.up_proj.weight", 6, 8};
     refuses(plain_folder("", e, STANDARD + 1), ADA_EMISMATCH, "'model.layers.00.mlp.up_proj.weight'");
     e[4].rows = 8;
-    refuses(plain_folder("", e, STANDARD), ADA_EMISMATCH, "'model.layers.0.self_attn.k_proj.weight' has shape [8, 8], wanted [4, 8]");
+    refuses(plain_folder("", e, STANDARD), ADA_EMISMATCH,
+            "'model.layers.0.self_attn.k_proj.weight' has shape [8, 8], wanted [4, 8]");
     e[4].rows = 4, e[2].cols = 8;
     refuses(plain_folder("", e, STANDARD), ADA_EMISMATCH, "has shape [8, 8], wanted [8]");
 }
@@ -149,14 +156,19 @@ static void test_switches(void **state) {
     (void)state;
     ada_config c;
     assert_ok(read_with(&c, ""));
-    assert_true(c.head_dim == 4 && c.gated && c.tie && c.rope_theta == 10000 && c.norm_eps == 1e-6F && !c.window);
-    assert_ok(read_with(&c, ", \"head_dim\": 6, \"rope_theta\": 500000.0, \"hidden_act\": \"relu\", \"rope_scaling\": null"));
+    assert_true(c.head_dim == 4 && c.gated && c.tie && c.rope_theta == 10000 && c.norm_eps == 1e-6F &&
+                !c.window);
+    assert_ok(read_with(
+        &c, ", \"head_dim\": 6, \"rope_theta\": 500000.0, \"hidden_act\": \"relu\", \"rope_scaling\": null"));
     assert_true(c.head_dim == 6 && c.rope_theta == 500000 && c.act == ADA_ACT_RELU && !c.rope_scaling);
-    assert_ok(read_with(&c, ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \"rope_theta\": 100"));
+    assert_ok(
+        read_with(&c, ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \"rope_theta\": 100"));
     assert_true(c.rope_scaling == ADA_ROPE_LINEAR && c.rope_factor == 2 && c.rope_theta == 100);
-    assert_ok(read_with(&c, ", \"rope_parameters\": {\"rope_type\": \"dynamic\", \"factor\": 2, \"rope_theta\": 7e4}"));
+    assert_ok(read_with(
+        &c, ", \"rope_parameters\": {\"rope_type\": \"dynamic\", \"factor\": 2, \"rope_theta\": 7e4}"));
     assert_true(c.rope_scaling == ADA_ROPE_DYNAMIC && c.rope_theta == 7e4);
-    assert_ok(read_with(&c, ", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"attention_factor\": 1.5}"));
+    assert_ok(read_with(
+        &c, ", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"attention_factor\": 1.5}"));
     assert_true(c.rope_scaling == ADA_ROPE_YARN && c.rope_mscale == 1.5F && c.rope_original == 2048);
     assert_ok(read_with(&c, ", \"attention_bias\": true, \"mlp_bias\": true, \"sliding_window\": 9"));
     assert_true(c.qkv_bias && c.out_bias && c.ffn_bias && !c.window); /* a window is Mistral's alone */
@@ -165,8 +177,9 @@ static void test_switches(void **state) {
 static void test_mistral(void **state) {
     (void)state;
     ada_config c;
-    const char base[] = "{\"model_type\": \"mistral\", \"hidden_size\": 64, \"num_hidden_layers\": 1, \"vocab_size\": 5,"
-                        "\"num_attention_heads\": 16, \"intermediate_size\": 6%s}";
+    const char base[] =
+        "{\"model_type\": \"mistral\", \"hidden_size\": 64, \"num_hidden_layers\": 1, \"vocab_size\": 5,"
+        "\"num_attention_heads\": 16, \"intermediate_size\": 6%s}";
     char text[512];
     snprintf(text, sizeof text, base, "");
     assert_ok(read_config(&c, text));
@@ -180,13 +193,16 @@ static void test_refusals(void **state) {
     (void)state;
     ada_config c;
     assert_fails(read_config(&c, "{}"), ADA_EFORMAT, "model_type");
-    assert_fails(read_config(&c, "{\"model_type\": \"bert\"}"), ADA_EUNSUPPORTED, "unknown architecture 'bert' (known: llama, mistral)");
+    assert_fails(read_config(&c, "{\"model_type\": \"bert\"}"), ADA_EUNSUPPORTED,
+                 "unknown architecture 'bert' (known: llama, mistral)");
     assert_fails(read_config(&c, "{\"model_type\": \"llama\"}"), ADA_EFORMAT, "'hidden_size'");
     assert_fails(read_with(&c, ", \"hidden_act\": \"mish\""), ADA_EUNSUPPORTED, "'mish'");
     assert_fails(read_with(&c, ", \"quantization_config\": {}"), ADA_EUNSUPPORTED, "quantised");
-    assert_fails(read_with(&c, ", \"rope_scaling\": {\"type\": \"longrope\"}"), ADA_EUNSUPPORTED, "'longrope'");
+    assert_fails(read_with(&c, ", \"rope_scaling\": {\"type\": \"longrope\"}"), ADA_EUNSUPPORTED,
+                 "'longrope'");
     assert_fails(read_with(&c, ", \"rope_scaling\": {\"type\": \"linear\"}"), ADA_EFORMAT, "factor");
-    assert_fails(read_with(&c, ", \"rope_scaling\": {\"type\": \"llama3\", \"factor\": 2}"), ADA_EFORMAT, "llama3");
+    assert_fails(read_with(&c, ", \"rope_scaling\": {\"type\": \"llama3\", \"factor\": 2}"), ADA_EFORMAT,
+                 "llama3");
     assert_fails(read_with(&c, ", \"rope_theta\": 0"), ADA_EFORMAT, "theta");
     assert_fails(read_with(&c, ", \"head_dim\": 5"), ADA_EFORMAT, "even");
     assert_fails(read_with(&c, ", \"head_dim\": 2000000000"), ADA_EFORMAT, "head dimension");
@@ -227,7 +243,8 @@ static void same_weights(const ada_model *a, const ada_model *b) {
     float x[64], y[64];
     for (int32_t l = 0; l < a->c.layers; l++) {
         const ada_layer *p = &a->stack.layers[l], *q = &b->stack.layers[l];
-        const ada_linear *ps[] = {&p->qkv, &p->q, &p->o, &p->up, &p->down}, *qs[] = {&q->qkv, &q->q, &q->o, &q->up, &q->down};
+        const ada_linear *ps[] = {&p->qkv, &p->q, &p->o, &p->up, &p->down},
+                         *qs[] = {&q->qkv, &q->q, &q->o, &q->up, &q->down};
         for (size_t i = 0; i < 5; i++) {
             assert_true(!ps[i]->w == !qs[i]->w);
             for (size_t r = 0; ps[i]->w && r < ada_mat_rows(ps[i]->w); r++) {
@@ -279,8 +296,10 @@ static void test_import(void **state) {
     imported("tied_gqa", ADA_BF16);
     imported("rope_llama3.gguf", ADA_BF16);
     imported("rope_linear", ADA_F32);
-    assert_fails(ada_model_import(golden_path("tied_gqa"), io_path("x.h5"), ADA_I8), ADA_EINVAL, "bf16 or f32");
-    assert_fails(ada_model_import(plain_folder("", standard, 3), io_path("x.h5"), ADA_F32), ADA_EMISMATCH, "missing");
+    assert_fails(ada_model_import(golden_path("tied_gqa"), io_path("x.h5"), ADA_I8), ADA_EINVAL,
+                 "bf16 or f32");
+    assert_fails(ada_model_import(plain_folder("", standard, 3), io_path("x.h5"), ADA_F32), ADA_EMISMATCH,
+                 "missing");
     ada_model *m = NULL;
     assert_fails(ada_model_open(&m, io_path("x.h5"), NULL), ADA_EIO, "x.h5");
 }
@@ -290,7 +309,8 @@ static void test_describe(void **state) {
     ada_model *m = golden_model("window", true);
     ada_json *j = NULL;
     size_t params = 0;
-    for (size_t i = 0; i < ada_tensors_count(m->file); i++) params += ada_tensor_count(ada_tensors_at(m->file, i));
+    for (size_t i = 0; i < ada_tensors_count(m->file); i++)
+        params += ada_tensor_count(ada_tensors_at(m->file, i));
     assert_ok(ada_model_describe(m, &j));
     assert_int_equal(ada_json_int(ada_json_get(j, "parameters"), 0), params);
     assert_int_equal(ada_json_int(ada_json_get(j, "window"), 0), 5);
@@ -303,11 +323,16 @@ static void test_describe(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_opens),       cmocka_unit_test(test_tensors_are_claimed),
-        cmocka_unit_test(test_what_is_ignored), cmocka_unit_test(test_untied),
-        cmocka_unit_test(test_switches),    cmocka_unit_test(test_mistral),
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_gguf_is_the_same), cmocka_unit_test(test_import),
+        cmocka_unit_test(test_opens),
+        cmocka_unit_test(test_tensors_are_claimed),
+        cmocka_unit_test(test_what_is_ignored),
+        cmocka_unit_test(test_untied),
+        cmocka_unit_test(test_switches),
+        cmocka_unit_test(test_mistral),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_gguf_is_the_same),
+        cmocka_unit_test(test_import),
         cmocka_unit_test(test_describe),
     };
     return cmocka_run_group_tests(tests, io_test_begin, io_test_end);

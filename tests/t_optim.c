@@ -63,10 +63,12 @@ static void adamw(void **state) {
         }
         ada_adamw_step(&a, &o, factor, t);
     }
-    for (int i = 0; i < N; i++) near(p[i], rp[i], 20 * 4 * 6e-8); /* 20 steps of a few roundings of values near 1 */
+    for (int i = 0; i < N; i++)
+        near(p[i], rp[i], 20 * 4 * 6e-8); /* 20 steps of a few roundings of values near 1 */
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(schedules), cmocka_unit_test(clip), cmocka_unit_test(adamw)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(schedules), cmocka_unit_test(clip),
+                                       cmocka_unit_test(adamw)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,9 @@ static int fake_open(const char *path, int flags, int mode) {
         if (!strcmp(files[i].path, path)) return i + 1000;
     return -1;
 }
-static int fake_close(int fd) { return fd < 1000; }
+static int fake_close(int fd) {
+    return fd < 1000;
+}
 static ssize_t fake_pread(int fd, void *buf, size_t n, off_t at) {
     const char *text = files[fd - 1000].text;
     size_t left = strlen(text) - (size_t)at;
@@ -37,8 +39,10 @@ static int rule(const struct fake *f, const char *omp, int wanted) {
     struct ada_os real = ada_os;
     files = f;
     ada_os.open = fake_open, ada_os.close = fake_close, ada_os.pread = fake_pread;
-    if (omp) setenv("OMP_NUM_THREADS", omp, 1);
-    else unsetenv("OMP_NUM_THREADS");
+    if (omp)
+        setenv("OMP_NUM_THREADS", omp, 1);
+    else
+        unsetenv("OMP_NUM_THREADS");
     int n = ada_par_set(wanted);
     ada_os = real;
     return n;

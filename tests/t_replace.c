@@ -19,12 +19,18 @@ static int fails(void) {
 static int f_open(const char *path, int flags, int mode) {
     return fails() ? -1 : real.open(path, flags, mode);
 }
-static int f_close(int fd) { return real.close(fd) != 0 || fails() ? -1 : 0; }
+static int f_close(int fd) {
+    return real.close(fd) != 0 || fails() ? -1 : 0;
+}
 static ssize_t f_write(int fd, const void *p, size_t n) {
     return fails() ? -1 : real.write(fd, p, n > 3 ? 3 : n);
 }
-static int f_fsync(int fd) { return fails() ? -1 : real.fsync(fd); }
-static int f_rename(const char *a, const char *b) { return fails() ? -1 : real.rename(a, b); }
+static int f_fsync(int fd) {
+    return fails() ? -1 : real.fsync(fd);
+}
+static int f_rename(const char *a, const char *b) {
+    return fails() ? -1 : real.rename(a, b);
+}
 
 static void holds(const char *path, const char *want) {
     char *data;

@@ -51,7 +51,7 @@ static void streams_differ(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(uniform), cmocka_unit_test(normal),
-                                       cmocka_unit_test(streams_differ)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(uniform),
+                                       cmocka_unit_test(normal), cmocka_unit_test(streams_differ)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

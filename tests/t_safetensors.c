@@ -15,7 +15,9 @@ static void put_file(const char *name, const char *header, size_t n) {
     ada_buf_free(&b);
 }
 
-static void put_text(const char *name, const char *text) { io_file(name, text, strlen(text)); }
+static void put_text(const char *name, const char *text) {
+    io_file(name, text, strlen(text));
+}
 
 static void one_file(void **state) {
     (void)state;

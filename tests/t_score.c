@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Evaluation against plain passes of whole rows: log-likelihoods, losses, greedy output; the same bits in any batch;
- * metrics by hand; rows that cannot be scored are refused by their line. */
+ * Evaluation against plain passes of whole rows: log-likelihoods, losses, greedy output; the same bits in any
+ * batch; metrics by hand; rows that cannot be scored are refused by their line. */
 #include "engine/adapter.h"
 #include "engine/example.h"
 #include "engine/score.h"
@@ -74,7 +74,8 @@ static const char rows[] =
 static seen evaluate(ada_model *m, ada_adapter *a, const char *path, size_t batch, ada_json **j) {
     seen s = {0};
     ada_json *own = NULL;
-    assert_ok(ada_eval(m, a, &(ada_eval_opts){.data = path, .batch_tokens = batch, .max_new = 9}, see, &s, j ? j : &own));
+    assert_ok(ada_eval(m, a, &(ada_eval_opts){.data = path, .batch_tokens = batch, .max_new = 9}, see, &s,
+                       j ? j : &own));
     ada_json_close(&own);
     return s;
 }
@@ -88,7 +89,8 @@ static void against_plain_passes(void **state) {
     seen s = evaluate(m, NULL, path, 0, &j);
     assert_int_equal(s.n, 6);
     static const char *const prompts[] = {"a cat:", "a cat sat:", NULL, "a cat sat:", NULL, "b"};
-    static const char *const choices[][3] = {{" no", " yes"}, {"n", "y", "z"}, {0}, {" yes", " no", " nono"}, {0}, {" no", " yes"}};
+    static const char *const choices[][3] = {
+        {" no", " yes"}, {"n", "y", "z"}, {0}, {" yes", " no", " nono"}, {0}, {" no", " yes"}};
     int right = 0;
     double nll = 0;
     for (int i = 0; i < 6; i++) {
@@ -96,7 +98,8 @@ static void against_plain_passes(void **state) {
         int best = 0, gold = 0;
         for (int k = 0; prompts[i] && k < 3 && choices[i][k]; k++) {
             double want = loglik_of(m, prompts[i], choices[i][k], false);
-            if (!(fabs(want - s.loglik[i][k]) < 1e-5)) fail_msg("row %d choice %d: %g, not %g", i, k, s.loglik[i][k], want);
+            if (!(fabs(want - s.loglik[i][k]) < 1e-5))
+                fail_msg("row %d choice %d: %g, not %g", i, k, s.loglik[i][k], want);
             if (s.loglik[i][k] > s.loglik[i][best]) best = k;
             if (strcmp(choices[i][k], s.target[i]) == 0) gold = k;
         }
@@ -109,7 +112,9 @@ static void against_plain_passes(void **state) {
     assert_true(fabs(ada_json_num(ada_json_get(j, "nll"), -1) - nll / 4) < 1e-9);
     assert_int_equal(ada_json_int(ada_json_get(j, "n"), 0), 6);
     assert_true(fabs(-s.nll[2] - loglik_of(m, "a dog", " ran off", true)) < 1e-5);
-    double loss = (s.nll[2] + s.nll[4]) / (9 + 9); /* " ran off" and "some text", each with its end mark, the first letter of a text apart */
+    double loss =
+        (s.nll[2] + s.nll[4]) /
+        (9 + 9); /* " ran off" and "some text", each with its end mark, the first letter of a text apart */
     assert_true(fabs(ada_json_num(ada_json_get(j, "loss"), -1) - loss) < 1e-9);
     assert_true(fabs(ada_json_num(ada_json_get(j, "perplexity"), -1) - exp(loss)) < 1e-6 * exp(loss));
     ada_json_close(&j);
@@ -154,7 +159,8 @@ static void exact_match(void **state) {
     ada_json_close(&j);
     assert_true(strlen(s.prediction[0]) > 0);
     assert_string_equal(s.target[0], " ran off");
-    assert_ok(ada_eval(m, NULL, &(ada_eval_opts){.data = path, .max_new = 9}, NULL, NULL, &j)); /* without a listener: cut short */
+    assert_ok(ada_eval(m, NULL, &(ada_eval_opts){.data = path, .max_new = 9}, NULL, NULL,
+                       &j)); /* without a listener: cut short */
     assert_true(ada_json_num(ada_json_get(j, "exact_match"), -1) == 0);
     ada_json_close(&j);
     ada_model_close(&m);
@@ -186,14 +192,15 @@ static void refusals(void **state) {
     ada_json *j = NULL;
     assert_fails(ada_eval(m, NULL, &(ada_eval_opts){0}, NULL, NULL, &j), ADA_EINVAL, "data file");
     assert_ok(ada_write_file(tiny_path(path, "empty.jsonl"), empty, sizeof empty - 1));
-    assert_fails(ada_eval(m, NULL, &(ada_eval_opts){.data = path}, NULL, NULL, &j), ADA_EFORMAT, "empty.jsonl:2");
+    assert_fails(ada_eval(m, NULL, &(ada_eval_opts){.data = path}, NULL, NULL, &j), ADA_EFORMAT,
+                 "empty.jsonl:2");
     assert_null(j);
     ada_model_close(&m);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(against_plain_passes), cmocka_unit_test(alone_or_batched),
-                                       cmocka_unit_test(exact_match), cmocka_unit_test(metrics_by_hand),
-                                       cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(against_plain_passes),
+                                       cmocka_unit_test(alone_or_batched), cmocka_unit_test(exact_match),
+                                       cmocka_unit_test(metrics_by_hand), cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
 }

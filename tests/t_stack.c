@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The layer loop's promises: what a layout counts is what it takes; a row has the same bits alone, in company and by
- * any number of threads; wanted rows are those of the whole; work is counted as it is done. */
+ * The layer loop's promises: what a layout counts is what it takes; a row has the same bits alone, in company
+ * and by any number of threads; wanted rows are those of the whole; work is counted as it is done. */
 #include "tests/pass.h"
 
 /* Two rows that share 7 tokens and part; a third of its own. */
-static const int32_t ids[] = {5, 9, 33, 60, 7, 7, 41, /* then */ 12, 70, 3, /* or */ 55, 6, 18, 22, /* and */ 8, 9, 10};
-static const ada_segment segs[] = {{0, 7, -1, 0, -1, 0}, {7, 3, 0, 7, -1, 0}, {10, 4, 0, 7, -1, 0}, {14, 3, -1, 0, -1, 0}};
+static const int32_t ids[] = {5,           9, 33, 60, 7,           7, 41, /* then */ 12, 70, 3,
+                              /* or */ 55, 6, 18, 22, /* and */ 8, 9, 10};
+static const ada_segment segs[] = {
+    {0, 7, -1, 0, -1, 0}, {7, 3, 0, 7, -1, 0}, {10, 4, 0, 7, -1, 0}, {14, 3, -1, 0, -1, 0}};
 static const int32_t out[] = {6, 9, 11, 13, 16};
-static ada_pack whole(void) { return (ada_pack){17, 4, 5, ids, segs, out}; }
+static ada_pack whole(void) {
+    return (ada_pack){17, 4, 5, ids, segs, out};
+}
 
 typedef struct {
     float h[32 * 64], dx[32 * 64];
@@ -99,19 +103,24 @@ static void test_counted_is_taken(void **state) {
 static void test_memory_of_a_token(void **state) {
     (void)state;
     static ada_layer layers[30];
-    ada_stack s = {.c = {.d = 576, .layers = 30, .heads = 9, .kv_heads = 3, .head_dim = 64, .ffn = 1536, .vocab = 49152},
-                   .type = ADA_BF16, .layers = layers};
+    ada_stack s = {
+        .c = {.d = 576, .layers = 30, .heads = 9, .kv_heads = 3, .head_dim = 64, .ffn = 1536, .vocab = 49152},
+        .type = ADA_BF16,
+        .layers = layers};
     size_t token = (counted(&s, 4096, true) - counted(&s, 2048, true)) / 2048 / 30;
     if (token > 12 << 10) fail_msg("%zu bytes a token and layer", token);
-    if (counted(&s, 2048, false) > (size_t)40 << 20) fail_msg("%zu bytes to infer 2048 tokens", counted(&s, 2048, false));
+    if (counted(&s, 2048, false) > (size_t)40 << 20)
+        fail_msg("%zu bytes to infer 2048 tokens", counted(&s, 2048, false));
 }
 
 static void test_flops(void **state) {
     ada_model *m = golden_model(*state, true);
     const ada_config *c = &m->c;
     ada_pack p = whole();
-    double keys = 0, wanted = 0, q = c->heads * c->head_dim, kv = 2.0 * c->kv_heads * c->head_dim, weights, forward;
-    /* positions 0..6, 7..9, 7..10, 0..2, each seeing itself and what is before it, in the window if there is one */
+    double keys = 0, wanted = 0, q = c->heads * c->head_dim, kv = 2.0 * c->kv_heads * c->head_dim, weights,
+           forward;
+    /* positions 0..6, 7..9, 7..10, 0..2, each seeing itself and what is before it, in the window if there is
+     * one */
     static const int positions[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 7, 8, 9, 10, 0, 1, 2};
     for (int i = 0, o = 0; i < 17; i++) {
         double n = c->window && positions[i] + 1 > c->window ? c->window : positions[i] + 1;

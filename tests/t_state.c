@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Adapter and checkpoint files: read back by bits, refused for another base or shape, found, pruned, described;
- * a run resumed from any step ends with the bits of one that never stopped. */
+ * Adapter and checkpoint files: read back by bits, refused for another base or shape, found, pruned,
+ * described; a run resumed from any step ends with the bits of one that never stopped. */
 #include "engine/state.h"
 #include "engine/train.h"
 #include "tests/tiny.h"
@@ -9,7 +9,8 @@ enum { STEPS = 7 };
 
 static ada_adapter *adapter(ada_model *m, bool bias) {
     ada_adapter *a = NULL;
-    assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.rank = 3, .scale = 0.5, .activation = "gelu", .bias = bias, .seed = 9}));
+    assert_ok(ada_adapter_new(
+        &a, m, &(ada_adapter_opts){.rank = 3, .scale = 0.5, .activation = "gelu", .bias = bias, .seed = 9}));
     for (int i = 1; i < a->nparams; i++)
         for (size_t k = 0; k < a->params[i].n; k++) a->params[i].p[k] = (float)sin((double)k + i);
     return a;
@@ -23,7 +24,8 @@ static void adapter_comes_back(void **state) {
         ada_adapter *a = adapter(m, bias), *b = NULL;
         assert_ok(ada_adapter_save(a, tiny_path(path, "back.h5")));
         assert_ok(ada_adapter_open(&b, m, path));
-        assert_true(b->rank == 3 && b->scale == 0.5f && b->activation == ADA_F_GELU && b->bias == bias && b->seed == 9);
+        assert_true(b->rank == 3 && b->scale == 0.5f && b->activation == ADA_F_GELU && b->bias == bias &&
+                    b->seed == 9);
         assert_int_equal(b->nparams, a->nparams);
         for (int i = 0; i < a->nparams; i++)
             assert_memory_equal(a->params[i].p, b->params[i].p, a->params[i].n * sizeof(float));
@@ -81,7 +83,8 @@ static void described(void **state) {
     assert_string_equal(ada_json_str(ada_json_get(j, "activation"), ""), "gelu");
     assert_int_equal(ada_json_int(ada_json_get(j, "parameters"), 0), (int64_t)ada_adapter_params(a));
     assert_int_equal(ada_json_len(ada_json_get(j, "tensors")), 4);
-    assert_int_equal(ada_json_int(ada_json_at(ada_json_get(ada_json_get(j, "tensors"), "text/down"), 0), 0), 32);
+    assert_int_equal(ada_json_int(ada_json_at(ada_json_get(ada_json_get(j, "tensors"), "text/down"), 0), 0),
+                     32);
     ada_json_close(&j);
     assert_int_not_equal(ada_adapter_describe(io_path("absent.h5"), &j), ADA_OK);
     assert_null(j);
@@ -96,8 +99,10 @@ typedef struct run {
 
 static run begin(ada_model *m, const ada_train_opts *o, const char *checkpoint) {
     run r = {0};
-    if (checkpoint) assert_ok(ada_adapter_open(&r.a, m, checkpoint));
-    else assert_ok(ada_adapter_new(&r.a, m, &(ada_adapter_opts){.rank = 3, .seed = 2}));
+    if (checkpoint)
+        assert_ok(ada_adapter_open(&r.a, m, checkpoint));
+    else
+        assert_ok(ada_adapter_new(&r.a, m, &(ada_adapter_opts){.rank = 3, .seed = 2}));
     assert_ok(ada_trainer_open(&r.t, m, r.a, o));
     return r;
 }
@@ -110,7 +115,8 @@ static void end(run *r) {
 static void finish(run *r, float *p, size_t n) {
     ada_report rep;
     ada_status st;
-    while ((st = ada_trainer_step(r->t, &rep)) == ADA_OK) {}
+    while ((st = ada_trainer_step(r->t, &rep)) == ADA_OK) {
+    }
     assert_int_equal(st, ADA_DONE);
     memcpy(p, r->a->params[0].p, n * sizeof *p);
 }
@@ -123,8 +129,14 @@ static void resumes_at_every_step(void **state) {
     ada_model *m = tiny_model(true);
     (void)tiny_rows(data, "res.jsonl", 10);
     (void)tiny_rows(eval, "res2.jsonl", 5);
-    ada_train_opts o = {.data = data, .eval_data = eval, .out = tiny_path(whole, "whole"), .steps = STEPS, .batch = 4,
-                        .eval_every = 2, .lr = 0.1, .seed = 4};
+    ada_train_opts o = {.data = data,
+                        .eval_data = eval,
+                        .out = tiny_path(whole, "whole"),
+                        .steps = STEPS,
+                        .batch = 4,
+                        .eval_every = 2,
+                        .lr = 0.1,
+                        .seed = 4};
     run r = begin(m, &o, NULL);
     finish(&r, want, 3 * 32);
     end(&r);
@@ -137,7 +149,8 @@ static void resumes_at_every_step(void **state) {
         r = begin(m, &o, NULL);
         for (int s = 0; s < stop; s++) assert_ok(ada_trainer_step(r.t, &rep));
         assert_ok(ada_trainer_save(r.t));
-        if (stop + 1 < STEPS) assert_ok(ada_trainer_step(r.t, &rep)); /* lost by a kill: its line of metrics must go */
+        if (stop + 1 < STEPS)
+            assert_ok(ada_trainer_step(r.t, &rep)); /* lost by a kill: its line of metrics must go */
         end(&r);
         assert_ok(ada_checkpoint_find(part, &path, &settings));
         assert_string_equal(ada_json_str(ada_json_get(settings, "schedule"), ""), "cosine");
@@ -176,7 +189,10 @@ static void changed_data_refused(void **state) {
     ada_trainer *t = NULL;
     ada_buf path = {0};
     ada_json *settings = NULL;
-    run r = begin(m, &(ada_train_opts){.data = tiny_rows(data, "chg.jsonl", 6), .out = tiny_path(out, "chg"), .batch = 2}, NULL);
+    run r = begin(
+        m,
+        &(ada_train_opts){.data = tiny_rows(data, "chg.jsonl", 6), .out = tiny_path(out, "chg"), .batch = 2},
+        NULL);
     assert_ok(ada_trainer_step(r.t, &rep));
     assert_ok(ada_trainer_save(r.t));
     end(&r);
@@ -197,8 +213,14 @@ static void keeps_the_newest(void **state) {
     ada_model *m = tiny_model(true);
     ada_buf found = {0};
     ada_json *settings = NULL;
-    run r = begin(m, &(ada_train_opts){.data = tiny_rows(data, "keep.jsonl", 6), .out = tiny_path(out, "keep"), .batch = 2,
-                                       .steps = 5, .save_every = 1, .keep = 2}, NULL);
+    run r = begin(m,
+                  &(ada_train_opts){.data = tiny_rows(data, "keep.jsonl", 6),
+                                    .out = tiny_path(out, "keep"),
+                                    .batch = 2,
+                                    .steps = 5,
+                                    .save_every = 1,
+                                    .keep = 2},
+                  NULL);
     while (ada_trainer_step(r.t, &rep) == ADA_OK) assert_true(rep.saved);
     end(&r);
     assert_int_equal(ada_state_newest(out), 5);
@@ -219,8 +241,9 @@ static void keeps_the_newest(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adapter_comes_back), cmocka_unit_test(other_base_refused), cmocka_unit_test(damage_refused),
-        cmocka_unit_test(described), cmocka_unit_test(resumes_at_every_step), cmocka_unit_test(changed_data_refused),
+        cmocka_unit_test(adapter_comes_back),    cmocka_unit_test(other_base_refused),
+        cmocka_unit_test(damage_refused),        cmocka_unit_test(described),
+        cmocka_unit_test(resumes_at_every_step), cmocka_unit_test(changed_data_refused),
         cmocka_unit_test(keeps_the_newest)};
     return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
 }

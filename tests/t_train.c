@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Training of a tiny model: it learns; losses are means over target tokens whatever the packs; rows come in the order
- * that was promised; settings, validation, patience, non-finite losses, metrics; nothing is allocated in a step. */
+ * Training of a tiny model: it learns; losses are means over target tokens whatever the packs; rows come in
+ * the order that was promised; settings, validation, patience, non-finite losses, metrics; nothing is
+ * allocated in a step. */
 #include "engine/rng.h"
 #include "engine/train.h"
 #include "tests/tiny.h"
@@ -73,7 +74,8 @@ static void loss_is_a_mean_over_tokens(void **state) {
     }
     end(&r);
     for (int accum = 1; accum <= 2; accum++) {
-        r = begin(&(ada_train_opts){.data = data, .batch = accum == 1 ? 2 : 1, .grad_accum = accum, .no_shuffle = true});
+        r = begin(&(ada_train_opts){
+            .data = data, .batch = accum == 1 ? 2 : 1, .grad_accum = accum, .no_shuffle = true});
         assert_ok(ada_trainer_gradients(r.t, 0, &both));
         assert_true(fabs(both.loss - sum / 8) < 1e-6);
         for (int i = 0; i < 4 * 32; i++) assert_true(fabsf(r.a->params[1].g[i] - g[i]) < 2e-6f);
@@ -129,9 +131,18 @@ static void rows_in_order(void **state) {
 static void validation_and_best(void **state) {
     (void)state;
     char rows_path[512], eval_path[512], out_path[512];
-    const char *data = tiny_rows(rows_path, "val.jsonl", 16), *eval = tiny_rows(eval_path, "val2.jsonl", 6), *out = tiny_path(out_path, "val");
-    run r = begin(&(ada_train_opts){.data = data, .eval_data = eval, .out = out, .steps = 12, .batch = 8, .eval_every = 2,
-                                    .lr = 2, .clip = -1, .schedule = "constant", .patience = 3});
+    const char *data = tiny_rows(rows_path, "val.jsonl", 16), *eval = tiny_rows(eval_path, "val2.jsonl", 6),
+               *out = tiny_path(out_path, "val");
+    run r = begin(&(ada_train_opts){.data = data,
+                                    .eval_data = eval,
+                                    .out = out,
+                                    .steps = 12,
+                                    .batch = 8,
+                                    .eval_every = 2,
+                                    .lr = 2,
+                                    .clip = -1,
+                                    .schedule = "constant",
+                                    .patience = 3});
     ada_report rep;
     ada_status st;
     double best = INFINITY;
@@ -148,7 +159,8 @@ static void validation_and_best(void **state) {
         memcpy(p, r.a->params[0].p, sizeof p);
     }
     assert_int_equal(st, ADA_DONE);
-    assert_true(rep.total == 12 && (steps == 12 || steps == best_at + 6)); /* an lr of 2 wanders off: patience */
+    assert_true(rep.total == 12 &&
+                (steps == 12 || steps == best_at + 6)); /* an lr of 2 wanders off: patience */
     assert_memory_equal(p, r.a->params[0].p, sizeof p);
     ada_adapter *kept = NULL;
     char path[600];
@@ -166,7 +178,8 @@ static void metrics_lines(void **state) {
     const char *data = tiny_rows(rows_path, "met.jsonl", 8), *out = tiny_path(out_path, "met");
     run r = begin(&(ada_train_opts){.data = data, .out = out, .steps = 3, .batch = 4});
     ada_report rep;
-    while (ada_trainer_step(r.t, &rep) == ADA_OK) {}
+    while (ada_trainer_step(r.t, &rep) == ADA_OK) {
+    }
     char *text = slurp(io_path("met/metrics.jsonl"));
     int lines = 0;
     for (char *s = text, *nl; (nl = strchr(s, '\n')); s = nl + 1, lines++) {
@@ -188,7 +201,8 @@ static void not_finite(void **state) {
     (void)state;
     char rows_path[512], out_path[512];
     const char *data = tiny_rows(rows_path, "nan.jsonl", 8), *out = tiny_path(out_path, "nan");
-    run r = begin(&(ada_train_opts){.data = data, .out = out, .steps = 3, .batch = 4, .no_shuffle = true, .save_every = 1});
+    run r = begin(&(ada_train_opts){
+        .data = data, .out = out, .steps = 3, .batch = 4, .no_shuffle = true, .save_every = 1});
     ada_report rep;
     assert_ok(ada_trainer_step(r.t, &rep));
     float *up = r.a->params[1].p, was = up[0];
@@ -212,12 +226,18 @@ static void refusals(void **state) {
     assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.rank = 2}));
     assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){0}), ADA_EINVAL, "data file");
     assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = data, .lr = -1}), ADA_EINVAL, "lr -1");
-    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = data, .schedule = "x"}), ADA_EINVAL, "'x'");
-    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = data, .batch = -3}), ADA_EINVAL, "batch");
-    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = data, .patience = 2}), ADA_EINVAL, "eval-data");
-    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = data, .save_every = 2}), ADA_EINVAL, "output folder");
-    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = "nowhere.jsonl"}), ADA_EIO, "nowhere.jsonl");
-    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.resume = io_folder}), ADA_EIO, "no checkpoint");
+    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = data, .schedule = "x"}), ADA_EINVAL,
+                 "'x'");
+    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = data, .batch = -3}), ADA_EINVAL,
+                 "batch");
+    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = data, .patience = 2}), ADA_EINVAL,
+                 "eval-data");
+    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = data, .save_every = 2}), ADA_EINVAL,
+                 "output folder");
+    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.data = "nowhere.jsonl"}), ADA_EIO,
+                 "nowhere.jsonl");
+    assert_fails(ada_trainer_open(&t, m, a, &(ada_train_opts){.resume = io_folder}), ADA_EIO,
+                 "no checkpoint");
     assert_null(t);
     ada_adapter_close(&a);
     ada_model_close(&m);
@@ -234,11 +254,13 @@ static void no_allocation_in_a_step(void **state) {
     (void)state;
     char rows_path[512];
     const char *data = tiny_rows(rows_path, "alloc.jsonl", 40);
-    run r = begin(&(ada_train_opts){.data = data, .steps = 9, .batch = 8, .eval_data = data, .eval_every = 3});
+    run r =
+        begin(&(ada_train_opts){.data = data, .steps = 9, .batch = 8, .eval_data = data, .eval_every = 3});
     ada_report rep;
     real_alloc = ada_os.alloc;
     ada_os.alloc = count_alloc;
-    while (ada_trainer_step(r.t, &rep) == ADA_OK) {}
+    while (ada_trainer_step(r.t, &rep) == ADA_OK) {
+    }
     ada_os.alloc = real_alloc;
     assert_int_equal(allocations, 0);
     end(&r);
@@ -267,10 +289,15 @@ static void planned(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(learns), cmocka_unit_test(loss_is_a_mean_over_tokens), cmocka_unit_test(packs_add_up),
-        cmocka_unit_test(rows_in_order), cmocka_unit_test(validation_and_best), cmocka_unit_test(metrics_lines),
-        cmocka_unit_test(not_finite), cmocka_unit_test(refusals), cmocka_unit_test(no_allocation_in_a_step),
-        cmocka_unit_test(planned)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(learns),
+                                       cmocka_unit_test(loss_is_a_mean_over_tokens),
+                                       cmocka_unit_test(packs_add_up),
+                                       cmocka_unit_test(rows_in_order),
+                                       cmocka_unit_test(validation_and_best),
+                                       cmocka_unit_test(metrics_lines),
+                                       cmocka_unit_test(not_finite),
+                                       cmocka_unit_test(refusals),
+                                       cmocka_unit_test(no_allocation_in_a_step),
+                                       cmocka_unit_test(planned)};
     return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A whole tiny model for tests of training and generation: weights of tests/golden, with a tokenizer of one token a
- * letter and a ChatML template, in a folder of its own. Owns: the folder, from tiny_begin to tiny_end.
- * Must not know: what is tested. Invariant: the same files in every run, so that bits may be compared. */
+ * A whole tiny model for tests of training and generation: weights of tests/golden, with a tokenizer of one
+ * token a letter and a ChatML template, in a folder of its own. Owns: the folder, from tiny_begin to
+ * tiny_end. Must not know: what is tested. Invariant: the same files in every run, so that bits may be
+ * compared. */
 #ifndef ADA_TESTS_TINY_H
 #define ADA_TESTS_TINY_H
 
@@ -32,19 +33,27 @@ static inline void tiny_tokenizer(void) {
     ada_buf b = {0};
     assert_ok(ada_buf_puts(&b, "{\"version\": \"1.0\", \"added_tokens\": ["));
     for (int i = 0; i < TINY_FIRST; i++)
-        assert_ok(ada_buf_printf(&b, "%s{\"id\": %d, \"content\": \"%s\", \"single_word\": false, \"lstrip\": false, "
-                                 "\"rstrip\": false, \"normalized\": false, \"special\": true}", i ? ", " : "", i, special[i]));
+        assert_ok(
+            ada_buf_printf(&b,
+                           "%s{\"id\": %d, \"content\": \"%s\", \"single_word\": false, \"lstrip\": false, "
+                           "\"rstrip\": false, \"normalized\": false, \"special\": true}",
+                           i ? ", " : "", i, special[i]));
     assert_ok(ada_buf_puts(&b, "], \"normalizer\": null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", "
-        "\"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}, \"post_processor\": null, "
-        "\"decoder\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"merges\": [], "
-        "\"vocab\": {"));
+                               "\"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}, "
+                               "\"post_processor\": null, "
+                               "\"decoder\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\", "
+                               "\"unk_token\": \"<unk>\", \"merges\": [], "
+                               "\"vocab\": {"));
     for (int i = 0; i < TINY_FIRST; i++) assert_ok(ada_buf_printf(&b, "\"%s\": %d, ", special[i], i));
-    for (const char *c = tiny_letters; *c; c++) assert_ok(ada_buf_printf(&b, "\"%c\": %d, ", *c, tiny_id(*c)));
+    for (const char *c = tiny_letters; *c; c++)
+        assert_ok(ada_buf_printf(&b, "\"%c\": %d, ", *c, tiny_id(*c)));
     assert_ok(ada_buf_printf(&b, "\"\\u0120\": %d, \"\\u010a\": %d}}}", tiny_id(' '), tiny_id('\n')));
     assert_ok(ada_write_file(io_path("model/tokenizer.json"), b.data, b.len));
     ada_buf_free(&b);
-    static const char config[] = "{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"unk_token\": \"<unk>\", \"chat_template\": "
-        "\"{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + "
+    static const char config[] =
+        "{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\", \"unk_token\": \"<unk>\", \"chat_template\": "
+        "\"{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + "
+        "'<|im_end|>' + "
         "'\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}\"}";
     assert_ok(ada_write_file(io_path("model/tokenizer_config.json"), config, sizeof config - 1));
 }
@@ -76,8 +85,9 @@ static inline const char *tiny_rows(char out[512], const char *name, int n) {
     ada_buf b = {0};
     for (int i = 0; i < n; i++) {
         char last = (char)('a' + (i * 7 + i / 3) % 4);
-        assert_ok(ada_buf_printf(&b, "{\"prompt\": \"say %.*s%c:\", \"completion\": \" %s\", \"choices\": [\" no\", \" yes\"]}\n",
-                                 i % 5, "xyzuv", last, last < 'c' ? "yes" : "no"));
+        assert_ok(ada_buf_printf(
+            &b, "{\"prompt\": \"say %.*s%c:\", \"completion\": \" %s\", \"choices\": [\" no\", \" yes\"]}\n",
+            i % 5, "xyzuv", last, last < 'c' ? "yes" : "no"));
     }
     assert_ok(ada_write_file(tiny_path(out, name), b.data, b.len));
     ada_buf_free(&b);

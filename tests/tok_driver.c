@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * For tests/oracle_tok.py: lines of JSON on standard input, answers on standard output.
- * A string is encoded to a list of ids, {"special": "…"} with what the post-processor adds, {"plain": "…"} with
- * special tokens as text; a list of ids is decoded, and given again as the sum of its pieces.
- * usage: tok_driver FILE    tokenizer.json, a .json of GGUF metadata, a model file or folder */
+ * A string is encoded to a list of ids, {"special": "…"} with what the post-processor adds, {"plain": "…"}
+ * with special tokens as text; a list of ids is decoded, and given again as the sum of its pieces. usage:
+ * tok_driver FILE    tokenizer.json, a .json of GGUF metadata, a model file or folder */
 #include "io/os.h"
 #include "io/tensors.h"
 #include "io/tok.h"
@@ -11,18 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void check(ada_status st)
-{
+static void check(ada_status st) {
     if (st == ADA_OK) return;
     fprintf(stderr, "tok_driver: %s\n", ada_error());
     exit(ada_status_exit(st));
 }
 
-static ada_json *text_of(const ada_buf *b) { return ada_json_new_str(b->data ? b->data : "", b->len); }
+static ada_json *text_of(const ada_buf *b) {
+    return ada_json_new_str(b->data ? b->data : "", b->len);
+}
 
-static ada_json *encode(const ada_tok *t, const ada_json *s, unsigned flags)
-{
-    ada_ids ids = { 0 };
+static ada_json *encode(const ada_tok *t, const ada_json *s, unsigned flags) {
+    ada_ids ids = {0};
     check(ada_tok_encode(t, ada_json_str(s, ""), ada_json_strlen(s), flags, &ids));
     ada_json *out = ada_json_new_arr();
     for (size_t i = 0; i < ids.len; i++) check(ada_json_push(out, ada_json_new_int(ids.data[i])));
@@ -30,11 +30,10 @@ static ada_json *encode(const ada_tok *t, const ada_json *s, unsigned flags)
     return out;
 }
 
-static ada_json *decode(const ada_tok *t, const ada_json *list)
-{
+static ada_json *decode(const ada_tok *t, const ada_json *list) {
     size_t n = ada_json_len(list);
     int32_t *ids = calloc(n + 1, sizeof *ids);
-    ada_buf whole = { 0 }, kept = { 0 }, pieces = { 0 };
+    ada_buf whole = {0}, kept = {0}, pieces = {0};
     for (size_t i = 0; i < n; i++) ids[i] = (int32_t)ada_json_int(ada_json_at(list, i), -1);
     check(ada_tok_decode(t, ids, n, true, &whole));
     check(ada_tok_decode(t, ids, n, false, &kept));
@@ -55,8 +54,7 @@ static ada_json *decode(const ada_tok *t, const ada_json *list)
     return out;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 2) return 2;
     ada_json *file = NULL;
     ada_tensors *model = NULL;
@@ -67,7 +65,8 @@ int main(int argc, char **argv)
         check(ada_json_open(&file, argv[1]));
         fprintf(stderr, "read in %.1f ms\n", (ada_os.now() - start) * 1e3);
         start = ada_os.now();
-        check(ada_json_get(file, "tokenizer.ggml.model") ? ada_tok_open_gguf(&t, file) : ada_tok_open(&t, file, NULL));
+        check(ada_json_get(file, "tokenizer.ggml.model") ? ada_tok_open_gguf(&t, file)
+                                                         : ada_tok_open(&t, file, NULL));
     } else {
         check(ada_tensors_open(&model, argv[1]));
         fprintf(stderr, "read in %.1f ms\n", (ada_os.now() - start) * 1e3);
@@ -88,7 +87,7 @@ int main(int argc, char **argv)
             out = encode(t, ada_json_get(j, "special"), ADA_TOK_SPECIAL);
         else
             out = encode(t, ada_json_get(j, "plain"), ADA_TOK_PLAIN);
-        ada_buf text = { 0 };
+        ada_buf text = {0};
         check(ada_json_text(out, 0, &text));
         fwrite(text.data, 1, text.len, stdout);
         putchar('\n');

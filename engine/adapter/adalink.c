@@ -4,7 +4,8 @@
  *     y = e + s·(f(z)·U + b_up)           U [r, d], f one of none, relu, gelu (by erf)
  * with D ~ N(0, init_std²), U and biases 0, so that y = e at the start. Gradients, for dy at y:
  *     dU = s·f(z)ᵀ·dy,  db_up = s·Σdy,  dz = s·(dy·Uᵀ)·f'(z),  dD = eᵀ·dz,  db_down = Σdz.
- * e is frozen, so that no gradient goes to it. Invariant: each sum runs over rows in order, whatever the threads. */
+ * e is frozen, so that no gradient goes to it. Invariant: each sum runs over rows in order, whatever the
+ * threads. */
 #include "engine/adapter.h"
 #include "engine/par.h"
 #include "engine/rng.h"
@@ -45,7 +46,7 @@ typedef struct call {
 } call;
 
 static call call_of(const ada_adapter *a, ada_modality m, const float *e, size_t n, void *scratch) {
-    call c = { .a = a, .m = m, .n = n, .d = (size_t)a->model->c.d, .r = (size_t)a->rank, .e = e, .z = scratch };
+    call c = {.a = a, .m = m, .n = n, .d = (size_t)a->model->c.d, .r = (size_t)a->rank, .e = e, .z = scratch};
     c.f = a->activation == ADA_F_NONE ? c.z : c.z + n * c.r;
     c.dz = c.z + 2 * n * c.r;
     return c;
@@ -74,7 +75,8 @@ static void forward_tile(void *ctx, size_t tile, int worker) {
     }
 }
 
-static void embed_forward(const ada_adapter *a, ada_modality m, const float *e, size_t n, float *y, void *scratch) {
+static void embed_forward(const ada_adapter *a, ada_modality m, const float *e, size_t n, float *y,
+                          void *scratch) {
     call c = call_of(a, m, e, n, scratch);
     c.y = y;
     ada_par_for((n + ROW_TILE - 1) / ROW_TILE, forward_tile, &c);
@@ -99,7 +101,8 @@ static void down_slice(void *ctx, size_t slice, int worker) {
     const call *c = ctx;
     size_t k = slice * DOWN_TILE, len = c->d - k < DOWN_TILE ? c->d - k : DOWN_TILE;
     float *g = grad(c->a, c->m, DOWN) + k * c->r;
-    for (size_t i = 0; i < c->n; i++) ada_k.outer_add(g, c->e + i * c->d + k, c->dz + i * c->r, 1.0f, len, c->r);
+    for (size_t i = 0; i < c->n; i++)
+        ada_k.outer_add(g, c->e + i * c->d + k, c->dz + i * c->r, 1.0f, len, c->r);
 }
 
 static void up_slice(void *ctx, size_t slice, int worker) {
@@ -111,7 +114,8 @@ static void up_slice(void *ctx, size_t slice, int worker) {
         ada_k.outer_add(g, c->f + i * c->r + k, c->dy + i * c->d, c->a->scale, len, c->d);
 }
 
-static void embed_backward(ada_adapter *a, ada_modality m, const float *e, size_t n, const float *dy, void *scratch) {
+static void embed_backward(ada_adapter *a, ada_modality m, const float *e, size_t n, const float *dy,
+                           void *scratch) {
     call c = call_of(a, m, e, n, scratch);
     c.dy = dy;
     ada_par_for((n + ROW_TILE - 1) / ROW_TILE, dz_tile, &c);

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Llama 1, 2 and 3, SmolLM2, TinyLlama; Mistral, which is Llama with a sliding window.
  * Owns: how their config.json and GGUF keys fill the switches, and their tensors' names.
- * GGUF stores the query and key rows of a head with rotary pairs side by side, and llama3 rope scaling as a tensor. */
+ * GGUF stores the query and key rows of a head with rotary pairs side by side, and llama3 rope scaling as a
+ * tensor. */
 #include "engine/arch.h"
 #include <math.h>
 #include <string.h>
 
 static ada_status need_int(const ada_json *j, const char *key, int32_t *out) {
     const ada_json *v = ada_json_get(j, key);
-    if (!ada_json_is_int(v)) return ada_fail(ADA_EFORMAT, "model configuration has no whole number '%s'", key);
+    if (!ada_json_is_int(v))
+        return ada_fail(ADA_EFORMAT, "model configuration has no whole number '%s'", key);
     int64_t n = ada_json_int(v, 0);
-    if (n < 0 || n > INT32_MAX) return ada_fail(ADA_EFORMAT, "model configuration has '%s' out of range", key);
+    if (n < 0 || n > INT32_MAX)
+        return ada_fail(ADA_EFORMAT, "model configuration has '%s' out of range", key);
     *out = (int32_t)n;
     return ADA_OK;
 }
@@ -33,14 +36,18 @@ static ada_status act_of(ada_act_kind *act, const char *name) {
     return ada_fail(ADA_EUNSUPPORTED, "activation '%s' is not known here", name);
 }
 
-static double yarn_mscale(double factor, double m) { return factor <= 1 ? 1 : 0.1 * m * log(factor) + 1; }
+static double yarn_mscale(double factor, double m) {
+    return factor <= 1 ? 1 : 0.1 * m * log(factor) + 1;
+}
 
 /* `r`: "rope_scaling" (rope_theta beside it) or the newer "rope_parameters" (rope_theta inside). */
 static ada_status rope_from_hf(ada_config *c, const ada_json *config) {
     const ada_json *r = ada_json_get(config, "rope_parameters");
     if (ada_json_is_null(r)) r = ada_json_get(config, "rope_scaling");
-    c->rope_theta = ada_json_num(ada_json_get(r, "rope_theta"), ada_json_num(ada_json_get(config, "rope_theta"), 10000));
-    const char *kind = ada_json_str(ada_json_get(r, "rope_type"), ada_json_str(ada_json_get(r, "type"), "default"));
+    c->rope_theta =
+        ada_json_num(ada_json_get(r, "rope_theta"), ada_json_num(ada_json_get(config, "rope_theta"), 10000));
+    const char *kind =
+        ada_json_str(ada_json_get(r, "rope_type"), ada_json_str(ada_json_get(r, "type"), "default"));
     if (ada_json_num(ada_json_get(r, "partial_rotary_factor"), 1) != 1)
         return ada_fail(ADA_EUNSUPPORTED, "partial rotary dimensions are not there yet");
     if (!strcmp(kind, "default")) return ADA_OK;
@@ -60,7 +67,8 @@ static ada_status rope_from_hf(ada_config *c, const ada_json *config) {
         c->rope_scaling = ADA_ROPE_YARN;
         c->rope_low = ada_json_num(ada_json_get(r, "beta_slow"), 1);
         c->rope_high = ada_json_num(ada_json_get(r, "beta_fast"), 32);
-        double m = ada_json_num(ada_json_get(r, "mscale"), 0), all = ada_json_num(ada_json_get(r, "mscale_all_dim"), 0);
+        double m = ada_json_num(ada_json_get(r, "mscale"), 0),
+               all = ada_json_num(ada_json_get(r, "mscale_all_dim"), 0);
         double scale = m != 0 && all != 0 ? yarn_mscale(c->rope_factor, m) / yarn_mscale(c->rope_factor, all)
                                           : yarn_mscale(c->rope_factor, 1);
         c->rope_mscale = (float)ada_json_num(ada_json_get(r, "attention_factor"), scale);
@@ -72,7 +80,8 @@ static ada_status rope_from_hf(ada_config *c, const ada_json *config) {
 
 static ada_status from_hf(ada_config *c, const ada_json *j) {
     if (!ada_json_is_null(ada_json_get(j, "quantization_config")))
-        return ada_fail(ADA_EUNSUPPORTED, "weights quantised by another library ('quantization_config') cannot be read");
+        return ada_fail(ADA_EUNSUPPORTED,
+                        "weights quantised by another library ('quantization_config') cannot be read");
     bool mistral = !strcmp(ada_json_str(ada_json_get(j, "model_type"), ""), "mistral");
     ADA_TRY(need_int(j, "hidden_size", &c->d));
     ADA_TRY(need_int(j, "num_hidden_layers", &c->layers));
@@ -119,8 +128,9 @@ static ada_status from_gguf(ada_config *c, const ada_json *j) {
     int32_t rope_dims = c->head_dim;
     ADA_TRY(may_int(j, "llama.rope.dimension_count", &rope_dims));
     if (v_dim != c->head_dim || rope_dims != c->head_dim)
-        return ada_fail(ADA_EUNSUPPORTED, "keys of %d, values of %d and rotary dimensions of %d must be one size",
-                        c->head_dim, v_dim, rope_dims);
+        return ada_fail(ADA_EUNSUPPORTED,
+                        "keys of %d, values of %d and rotary dimensions of %d must be one size", c->head_dim,
+                        v_dim, rope_dims);
     ADA_TRY(may_int(j, "llama.attention.sliding_window", &c->window));
     c->norm_eps = (float)ada_json_num(ada_json_get(j, "llama.attention.layer_norm_rms_epsilon"), 1e-5);
     c->logit_scale = (float)ada_json_num(ada_json_get(j, "llama.logit_scale"), 0);
@@ -130,7 +140,8 @@ static ada_status from_gguf(ada_config *c, const ada_json *j) {
     const char *kind = ada_json_str(ada_json_get(j, "llama.rope.scaling.type"), "none");
     if (!strcmp(kind, "none")) return ADA_OK;
     c->rope_factor = ada_json_num(ada_json_get(j, "llama.rope.scaling.factor"), 0);
-    c->rope_original = ada_json_num(ada_json_get(j, "llama.rope.scaling.original_context_length"), c->max_positions);
+    c->rope_original =
+        ada_json_num(ada_json_get(j, "llama.rope.scaling.original_context_length"), c->max_positions);
     if (!strcmp(kind, "linear")) {
         c->rope_scaling = ADA_ROPE_LINEAR;
     } else if (!strcmp(kind, "yarn")) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Mean over classes of F1 = 2 tp / (2 tp + fp + fn). Owns: the counts of each class. Must not know: likelihoods.
- * Invariant: only classes that occur as answer or prediction count, as in scikit-learn. */
+ * Mean over classes of F1 = 2 tp / (2 tp + fp + fn). Owns: the counts of each class. Must not know:
+ * likelihoods. Invariant: only classes that occur as answer or prediction count, as in scikit-learn. */
 #include "engine/score.h"
 
 static ada_status value(const ada_scored *s, double *out) {
@@ -22,4 +22,4 @@ static ada_status value(const ada_scored *s, double *out) {
     return ADA_OK;
 }
 
-const struct ada_metric ada_metric_macro_f1 = { "macro_f1", value };
+const struct ada_metric ada_metric_macro_f1 = {"macro_f1", value};

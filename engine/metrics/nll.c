@@ -10,4 +10,4 @@ static ada_status value(const ada_scored *s, double *out) {
     return ADA_OK;
 }
 
-const struct ada_metric ada_metric_nll = { "nll", value };
+const struct ada_metric ada_metric_nll = {"nll", value};

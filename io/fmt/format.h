@@ -36,8 +36,7 @@ ada_status ada_tensors_map(ada_tensors *t, const char *path, ada_reader *r) ADA_
 /* Adds a view whose name and data are `n` bytes of text and an offset into r. v's dtype, ndim and shape
  * are set; bytes are computed here. */
 ada_status ada_tensors_add(ada_tensors *t, const ada_reader *r, const ada_tensor *v, const char *name,
-                           size_t n,
-                           uint64_t offset) ADA_MUST_USE;
+                           size_t n, uint64_t offset) ADA_MUST_USE;
 /* Bytes of a shape: every extent >= 0, whole blocks in the last one, no overflow. */
 ada_status ada_tensor_size(const char *name, ada_dtype type, int ndim, const int64_t *shape,
                            size_t *bytes) ADA_MUST_USE;

@@ -33,7 +33,9 @@ struct gguf {
     uint64_t elements; /* of all arrays so far */
 };
 
-static int probe(const unsigned char *head, size_t n) { return n >= 4 && memcmp(head, "GGUF", 4) == 0; }
+static int probe(const unsigned char *head, size_t n) {
+    return n >= 4 && memcmp(head, "GGUF", 4) == 0;
+}
 
 static ada_status read_string(ada_reader *r, const char **s, size_t *n) {
     uint64_t len;
@@ -69,14 +71,30 @@ static ada_status read_scalar(ada_reader *r, uint32_t type, ada_json **out) {
     }
     ADA_TRY(ada_read_value(r, &v, value_size[type]));
     switch (type) {
-    case I8: *out = ada_json_new_int(v.i8); return ADA_OK;
-    case I16: *out = ada_json_new_int(v.i16); return ADA_OK;
-    case I32: *out = ada_json_new_int(v.i32); return ADA_OK;
-    case I64: *out = ada_json_new_int(v.i64); return ADA_OK;
-    case F32: *out = ada_json_new_num((double)v.f32); return ADA_OK;
-    case F64: *out = ada_json_new_num(v.f64); return ADA_OK;
-    case BOOL: *out = ada_json_new_bool(v.u64 != 0); return ADA_OK;
-    default: *out = unsigned_number(v.u64); return ADA_OK;
+    case I8:
+        *out = ada_json_new_int(v.i8);
+        return ADA_OK;
+    case I16:
+        *out = ada_json_new_int(v.i16);
+        return ADA_OK;
+    case I32:
+        *out = ada_json_new_int(v.i32);
+        return ADA_OK;
+    case I64:
+        *out = ada_json_new_int(v.i64);
+        return ADA_OK;
+    case F32:
+        *out = ada_json_new_num((double)v.f32);
+        return ADA_OK;
+    case F64:
+        *out = ada_json_new_num(v.f64);
+        return ADA_OK;
+    case BOOL:
+        *out = ada_json_new_bool(v.u64 != 0);
+        return ADA_OK;
+    default:
+        *out = unsigned_number(v.u64);
+        return ADA_OK;
     }
 }
 

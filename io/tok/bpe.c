@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Byte-pair encoding: characters of a piece become ids, then neighbours merge, lowest rank first, leftmost of equals.
- * Owns: the table of merges. Must not know: where pieces come from; byte-level and SentencePiece-style
- * vocabularies differ only by what has been done to the text before.
- * Invariant: a piece of n characters takes O(n log n) steps and one block of working memory. */
+ * Byte-pair encoding: characters of a piece become ids, then neighbours merge, lowest rank first, leftmost of
+ * equals. Owns: the table of merges. Must not know: where pieces come from; byte-level and
+ * SentencePiece-style vocabularies differ only by what has been done to the text before. Invariant: a piece
+ * of n characters takes O(n log n) steps and one block of working memory. */
 #include "io/os.h"
 #include "io/tok_part.h"
 
@@ -24,8 +24,7 @@ struct bpe {
     bool fuse_unk, byte_fallback, ignore_merges;
 };
 
-static const struct merge *merge_find(const struct bpe *b, uint32_t left, uint32_t right)
-{
+static const struct merge *merge_find(const struct bpe *b, uint32_t left, uint32_t right) {
     uint64_t pair = (uint64_t)left << 32 | right, h = pair * 0x9e3779b97f4a7c15u;
     for (size_t i = (h >> 32) & b->mask;; i = (i + 1) & b->mask) {
         if (b->merges[i].pair == pair) return &b->merges[i];
@@ -33,9 +32,9 @@ static const struct merge *merge_find(const struct bpe *b, uint32_t left, uint32
     }
 }
 
-static ada_status merges_size(ada_tok *t, struct bpe *b, size_t n)
-{
-    if (n > (size_t)1 << 26) return ada_fail(ADA_EUNSUPPORTED, "tokenizer has %zu merges, more than %d", n, 1 << 26);
+static ada_status merges_size(ada_tok *t, struct bpe *b, size_t n) {
+    if (n > (size_t)1 << 26)
+        return ada_fail(ADA_EUNSUPPORTED, "tokenizer has %zu merges, more than %d", n, 1 << 26);
     b->mask = 1;
     while (b->mask < 2 * n) b->mask = b->mask * 2 + 1;
     ADA_TRY(ada_arena_take(&t->arena, &b->merges, b->mask + 1, sizeof *b->merges));
@@ -44,17 +43,15 @@ static ada_status merges_size(ada_tok *t, struct bpe *b, size_t n)
 }
 
 /* The last of equal pairs counts, as in a map that is filled in order. */
-static void merge_put(struct bpe *b, uint32_t left, uint32_t right, uint32_t rank, uint32_t id)
-{
+static void merge_put(struct bpe *b, uint32_t left, uint32_t right, uint32_t rank, uint32_t id) {
     uint64_t pair = (uint64_t)left << 32 | right, h = pair * 0x9e3779b97f4a7c15u;
     size_t i = (h >> 32) & b->mask;
     while (b->merges[i].pair != UINT64_MAX && b->merges[i].pair != pair) i = (i + 1) & b->mask;
-    b->merges[i] = (struct merge){ pair, rank, id };
+    b->merges[i] = (struct merge){pair, rank, id};
 }
 
-static ada_status merge_named(ada_tok *t, struct bpe *b, uint32_t rank, const char *l, size_t nl, const char *r, size_t nr,
-                              ada_buf *both)
-{
+static ada_status merge_named(ada_tok *t, struct bpe *b, uint32_t rank, const char *l, size_t nl,
+                              const char *r, size_t nr, ada_buf *both) {
     both->len = 0;
     ADA_TRY(ada_buf_add(both, l, nl));
     ADA_TRY(ada_buf_add(both, r, nr));
@@ -62,13 +59,17 @@ static ada_status merge_named(ada_tok *t, struct bpe *b, uint32_t rank, const ch
     int32_t id = ada_vocab_find(&t->vocab, both->data, both->len);
     if (left < 0 || right < 0 || id < 0)
         return ada_fail(ADA_EFORMAT, "merge %u has '%.*s', which is not in the vocabulary", rank,
-                        (int)(left < 0 ? nl : right < 0 ? nr : both->len), left < 0 ? l : right < 0 ? r : both->data);
+                        (int)(left < 0    ? nl
+                              : right < 0 ? nr
+                                          : both->len),
+                        left < 0    ? l
+                        : right < 0 ? r
+                                    : both->data);
     merge_put(b, (uint32_t)left, (uint32_t)right, rank, (uint32_t)id);
     return ADA_OK;
 }
 
-static ada_status read_merges(ada_tok *t, struct bpe *b, const ada_json *list, ada_buf *both)
-{
+static ada_status read_merges(ada_tok *t, struct bpe *b, const ada_json *list, ada_buf *both) {
     size_t n = ada_json_len(list);
     ADA_TRY(merges_size(t, b, n));
     for (size_t i = 0; i < n; i++) {
@@ -76,9 +77,11 @@ static ada_status read_merges(ada_tok *t, struct bpe *b, const ada_json *list, a
         const char *s = ada_json_str(m, NULL);
         const char *space = s ? strchr(s, ' ') : NULL;
         if (space && !strchr(space + 1, ' ')) {
-            ADA_TRY(merge_named(t, b, (uint32_t)i, s, (size_t)(space - s), space + 1, strlen(space + 1), both));
+            ADA_TRY(
+                merge_named(t, b, (uint32_t)i, s, (size_t)(space - s), space + 1, strlen(space + 1), both));
         } else if (!s && ada_json_len(m) == 2 && ada_json_is_str(l) && ada_json_is_str(r)) {
-            ADA_TRY(merge_named(t, b, (uint32_t)i, ada_json_str(l, ""), ada_json_strlen(l), ada_json_str(r, ""), ada_json_strlen(r), both));
+            ADA_TRY(merge_named(t, b, (uint32_t)i, ada_json_str(l, ""), ada_json_strlen(l),
+                                ada_json_str(r, ""), ada_json_strlen(r), both));
         } else {
             return ada_fail(ADA_EFORMAT, "merge %zu is not a pair of tokens", i);
         }
@@ -86,33 +89,32 @@ static ada_status read_merges(ada_tok *t, struct bpe *b, const ada_json *list, a
     return ADA_OK;
 }
 
-static void fill_tables(const ada_tok *t, struct bpe *b)
-{
+static void fill_tables(const ada_tok *t, struct bpe *b) {
     for (uint32_t c = 0; c < FIRST; c++) {
         char s[4];
         b->first[c] = ada_vocab_find(&t->vocab, s, ada_utf8_put(c, s));
     }
     for (unsigned i = 0; i < 256; i++) {
         static const char hex[] = "0123456789ABCDEF";
-        b->bytes[i] = ada_vocab_find(&t->vocab, (const char[]){ '<', '0', 'x', hex[i >> 4], hex[i & 15], '>' }, 6);
+        b->bytes[i] =
+            ada_vocab_find(&t->vocab, (const char[]){'<', '0', 'x', hex[i >> 4], hex[i & 15], '>'}, 6);
     }
 }
 
-static ada_status state_new(ada_tok *t, struct bpe **b)
-{
+static ada_status state_new(ada_tok *t, struct bpe **b) {
     ADA_TRY(ada_arena_zero(&t->arena, b, 1, sizeof **b));
     t->state = *b;
     (*b)->unk = -1;
     return ADA_OK;
 }
 
-static ada_status open_json(ada_tok *t, const ada_json *m)
-{
+static ada_status open_json(ada_tok *t, const ada_json *m) {
     struct bpe *b;
     ADA_TRY(state_new(t, &b));
     const ada_json *drop = ada_json_get(m, "dropout");
-    if (ada_json_num(drop, 0) != 0) return ada_fail(ADA_EUNSUPPORTED, "tokenizer has 'dropout', which makes encoding random");
-    static const char *const marks[] = { "continuing_subword_prefix", "end_of_word_suffix" };
+    if (ada_json_num(drop, 0) != 0)
+        return ada_fail(ADA_EUNSUPPORTED, "tokenizer has 'dropout', which makes encoding random");
+    static const char *const marks[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     for (size_t i = 0; i < 2; i++)
         if (*ada_json_str(ada_json_get(m, marks[i]), ""))
             return ada_fail(ADA_EUNSUPPORTED, "tokenizer has '%s', which is not supported", marks[i]);
@@ -126,7 +128,7 @@ static ada_status open_json(ada_tok *t, const ada_json *m)
     fill_tables(t, b);
     const ada_json *merges = ada_json_get(m, "merges");
     if (!ada_json_is_arr(merges)) return ada_fail(ADA_EFORMAT, "tokenizer has no list 'merges'");
-    ada_buf both = { 0 };
+    ada_buf both = {0};
     ada_status st = read_merges(t, b, merges, &both);
     ada_buf_free(&both);
     return st;
@@ -140,15 +142,13 @@ struct split {
     uint32_t left, right, id;
 };
 
-static uint32_t count_chars(const char *s, size_t n)
-{
+static uint32_t count_chars(const char *s, size_t n) {
     uint32_t k = 0;
     for (size_t i = 0; i < n; i++) k += ((unsigned char)s[i] & 0xc0) != 0x80;
     return k;
 }
 
-static int split_cmp(const void *pa, const void *pb)
-{
+static int split_cmp(const void *pa, const void *pb) {
     const struct split *a = pa, *b = pb;
     if (a->score != b->score) return a->score > b->score ? -1 : 1;
     if (a->nleft != b->nleft) return a->nleft > b->nleft ? -1 : 1;
@@ -158,12 +158,12 @@ static int split_cmp(const void *pa, const void *pb)
     return a->right < b->right ? -1 : a->right > b->right;
 }
 
-static ada_status scores_to_merges(ada_tok *t, struct bpe *b, const ada_json *scores)
-{
+static ada_status scores_to_merges(ada_tok *t, struct bpe *b, const ada_json *scores) {
     const ada_vocab *v = &t->vocab;
     size_t n = 0, bytes;
     for (size_t id = 0; id < v->ids; id++) n += v->text[id] && v->len[id] ? v->len[id] - 1 : 0;
-    if (!ada_mul_size(n + 1, sizeof(struct split), &bytes)) return ada_fail(ADA_ENOMEM, "no memory for %zu merges", n);
+    if (!ada_mul_size(n + 1, sizeof(struct split), &bytes))
+        return ada_fail(ADA_ENOMEM, "no memory for %zu merges", n);
     ADA_TRY(merges_size(t, b, n));
     struct split *list = ada_os.alloc(bytes);
     if (!list) return ada_fail(ADA_ENOMEM, "no memory for %zu merges", n);
@@ -174,8 +174,12 @@ static ada_status scores_to_merges(ada_tok *t, struct bpe *b, const ada_json *sc
             if (((unsigned char)s[k] & 0xc0) == 0x80) continue;
             int32_t l = ada_vocab_find(v, s, k), r = l < 0 ? -1 : ada_vocab_find(v, s + k, v->len[id] - k);
             if (r < 0 || !t->normal_token[l] || !t->normal_token[r]) continue;
-            list[n++] = (struct split){ .score = (float)ada_json_num(ada_json_at(scores, id), 0), .nleft = count_chars(s, k),
-                                        .nright = count_chars(s + k, v->len[id] - k), .left = (uint32_t)l, .right = (uint32_t)r, .id = id };
+            list[n++] = (struct split){.score = (float)ada_json_num(ada_json_at(scores, id), 0),
+                                       .nleft = count_chars(s, k),
+                                       .nright = count_chars(s + k, v->len[id] - k),
+                                       .left = (uint32_t)l,
+                                       .right = (uint32_t)r,
+                                       .id = id};
         }
     }
     qsort(list, n, sizeof *list, split_cmp);
@@ -184,8 +188,7 @@ static ada_status scores_to_merges(ada_tok *t, struct bpe *b, const ada_json *sc
     return ADA_OK;
 }
 
-static ada_status open_gguf(ada_tok *t, const ada_json *meta)
-{
+static ada_status open_gguf(ada_tok *t, const ada_json *meta) {
     struct bpe *b;
     ADA_TRY(state_new(t, &b));
     fill_tables(t, b);
@@ -193,14 +196,15 @@ static ada_status open_gguf(ada_tok *t, const ada_json *meta)
         const ada_json *merges = ada_json_get(meta, "tokenizer.ggml.merges");
         if (!ada_json_is_arr(merges)) return ada_fail(ADA_EFORMAT, "model has no 'tokenizer.ggml.merges'");
         b->ignore_merges = t->whole;
-        ada_buf both = { 0 };
+        ada_buf both = {0};
         ada_status st = read_merges(t, b, merges, &both);
         ada_buf_free(&both);
         return st;
     }
     const ada_json *scores = ada_json_get(meta, "tokenizer.ggml.scores");
     if (ada_json_len(scores) != t->vocab.ids)
-        return ada_fail(ADA_EFORMAT, "'tokenizer.ggml.scores' has %zu values for %zu tokens", ada_json_len(scores), t->vocab.ids);
+        return ada_fail(ADA_EFORMAT, "'tokenizer.ggml.scores' has %zu values for %zu tokens",
+                        ada_json_len(scores), t->vocab.ids);
     int64_t unk = ada_json_int(ada_json_get(meta, "tokenizer.ggml.unknown_token_id"), 0);
     b->unk = unk >= 0 && (size_t)unk < t->vocab.ids ? (int32_t)unk : -1;
     b->fuse_unk = b->byte_fallback = true;
@@ -222,17 +226,17 @@ struct work {
     size_t nsym, nheap;
 };
 
-static bool before(struct candidate a, struct candidate b) { return a.rank != b.rank ? a.rank < b.rank : a.at < b.at; }
+static bool before(struct candidate a, struct candidate b) {
+    return a.rank != b.rank ? a.rank < b.rank : a.at < b.at;
+}
 
-static void heap_push(struct work *w, struct candidate c)
-{
+static void heap_push(struct work *w, struct candidate c) {
     size_t i = w->nheap++;
     for (; i && before(c, w->heap[(i - 1) / 2]); i = (i - 1) / 2) w->heap[i] = w->heap[(i - 1) / 2];
     w->heap[i] = c;
 }
 
-static struct candidate heap_pop(struct work *w)
-{
+static struct candidate heap_pop(struct work *w) {
     struct candidate top = w->heap[0], c = w->heap[--w->nheap];
     size_t i = 0;
     for (size_t k; (k = 2 * i + 1) < w->nheap; i = k) {
@@ -244,16 +248,14 @@ static struct candidate heap_pop(struct work *w)
     return top;
 }
 
-static void consider(const struct bpe *b, struct work *w, int32_t left)
-{
+static void consider(const struct bpe *b, struct work *w, int32_t left) {
     if (left < 0 || w->sym[left].next < 0) return;
     const struct merge *m = merge_find(b, (uint32_t)w->sym[left].id, (uint32_t)w->sym[w->sym[left].next].id);
-    if (m) heap_push(w, (struct candidate){ m->rank, left, m->id });
+    if (m) heap_push(w, (struct candidate){m->rank, left, m->id});
 }
 
 /* Each merge removes a symbol and adds at most two candidates to the n - 1 there were: the heap holds 3 n. */
-static void merge_all(const struct bpe *b, struct work *w)
-{
+static void merge_all(const struct bpe *b, struct work *w) {
     for (size_t i = 0; i < w->nsym; i++) {
         w->sym[i].prev = (int32_t)i - 1;
         w->sym[i].next = i + 1 < w->nsym ? (int32_t)i + 1 : -1;
@@ -275,26 +277,27 @@ static void merge_all(const struct bpe *b, struct work *w)
     }
 }
 
-static ada_status work_size(ada_flow *f, size_t n, struct work *w)
-{
+static ada_status work_size(ada_flow *f, size_t n, struct work *w) {
     size_t bytes, each = sizeof(struct symbol) + 3 * sizeof(struct candidate);
-    if (n > INT32_MAX || !ada_mul_size(n, each, &bytes)) return ada_fail(ADA_EUNSUPPORTED, "text of %zu bytes is too long to encode", n);
+    if (n > INT32_MAX || !ada_mul_size(n, each, &bytes))
+        return ada_fail(ADA_EUNSUPPORTED, "text of %zu bytes is too long to encode", n);
     if (bytes > f->work_size) {
         ada_os.release(f->work);
         f->work = ada_os.alloc(bytes);
         f->work_size = f->work ? bytes : 0;
         if (!f->work) return ada_fail(ADA_ENOMEM, "no memory to encode %zu bytes", n);
     }
-    *w = (struct work){ .sym = f->work, .heap = (struct candidate *)((struct symbol *)f->work + n) };
+    *w = (struct work){.sym = f->work, .heap = (struct candidate *)((struct symbol *)f->work + n)};
     return ADA_OK;
 }
 
-static void add_symbol(struct work *w, int32_t id) { w->sym[w->nsym++].id = id; }
+static void add_symbol(struct work *w, int32_t id) {
+    w->sym[w->nsym++].id = id;
+}
 
 /* A byte without a token makes the whole character unknown. An unknown waits until the next known character,
  * over byte tokens in between: that is what tokenizers does. */
-static void characters(const ada_tok *t, const struct bpe *b, const char *s, size_t n, struct work *w)
-{
+static void characters(const ada_tok *t, const struct bpe *b, const char *s, size_t n, struct work *w) {
     bool pending = false;
     for (size_t at = 0; at < n;) {
         size_t from = at;
@@ -318,8 +321,7 @@ static void characters(const ada_tok *t, const struct bpe *b, const char *s, siz
     if (pending) add_symbol(w, b->unk);
 }
 
-static ada_status encode(const ada_tok *t, ada_flow *f, const char *s, size_t n, ada_ids *out)
-{
+static ada_status encode(const ada_tok *t, ada_flow *f, const char *s, size_t n, ada_ids *out) {
     const struct bpe *b = t->state;
     if (b->ignore_merges) {
         int32_t id = ada_vocab_find(&t->vocab, s, n);
@@ -335,5 +337,4 @@ static ada_status encode(const ada_tok *t, ada_flow *f, const char *s, size_t n,
 }
 
 const struct ada_tok_model ada_tok_model_bpe = {
-    .type = "BPE", .ggml = { "gpt2", "llama" }, .open = open_json, .open_gguf = open_gguf, .encode = encode
-};
+    .type = "BPE", .ggml = {"gpt2", "llama"}, .open = open_json, .open_gguf = open_gguf, .encode = encode};
