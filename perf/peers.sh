@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # This engine beside its peers, in turn, in one run:
 #   sh perf/peers.sh ADALINK MODEL.h5 PYTHON HF_FOLDER DATA.jsonl [ROUNDS] [MODEL-BF16.gguf]
-# Owns: the tasks, the order (ours, peer, ours, peer …) and the table: medians, least and most, ratio pair by pair.
-# PYTHON has torch and transformers (and llama-cpp-python, if a GGUF is given); PEER_PRELOAD is put into LD_PRELOAD for
-# it, PEER_DTYPES are torch's types to be tried (float32 bfloat16; the faster one is the peer).
-# Must not know: how either side works. Invariant: both sides have the same threads, and nothing else is running.
+# Owns: the tasks, the order (ours, peer, ours, peer …), the table: medians, least and most, ratios by pair.
+# PYTHON has torch and transformers (and llama-cpp-python, if a GGUF is given); PEER_PRELOAD is put into
+# LD_PRELOAD for it, PEER_DTYPES are torch's types to be tried (float32 bfloat16; the faster is the peer).
+# Must not know: how either side works. Invariant: both sides have the same threads; nothing else runs.
 set -eu
 [ $# -ge 5 ] || { sed -n 's/^#   //p' "$0"; exit 2; }
 ours=$1 model=$2 python=$3 folder=$4 data=$5 rounds=${6:-3} gguf=${7:-}
@@ -15,6 +15,7 @@ trap 'rm -rf "$tmp"' EXIT
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
 
 field() { sed -n "s/.*\"$1\": \([0-9.]*\).*/\1/p" | head -n 1; }
+bench() { "$ours" bench -m "$model" "$@" --repeat 3 --json -q | field median; }
 mine() { # TASK: tokens a second
     case $1 in
     rows)
@@ -22,16 +23,19 @@ mine() { # TASK: tokens a second
         "$ours" train -m "$model" -d "$data" -o "$tmp/out" --no-shuffle --steps 4 --json -q 2>/dev/null |
             field tokens_per_second
         ;;
-    train*) "$ours" bench -m "$model" --pp 0 --tg 0 --train "$2" --row "$3" --repeat 3 --json -q | field median ;;
-    prefill) "$ours" bench -m "$model" --pp "$2" --tg 0 --train 0 --repeat 3 --json -q | field median ;;
-    decode) "$ours" bench -m "$model" --pp 0 --tg "$2" --train 0 --repeat 3 --json -q | field median ;;
+    train) bench --pp 0 --tg 0 --train "$2" --row "$3" ;;
+    prefill) bench --pp "$2" --tg 0 --train 0 ;;
+    decode) bench --pp 0 --tg "$2" --train 0 ;;
     esac
 }
 torch() { # DTYPE TASK TOKENS ROW
     env LD_PRELOAD="${PEER_PRELOAD:-}" "$python" -W ignore "$here/peers/torch_speed.py" "$2" --model "$folder" \
         --data "$data" --dtype "$1" --tokens "$3" --row "$4" 2>/dev/null | field tok_s
 }
-llama() { "$python" "$here/peers/llama_speed.py" "$1" --model "$gguf" --tokens "$2" --threads "$OMP_NUM_THREADS" | field tok_s; }
+llama() { # TASK TOKENS
+    "$python" "$here/peers/llama_speed.py" "$1" --model "$gguf" --tokens "$2" --threads "$OMP_NUM_THREADS" |
+        field tok_s
+}
 # pairs NAME PEER 'OURS' 'THEIRS': a row of the table
 pairs() {
     : >"$tmp/pairs"
@@ -42,7 +46,8 @@ pairs() {
     done
     awk -v name="$1" -v peer="$2" '
         function sorted(v, n, i, j, t) {
-            for (i = 2; i <= n; i++) for (j = i; j > 1 && v[j] < v[j - 1]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
+            for (i = 2; i <= n; i++)
+                for (j = i; j > 1 && v[j] < v[j - 1]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
         }
         NF == 2 && $2 > 0 { n++; a[n] = $1; b[n] = $2; r[n] = $1 / $2 }
         END {
@@ -53,7 +58,8 @@ pairs() {
         }' "$tmp/pairs"
 }
 
-echo "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $OMP_NUM_THREADS threads, $rounds rounds, tokens/s"
+cpu=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)
+echo "$cpu, $OMP_NUM_THREADS threads, $rounds rounds, tokens/s"
 printf '%-12s %-14s %s\n' task peer 'ours (least-most)  peer (least-most)  ratio (least-most)'
 for dtype in ${PEER_DTYPES:-float32}; do
     pairs rows "torch $dtype" "mine rows" "torch $dtype rows 0 0"

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# torch and transformers at the tasks of `adalink bench`: one JSON line {"tok_s": median, "best", "peak_mib"}.
-# Owns: the peer's side of perf/peers.sh. AdaLink is put on the token embeddings in f32, U = 0; the backbone is in
-# --dtype. train: rows of --row tokens of the rows' text, loss on every token. rows: the JSONL rows packed without
-# padding (block-diagonal by position ids), loss on the completion alone, the head on those positions alone; tokens
-# count prompt and completion. prefill: logits of the last position. decode: greedy with a cache.
-# Must not know: our engine. Threads and allocator are the caller's (OMP_NUM_THREADS, LD_PRELOAD).
+# torch and transformers at the tasks of `adalink bench`: one JSON line {"tok_s": median, "best",
+# "peak_mib"}. Owns: the peer's side of perf/peers.sh. AdaLink is put on the token embeddings in f32, U = 0;
+# the backbone is in --dtype. train: rows of --row tokens of the rows' text, loss on every token. rows: the
+# JSONL rows packed without padding (block-diagonal by position ids), loss on the completion alone, the head
+# on those positions alone; tokens count prompt and completion. prefill: logits of the last position.
+# decode: greedy with a cache. Must not know: our engine. Threads and allocator are the caller's
+# (OMP_NUM_THREADS, LD_PRELOAD).
 import argparse
 import json
 import os
@@ -30,7 +31,8 @@ a = p.parse_args()
 torch.manual_seed(0)
 torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '2')))
 tok = AutoTokenizer.from_pretrained(a.model)
-model = AutoModelForCausalLM.from_pretrained(a.model, dtype=getattr(torch, a.dtype), attn_implementation='sdpa')
+model = AutoModelForCausalLM.from_pretrained(a.model, dtype=getattr(torch, a.dtype),
+                                             attn_implementation='sdpa')
 model.requires_grad_(False)
 rows = [json.loads(line) for line in open(a.data, encoding='utf-8')]
 encode = lambda s: tok(s, add_special_tokens=False).input_ids
@@ -88,7 +90,8 @@ def decode(_):
     out = model(input_ids=stream[:1].view(1, -1), use_cache=True)
     begun = time.perf_counter()
     for _ in range(a.tokens):
-        out = model(input_ids=out.logits[:, -1:].argmax(-1), past_key_values=out.past_key_values, use_cache=True)
+        out = model(input_ids=out.logits[:, -1:].argmax(-1), past_key_values=out.past_key_values,
+                    use_cache=True)
     decode.seconds = time.perf_counter() - begun
     return a.tokens
 
