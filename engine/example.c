@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tokenise and mask. Owns: where BOS and EOS go, what is a target, what is cut.
  * Must not know: packs or losses. Invariant: text is encoded in the pieces generation would see: what the
- * model is to say is encoded apart from what precedes it, so that no token straddles the border. */
+ * model is to say is encoded apart from what precedes it, so that no token straddles the border, and as
+ * its continuation, so that the ids are those of the whole text wherever no merge crosses the border. */
 #include "engine/example.h"
 #include <string.h>
 
@@ -11,10 +12,12 @@ typedef struct draft {
     ada_ids mask; /* 0 or 1 for each id */
     ada_buf text;
     int32_t bos; /* 1 when a BOS was put in front */
+    bool begun;  /* some of the text stands there */
 } draft;
 
 static ada_status add_text(draft *x, const ada_model *m, const char *s, size_t n, int32_t target) {
-    ADA_TRY(ada_tok_encode(m->tok, s, n, 0, &x->ids));
+    ADA_TRY(ada_tok_encode(m->tok, s, n, x->begun ? ADA_TOK_CONTINUE : 0, &x->ids));
+    x->begun |= n > 0;
     while (x->mask.len < x->ids.len) ADA_TRY(ada_ids_push(&x->mask, target));
     return ADA_OK;
 }

@@ -17,10 +17,10 @@ typedef struct ada_example { /* one row as tokens */
 } ada_example;
 
 /* Tokenises one row. completion NULL: the row's own; else this text takes its place (a choice).
- * Prompt/completion: the prompt is encoded with the model's BOS rule, the completion alone after it; EOS is
- * appended and is a target, except where the row has choices. messages: the model's chat template; what the
- * assistant says is the target. text: all tokens but the first are targets. Too long: the prompt is cut from
- * its left, its BOS kept (messages, text: from the right). Memory from `a`. */
+ * Prompt/completion: the prompt is encoded with the model's BOS rule, the completion after it as its
+ * continuation; EOS is appended and is a target, except where the row has choices. messages: the model's chat
+ * template; what the assistant says is the target. text: all tokens but the first are targets. Too long: the
+ * prompt is cut from its left, its BOS kept (messages, text: from the right). Memory from `a`. */
 ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *row, const char *completion,
                             bool all_tokens, int max_length, ada_arena *a) ADA_MUST_USE;
 /* The ids of a prompt as generation starts from it: text, or a conversation that invites the assistant. */

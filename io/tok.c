@@ -179,12 +179,21 @@ ada_status ada_tok_open_meta(ada_tok **t, const ada_json *meta) {
                     "model has no tokenizer: neither tokenizer.json nor 'tokenizer.ggml.model'");
 }
 
+static const ada_added *added_of(const ada_tok *t, int32_t id) {
+    return id >= 0 && (size_t)id < t->ids && t->added_of[id] >= 0 ? &t->added[t->added_of[id]] : NULL;
+}
+
 /* ---- encoding ---- */
+static uint8_t head_of(const ada_tok *t, unsigned flags, const ada_ids *before) {
+    if (!(flags & ADA_TOK_CONTINUE) || before->len == 0) return ADA_HEAD_TEXT;
+    return added_of(t, before->data[before->len - 1]) ? ADA_HEAD_NONE : ADA_HEAD_GOES_ON;
+}
+
 static ada_status encode(const ada_tok *t, ada_flow *f, const char *text, size_t n, unsigned flags,
                          ada_ids *out) {
     ADA_TRY(ada_utf8_clean(text, n, &f->text));
     if (f->text.len) {
-        ADA_TRY(ada_pieces_add(&f->pieces, (ada_piece){0, f->text.len, -1, true}));
+        ADA_TRY(ada_pieces_add(&f->pieces, (ada_piece){0, f->text.len, -1, head_of(t, flags, out)}));
         ADA_TRY(ada_added_cut(t, f, flags & ADA_TOK_PLAIN));
         ADA_TRY(ada_ops_run(&t->pre, f));
     }
@@ -214,7 +223,7 @@ static ada_status decode(const ada_tok *t, ada_flow *f, const int32_t *ids, size
         if (!s || (skip && ada_tok_is_special(t, ids[i]))) continue;
         bool space = !t->has_decoder && (f->stream ? !f->first : f->pieces.len > 0);
         size_t len = strlen(s) + space;
-        ADA_TRY(ada_pieces_add(&f->pieces, (ada_piece){f->text.len, len, -1, false}));
+        ADA_TRY(ada_pieces_add(&f->pieces, (ada_piece){f->text.len, len, -1, ADA_HEAD_NONE}));
         if (space) ADA_TRY(ada_buf_add(&f->text, " ", 1));
         ADA_TRY(ada_buf_add(&f->text, s, len - space));
     }
@@ -254,10 +263,6 @@ bool ada_tok_adds_bos(const ada_tok *t) {
 }
 const char *ada_tok_template(const ada_tok *t) {
     return t->chat;
-}
-
-static const ada_added *added_of(const ada_tok *t, int32_t id) {
-    return id >= 0 && (size_t)id < t->ids && t->added_of[id] >= 0 ? &t->added[t->added_of[id]] : NULL;
 }
 
 const char *ada_tok_text(const ada_tok *t, int32_t id) {

@@ -21,6 +21,9 @@ void ada_tok_close(ada_tok **t);
 enum {
     ADA_TOK_SPECIAL = 1, /* add what the post-processor adds (BOS, EOS) */
     ADA_TOK_PLAIN = 2,   /* do not recognise special added tokens in the text */
+    /* The text goes on from what `out` holds, so that nothing is put in front of it which stands at the head
+     * of a text; behind an added token, what a tokenizer puts in front of every stretch stays. */
+    ADA_TOK_CONTINUE = 4,
 };
 ada_status ada_tok_encode(const ada_tok *t, const char *text, size_t n, unsigned flags,
                           ada_ids *out) ADA_MUST_USE;

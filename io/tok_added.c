@@ -50,7 +50,7 @@ ada_status ada_added_build(ada_tok *t) {
         if (!a->normalized || t->normalizer.len == 0) continue;
         ada_flow f = {0};
         ada_status st = ada_buf_add(&f.text, a->text, a->len);
-        if (st == ADA_OK) st = ada_pieces_add(&f.pieces, (ada_piece){0, a->len, -1, true});
+        if (st == ADA_OK) st = ada_pieces_add(&f.pieces, (ada_piece){0, a->len, -1, ADA_HEAD_TEXT});
         if (st == ADA_OK) st = ada_ops_run(&t->normalizer, &f);
         a->nmatch = f.pieces.len ? f.pieces.data[0].len : 0;
         if (st == ADA_OK && !(a->match = ada_arena_str(&t->arena, f.text.data, a->nmatch))) st = ADA_ENOMEM;
@@ -133,14 +133,14 @@ static ada_status cut_piece(const ada_tok *t, const ada_finder *f, ada_flow *flo
             }
         if (from < begin)
             ADA_TRY(ada_pieces_add(&flow->other,
-                                   (ada_piece){p.at + from, begin - from, -1, p.head && from == 0}));
-        ADA_TRY(ada_pieces_add(&flow->other, (ada_piece){p.at + begin, end - begin, a->id, false}));
+                                   (ada_piece){p.at + from, begin - from, -1, from == 0 ? p.head : 0}));
+        ADA_TRY(ada_pieces_add(&flow->other, (ada_piece){p.at + begin, end - begin, a->id, ADA_HEAD_NONE}));
         from =
             end; /* but the search goes on behind the token itself, and may find one in the space it took */
     }
-    return from < p.len
-               ? ada_pieces_add(&flow->other, (ada_piece){p.at + from, p.len - from, -1, p.head && from == 0})
-               : ADA_OK;
+    return from < p.len ? ada_pieces_add(&flow->other,
+                                         (ada_piece){p.at + from, p.len - from, -1, from == 0 ? p.head : 0})
+                        : ADA_OK;
 }
 
 static ada_status cut_all(const ada_tok *t, const ada_finder *f, ada_flow *flow, bool plain) {

@@ -101,7 +101,7 @@ typedef struct ada_parts {
 static ada_status part_push(ada_parts *s, size_t begin, size_t end) {
     if (begin == end) return ADA_OK;
     return ada_pieces_add(&s->f->other,
-                          (ada_piece){s->of.at + begin, end - begin, -1, s->of.head && begin == 0});
+                          (ada_piece){s->of.at + begin, end - begin, -1, begin == 0 ? s->of.head : 0});
 }
 
 static ada_status part_add(ada_parts *s, size_t begin, size_t end, bool match) {
@@ -249,14 +249,15 @@ static ada_status do_trim(const ada_op *o, ada_piece *p, const char *s, size_t i
         if (!ada_uni_space(ada_utf8_next(s, e, &at))) break;
         e = last;
     }
-    p->head &= b == 0;
+    if (b > 0) p->head = ADA_HEAD_NONE;
     return ada_buf_add(out, s + b, e - b);
 }
 
 static ada_status do_prepend(const ada_op *o, ada_piece *p, const char *s, size_t i, ada_buf *out) {
     (void)i;
     bool there = o->left && p->len >= o->ntext && memcmp(s, o->text, o->ntext) == 0;
-    if (p->len && !there && (p->head || !o->right)) ADA_TRY(ada_buf_add(out, o->text, o->ntext));
+    bool wanted = o->right ? p->head == ADA_HEAD_TEXT : p->head != ADA_HEAD_GOES_ON;
+    if (p->len && !there && wanted) ADA_TRY(ada_buf_add(out, o->text, o->ntext));
     return ada_buf_add(out, s, p->len);
 }
 
@@ -316,7 +317,7 @@ static ada_status do_metaspace(const ada_op *o, ada_piece *p, const char *s, siz
 /* ---- joining: for decoders ---- */
 static ada_status one_piece(ada_flow *f) {
     f->pieces.len = 0;
-    return ada_pieces_add(&f->pieces, (ada_piece){0, f->text.len, -1, true});
+    return ada_pieces_add(&f->pieces, (ada_piece){0, f->text.len, -1, ADA_HEAD_TEXT});
 }
 
 static ada_status do_unbytes(const ada_op *o, ada_flow *f) {
@@ -388,7 +389,7 @@ static ada_status do_fallback(const ada_op *o, ada_flow *f) {
             run = 1;
         }
         i += run;
-        ADA_TRY(ada_pieces_add(&f->other, (ada_piece){at, f->spare.len - at, -1, false}));
+        ADA_TRY(ada_pieces_add(&f->other, (ada_piece){at, f->spare.len - at, -1, ADA_HEAD_NONE}));
     }
     ADA_TRY(ada_buf_add(&f->spare, "", 0));
     swap_text(f);

@@ -24,10 +24,12 @@ bool ada_vocab_put(ada_vocab *v, uint32_t id, const char *s, size_t n);
 int32_t ada_vocab_find(const ada_vocab *v, const char *s, size_t n); /* -1 if absent */
 
 /* ---- text on its way ---- */
+/* What a piece begins with: nothing of note, the whole text, or the middle of a text encoded before. */
+enum { ADA_HEAD_NONE, ADA_HEAD_TEXT, ADA_HEAD_GOES_ON };
 typedef struct ada_piece {
     size_t at, len;
-    int32_t id; /* >= 0: an added token, which nothing touches any more */
-    bool head;  /* begins where the whole text begins */
+    int32_t id;   /* >= 0: an added token, which nothing touches any more */
+    uint8_t head; /* ADA_HEAD_* */
 } ada_piece;
 typedef struct ada_pieces {
     ada_piece *data;

@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares this engine's tokenizers with Hugging Face's on many lines; prints the count of differences.
-
-usage: oracle_tok.py --driver build/tok_driver --tokenizer tokenizer.json [--gguf MODEL.gguf] [--lines 100000]
-                     [--variant-lines 4000] [--work DIR] TEXT…
-
-Lines come from the text files (JSONL: its strings) and, half of them, are made: random Unicode of all planes, emoji,
-combining marks, controls, added tokens in the midst of words, runs of spaces, newlines and digits. Compared are the
-ids (with and without special tokens), the decoding of ids, of random ids, and the sum of streamed pieces.
-Besides the tokenizer.json and the GGUF made from it: a SentencePiece-style vocabulary of 32,000, trained here on the
-texts, from its JSON and from GGUF-like metadata with scores; each pre-tokenizer that a GGUF may name; and a list of
-variants that put other normalizers, pre-tokenizers, added tokens and decoders on the same vocabulary.
-Not in the automatic run: it needs tokenizers and minutes.
-"""
+# Compares this engine's tokenizers with Hugging Face's on many lines; prints the count of differences.
+# usage: oracle_tok.py --driver build/tok_driver --tokenizer tokenizer.json [--gguf MODEL.gguf] [--lines 100000]
+#                      [--variant-lines 4000] [--work DIR] TEXT…
+# Lines come from the texts (JSONL: its strings) and, half of them, are made: random Unicode of all planes, marks,
+# controls, added tokens in the midst of words, runs of spaces, newlines and digits. Compared are ids (with and
+# without special tokens), the decoding of ids and of random ids, and the sum of streamed pieces, for: the
+# tokenizer.json and the GGUF made from it; a SentencePiece-style vocabulary of 32,000, trained here, from its JSON
+# and from scores; each pre-tokenizer that a GGUF may name; a list of variants that put other normalizers,
+# pre-tokenizers, added tokens and decoders on the same vocabulary. Needs tokenizers and minutes: not in the tests.
 import argparse
 import json
 import os

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Packing: forests of hand-made and random paths, each position found again, the invariants of a pack. */
+ * Packing: forests of hand-made and random paths, each position found again, the invariants of a pack.
+ * Owns: an arena. Must not know: models, tokens' meaning.
+ * Invariant: what a pack promises is checked on each pack, however it was made. */
 #include "engine/batch.h"
 
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The cache: what is put at a layer, slot, head and position is found there, and nothing else moves. */
+ * The cache: what is put at a layer, slot, head and position is found there, and nothing else moves.
+ * Owns nothing. Must not know: attention. Invariant: every cell holds a value of its own. */
 #include "engine/kv.h"
 #include "engine/stack.h"
 #include "io/os.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Schedules at their corners, clipping, and AdamW against its definition in double. */
+ * Schedules at their corners, clipping, and AdamW against its definition in double.
+ * Owns nothing. Must not know: adapters. Invariant: the definition is written here anew. */
 #include "engine/optim.h"
 
 #include <setjmp.h>

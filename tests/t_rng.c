@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Philox against the published test vectors, and the moments of what is made of it. */
+ * Philox against the published test vectors, and the moments of what is made of it.
+ * Owns nothing. Must not know: who draws. Invariant: no value here comes from this code itself. */
 #include "engine/rng.h"
 
 #include <setjmp.h>

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes chat.json: templates in the manner of each family, conversations, and what transformers renders.
-
-usage: make_chat.py OUT [TEMPLATE.jinja …]     (transformers 5; with files: those instead of the ones here)
-A rendering is null where the template refuses. "says" are the texts of the spans: what the assistant is to say,
-its end mark included, written here by hand for each family and not by rendering prefixes.
-"""
+# Writes chat.json: templates in the manner of each family, conversations, and what transformers renders.
+# usage: make_chat.py OUT [TEMPLATE.jinja …]     (transformers 5; with files: those instead of the ones here)
+# A rendering is null where the template refuses. "says" are the texts of the spans: what the assistant is to say,
+# its end mark included, written here by hand for each family and not by rendering prefixes.
 import json
 import sys
 

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes quants.gguf, a tensor of each type that is read, and quants.safetensors, the same widened to float32 by
-the gguf package: python3 make_gguf.py (needs gguf, safetensors, numpy).
-
-Blocks hold random bits, but for their float16 scales, which are small: every code of every type is met.
-"""
+# Makes quants.gguf, a tensor of each type that is read, and quants.safetensors, the same widened to float32 by
+# the gguf package: python3 make_gguf.py (needs gguf, safetensors, numpy).
+# Blocks hold random bits, but for their float16 scales, which are small: every code of every type is met.
 import os
 
 import gguf

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes io/unicode_delta.h: where the Unicode of Hugging Face tokenizers differs from that of Debian 12's libraries.
-
-usage: make_unicode.py OUT       (tokenizers 0.23, a Python whose unicodedata is 14.0, as PCRE2 10.42 is)
-tokenizers carries several versions: 16 in its regular expressions, 17 in Rust's own classes, 8 or so in its
-punctuation and 9 in its normal forms. Each is asked here about every character.
-"""
+# Writes io/unicode_delta.h: where the Unicode of Hugging Face tokenizers differs from that of Debian 12's libraries.
+# usage: make_unicode.py OUT       (tokenizers 0.23, a Python whose unicodedata is 14.0, as PCRE2 10.42 is)
+# tokenizers carries several versions: 16 in its regular expressions, 17 in Rust's own classes, 8 or so in its
+# punctuation and 9 in its normal forms. Each is asked here about every character.
 import sys
 import unicodedata
 

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tokenizers against Hugging Face's, on goldens (golden/make_tok.py): ids, texts, streamed pieces, prompts
+ * with completions, from tokenizer.json and from GGUF metadata; then what the goldens cannot say: names,
+ * bytes that are not UTF-8, refusals. Owns nothing. Must not know: how a golden was made. Invariant: the
+ * first difference of a golden is shown with its text. */
+#include "engine/example.h"
+#include "io/tok.h"
+#include "tests/io_test.h"
+
+typedef struct golden {
+    ada_json *file;
+    ada_tok *tok, *gguf;
+} golden;
+
+static int open_golden(void **state, const char *name) {
+    static golden g;
+    g = (golden){0};
+    assert_ok(ada_json_open(&g.file, io_tests_path(name)));
+    assert_ok(ada_tok_open(&g.tok, ada_json_get(g.file, "tokenizer"), ada_json_get(g.file, "config")));
+    assert_ok(ada_tok_open_gguf(&g.gguf, ada_json_get(g.file, "gguf")));
+    *state = &g;
+    return 0;
+}
+
+static int open_bytes(void **state) {
+    return open_golden(state, "golden/tok_bytes.json");
+}
+
+static int open_pieces(void **state) {
+    return open_golden(state, "golden/tok_pieces.json");
+}
+
+static int close_golden(void **state) {
+    golden *g = *state;
+    ada_tok_close(&g->tok);
+    ada_tok_close(&g->gguf);
+    ada_json_close(&g->file);
+    return 0;
+}
+
+static void check_ids(const char *what, const char *text, const ada_ids *got, const ada_json *want) {
+    size_t n = ada_json_len(want), i = 0;
+    while (i < n && i < got->len && got->data[i] == ada_json_int(ada_json_at(want, i), -1)) i++;
+    if (i < n || i < got->len)
+        fail_msg("%s of '%.60s': %zu ids, not %zu, or id %zu differs", what, text, got->len, n, i);
+}
+
+static void check_encode(const ada_tok *t, const ada_json *text, unsigned flags, const ada_json *want) {
+    ada_ids ids = {0};
+    assert_ok(ada_tok_encode(t, ada_json_str(text, ""), ada_json_strlen(text), flags, &ids));
+    check_ids(flags == ADA_TOK_SPECIAL ? "special ids"
+              : flags                  ? "plain ids"
+                                       : "ids",
+              ada_json_str(text, ""), &ids, want);
+    ada_ids_free(&ids);
+}
+
+static void check_text(const ada_buf *got, const ada_json *want) {
+    size_t n = ada_json_strlen(want);
+    if (got->len != n || memcmp(got->data, ada_json_str(want, ""), n) != 0)
+        fail_msg("'%.80s', but '%.80s' is wanted", got->data, ada_json_str(want, ""));
+}
+
+/* {"ids", "texts": [without, with special tokens]}; a stream says the same where nothing is replaced. */
+static void check_decode(const ada_tok *t, const ada_json *row) {
+    const ada_json *list = ada_json_get(row, "ids"), *texts = ada_json_get(row, "texts");
+    int32_t ids[1024];
+    size_t n = ada_json_len(list);
+    assert_true(n < 1024);
+    for (size_t i = 0; i < n; i++) ids[i] = (int32_t)ada_json_int(ada_json_at(list, i), -1);
+    for (size_t k = 0; k < 2; k++) {
+        ada_buf text = {0};
+        assert_ok(ada_tok_decode(t, ids, n, k == 0, &text));
+        check_text(&text, ada_json_at(texts, k));
+        ada_buf_free(&text);
+    }
+    if (strstr(ada_json_str(ada_json_at(texts, 0), ""), "\xef\xbf\xbd")) return;
+    ada_buf pieces = {0};
+    assert_ok(ada_buf_puts(&pieces, ""));
+    for (size_t i = 0, first = 1; i < n; i++) {
+        if (!ada_tok_text(t, ids[i]) || ada_tok_is_special(t, ids[i])) continue;
+        assert_ok(ada_tok_piece(t, ids[i], first, &pieces));
+        first = 0;
+    }
+    check_text(&pieces, ada_json_at(texts, 0));
+    ada_buf_free(&pieces);
+}
+
+static void lines(void **state) {
+    const golden *g = *state;
+    const ada_json *list = ada_json_get(g->file, "lines");
+    assert_true(ada_json_len(list) > 100);
+    for (size_t i = 0; i < ada_json_len(list); i++) {
+        const ada_json *row = ada_json_at(list, i), *text = ada_json_get(row, "text"),
+                       *ids = ada_json_get(row, "ids"), *special = ada_json_get(row, "special"),
+                       *plain = ada_json_get(row, "plain");
+        for (int gguf = 0; gguf < 2; gguf++) {
+            const ada_tok *t = gguf ? g->gguf : g->tok;
+            check_encode(t, text, 0, ids);
+            check_encode(t, text, ADA_TOK_SPECIAL, special ? special : ids);
+            check_encode(t, text, ADA_TOK_PLAIN, plain ? plain : ids);
+            check_decode(t, row);
+        }
+    }
+}
+
+static void random_ids(void **state) {
+    const golden *g = *state;
+    const ada_json *list = ada_json_get(g->file, "texts");
+    assert_true(ada_json_len(list) >= 50);
+    for (size_t i = 0; i < ada_json_len(list); i++) {
+        check_decode(g->tok, ada_json_at(list, i));
+        check_decode(g->gguf, ada_json_at(list, i));
+    }
+}
+
+/* The ids of a prompt and its completion are those of the whole text: nothing is put between the two. */
+static void pairs(void **state) {
+    const golden *g = *state;
+    const ada_json *list = ada_json_get(g->file, "pairs");
+    ada_arena a = {0};
+    assert_true(ada_json_len(list) > 20);
+    for (size_t i = 0; i < ada_json_len(list); i++) {
+        const ada_json *row = ada_json_at(list, i), *want = ada_json_get(row, "ids");
+        const char *prompt = ada_json_str(ada_json_get(row, "prompt"), "");
+        const char *said = ada_json_str(ada_json_get(row, "completion"), "");
+        const char *choices[] = {said, "-"};
+        for (int gguf = 0; gguf < 2; gguf++) {
+            const ada_model m = {.tok = gguf ? g->gguf : g->tok};
+            const ada_row r = {.prompt = prompt, .completion = said, .choices = choices, .nchoices = 2};
+            size_t bos = ada_tok_adds_bos(m.tok), first = (size_t)ada_json_int(ada_json_get(row, "first"), 0);
+            ada_example e;
+            assert_ok(ada_example_make(&e, &m, &r, NULL, false, 0, &a));
+            const ada_ids ids = {.data = e.ids + bos, .len = (size_t)e.n - bos};
+            check_ids("ids of prompt and completion", prompt, &ids, want);
+            if (bos) assert_int_equal(e.ids[0], ada_tok_bos(m.tok));
+            for (size_t k = 0; k < (size_t)e.n; k++) assert_int_equal(e.mask[k], k > 0 && k >= bos + first);
+        }
+    }
+    ada_arena_free(&a);
+}
+
+static void names(void **state) {
+    const golden *g = *state;
+    const ada_tok *t = g->tok;
+    int32_t n = ada_tok_size(t), bos = ada_tok_find(t, "<s>"), eos = ada_tok_find(t, "</s>");
+    assert_int_equal(ada_tok_bos(t), bos);
+    assert_int_equal(ada_tok_eos(t), eos);
+    assert_int_equal(ada_tok_pad(t), -1);
+    assert_int_equal(ada_tok_eos(g->gguf), eos);
+    assert_int_equal(ada_tok_size(g->gguf), n);
+    assert_true(ada_tok_is_special(t, bos) && ada_tok_is_special(g->gguf, bos));
+    assert_false(ada_tok_is_special(t, n - 1) || ada_tok_is_special(t, n) || ada_tok_is_special(t, -1));
+    assert_string_equal(ada_tok_template(t), "{{ messages[0]['content'] }}");
+    assert_null(ada_tok_template(g->gguf));
+    assert_null(ada_tok_text(t, n));
+    assert_null(ada_tok_text(t, -1));
+    assert_int_equal(ada_tok_find(t, "no such entry"), -1);
+    for (int32_t i = 0; i < n; i++) {
+        assert_int_equal(ada_tok_find(t, ada_tok_text(t, i)), i);
+        assert_string_equal(ada_tok_text(t, i), ada_tok_text(g->gguf, i));
+    }
+}
+
+/* What is not UTF-8 is encoded as Python's replacement of it. */
+static void wrong_bytes(void **state) {
+    static const struct {
+        const char *bytes, *stands_for;
+    } rows[] = {{"a\xff z", "a\xef\xbf\xbd z"},
+                {"\xe2\x82", "\xef\xbf\xbd"},
+                {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+                {"\xf0\x9f\x98x\xc3", "\xef\xbf\xbdx\xef\xbf\xbd"}};
+    const golden *g = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ada_ids a = {0}, b = {0};
+        assert_ok(ada_tok_encode(g->tok, rows[i].bytes, strlen(rows[i].bytes), 0, &a));
+        assert_ok(ada_tok_encode(g->tok, rows[i].stands_for, strlen(rows[i].stands_for), 0, &b));
+        assert_int_equal(a.len, b.len);
+        assert_memory_equal(a.data, b.data, a.len * sizeof *a.data);
+        ada_ids_free(&a);
+        ada_ids_free(&b);
+    }
+}
+
+/* A tree that holds no tokenizer says so, and the handle stays empty. */
+static void refusals(void **state) {
+    static const struct {
+        const char *text, *words;
+        ada_status status;
+    } rows[] = {
+        {"{}", "neither tokenizer.json nor", ADA_EUNSUPPORTED},
+        {"{\"tokenizer\": {}}", "tokenizer has no 'model'", ADA_EFORMAT},
+        {"{\"tokenizer.ggml.model\": \"bert\"}", "'bert'", ADA_EUNSUPPORTED},
+        {"{\"tokenizer.ggml.model\": \"llama\"}", "'tokenizer.ggml.tokens'", ADA_EFORMAT},
+        {"{\"tokenizer.ggml.model\": \"llama\", \"tokenizer.ggml.tokens\": [1]}", "entry 0 is not a string",
+         ADA_EFORMAT},
+        {"{\"tokenizer.ggml.model\": \"llama\", \"tokenizer.ggml.tokens\": [\"a\"]}", "has 0 values for 1",
+         ADA_EFORMAT},
+        {"{\"tokenizer.ggml.model\": \"llama\", \"tokenizer.ggml.tokens\": [\"a\"], "
+         "\"tokenizer.ggml.token_type\": [1, 1]}",
+         "has 2 values for 1", ADA_EFORMAT},
+        {"{\"tokenizer.ggml.model\": \"llama\", \"tokenizer.ggml.tokens\": [\"a\"], "
+         "\"tokenizer.ggml.scores\": [0], \"tokenizer.ggml.bos_token_id\": 1}",
+         "'tokenizer.ggml.bos_token_id'", ADA_EFORMAT},
+        {"{\"tokenizer.ggml.model\": \"llama\", \"tokenizer.ggml.tokens\": [\"a\"], "
+         "\"tokenizer.ggml.scores\": [0], \"tokenizer.ggml.add_eos_token\": true}",
+         "to add EOS", ADA_EFORMAT},
+        {"{\"tokenizer.ggml.model\": \"gpt2\", \"tokenizer.ggml.tokens\": [\"a\"], "
+         "\"tokenizer.ggml.pre\": \"nobody\"}",
+         "pre-tokenizer 'nobody'", ADA_EUNSUPPORTED},
+        {"{\"tokenizer.ggml.model\": \"gpt2\", \"tokenizer.ggml.tokens\": [\"a\"]}",
+         "'tokenizer.ggml.merges'", ADA_EFORMAT},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ada_json *j = NULL;
+        ada_tok *t = NULL;
+        assert_ok(ada_json_parse(&j, rows[i].text, strlen(rows[i].text), "row"));
+        assert_fails(ada_tok_open_meta(&t, j), rows[i].status, rows[i].words);
+        assert_null(t);
+        ada_json_close(&j);
+    }
+}
+
+#define BOTH(test)                                                                                           \
+    {"bytes: " #test, test, open_bytes, close_golden, NULL}, {                                               \
+        "pieces: " #test, test, open_pieces, close_golden, NULL                                              \
+    }
+
+int main(void) {
+    const struct CMUnitTest tests[] = {BOTH(lines), BOTH(random_ids),  BOTH(pairs),
+                                       BOTH(names), BOTH(wrong_bytes), cmocka_unit_test(refusals)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
