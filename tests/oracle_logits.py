@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# Logits of a model here against transformers in float32: the largest difference of a row, relative to the spread
-# (max - min) of the reference's logits. The bar of f32 is 2e-4. bf16 is told by the median row: a token here and there
-# is chaotic in the reference itself (random ids, SmolLM2: noise of 1e-3 on the embeddings moves one row 50 times as
-# far as the others). Needs torch, transformers, numpy.
+# Logits of a model here against transformers in float32: the largest difference of a row, relative to the
+# spread (max - min) of the reference's logits. The bar of f32 is 2e-4. bf16 is told by the median row: a
+# token here and there is chaotic in the reference itself (random ids, SmolLM2: noise of 1e-3 on the
+# embeddings moves one row 50 times as far as the others). Needs torch, transformers, numpy.
 # usage: oracle_logits.py DRIVER HF_FOLDER [--model PATH] [--type f32|bf16] [--rows N] [--length T] [--bar X]
 # DRIVER: build/logits_driver. --model: what the driver opens (a .gguf, an .h5); the HF folder by default.
 import argparse
@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-TEXT = ("The frozen model is opened once, and what is trained goes into it. In 1907 the river rose 14 feet; nobody "
-        "had seen the like, and the bridge (built of oak) was gone by noon.\n\ndef add(a, b):\n    return a + b\n")
+TEXT = ("The frozen model is opened once, and what is trained goes into it. In 1907 the river rose 14 "
+        "feet; nobody had seen the like, and the bridge (built of oak) was gone by noon.\n\n"
+        "def add(a, b):\n    return a + b\n")
 
 
 def main():
@@ -30,7 +31,8 @@ def main():
     o = p.parse_args()
     rng = np.random.default_rng(0)
     tokenizer = AutoTokenizer.from_pretrained(o.folder)
-    model = AutoModelForCausalLM.from_pretrained(o.folder, dtype=torch.float32, attn_implementation='eager').eval()
+    model = AutoModelForCausalLM.from_pretrained(o.folder, dtype=torch.float32,
+                                                 attn_implementation='eager').eval()
     vocab = model.config.vocab_size
     rows = [tokenizer.encode(TEXT)[:o.length]]
     rows += [rng.integers(0, vocab, o.length).tolist() for _ in range(o.rows - 1)]
