@@ -8,6 +8,7 @@
  * layers. Invariant: tasks, ranges and tiles follow from the shape alone, and every element is one chain over
  * k, so its bits depend on neither. */
 #include "engine/matmul.h"
+#include "engine/matmul_dnnl.h"
 #include "engine/par.h"
 #include "io/os.h"
 #include "simd/kernels.h"
@@ -30,7 +31,8 @@ struct ada_mat {
     size_t n, k, np, kp; /* np, kp: rounded up to PANEL */
     ada_dtype type;
     int directions;
-    void *w; /* the layout above */
+    void *w;        /* the layout above; NULL when the library has the weight */
+    ada_dnnl *dnnl; /* NULL: our own */
     char maker[48];
 };
 
@@ -62,6 +64,7 @@ struct packing {
     float *const *wide; /* [nparts] transposed parts, widened whole, else NULL */
     float *rows;        /* per worker [PANEL, kp] f32 */
     uint16_t *half;     /* per worker [PANEL, kp] bf16 */
+    void *plain;        /* [n, k], for the library */
     atomic_bool failed;
 };
 
@@ -104,6 +107,17 @@ static void pack_panel(void *ctx, size_t panel, int worker) {
         for (size_t v = 0; v < 2; v++) ada_k.mm_turn(to + v * 16 * kp * 4, 16, f + v * 16 * kp, kp, 16, kp);
 }
 
+static void plain_rows(void *ctx, size_t panel, int worker) {
+    struct packing *p = ctx;
+    size_t k = p->w->k, end = (panel + 1) * PANEL;
+    float *f = p->rows + (size_t)worker * PANEL * p->w->kp;
+    for (size_t i = panel * PANEL; i < end && i < p->w->n; i++) {
+        bool half = p->w->type == ADA_BF16;
+        if (!read_row(p, i, half ? f : (float *)p->plain + i * k, half ? (uint16_t *)p->plain + i * k : NULL))
+            atomic_store(&p->failed, true);
+    }
+}
+
 /* A part must hold rows × k values; block types must not be cut within a row. */
 static ada_status check_part(const ada_mat_part *p, size_t k) {
     size_t values, bytes, count;
@@ -118,10 +132,10 @@ static ada_status check_part(const ada_mat_part *p, size_t k) {
     return ada_tensor_f32(p->t, 0, values, first);
 }
 
-static ada_status pack_own(ada_mat *w, ada_arena *weights, ada_arena *tmp, struct packing *p, size_t nparts) {
-    size_t bytes = w->type == ADA_BF16 ? 2 : 4, team = (size_t)ada_par_threads();
+/* Reads the parts into whichever layout. */
+static ada_status read_parts(ada_mat *w, ada_arena *tmp, struct packing *p, size_t nparts, ada_par_fn panel) {
+    size_t team = (size_t)ada_par_threads();
     float **wide;
-    ADA_TRY(ada_arena_take(weights, &w->w, w->np * bytes, w->kp));
     ADA_TRY(ada_arena_zero(tmp, &wide, nparts, sizeof *wide));
     for (size_t i = 0; i < nparts; i++) {
         ADA_TRY(check_part(&p->parts[i], w->k));
@@ -133,8 +147,34 @@ static ada_status pack_own(ada_mat *w, ada_arena *weights, ada_arena *tmp, struc
     ADA_TRY(ada_arena_take(tmp, &p->rows, team * PANEL * w->kp, sizeof(float)));
     ADA_TRY(ada_arena_take(tmp, &p->half, team * PANEL * w->kp, sizeof(uint16_t)));
     p->wide = wide;
-    ada_par_for(w->np / PANEL, pack_panel, p);
+    ada_par_for(w->np / PANEL, panel, p);
     if (atomic_load(&p->failed)) return ada_fail(ADA_EINTERNAL, "a tensor could be read, then could not");
+    return ADA_OK;
+}
+
+static ada_status pack_own(ada_mat *w, ada_arena *weights, ada_arena *tmp, struct packing *p, size_t nparts) {
+    ADA_TRY(ada_arena_take(weights, &w->w, w->np * (w->type == ADA_BF16 ? 2 : 4), w->kp));
+    return read_parts(w, tmp, p, nparts, pack_panel);
+}
+
+static ada_status pack_dnnl(ada_mat *w, ada_arena *weights, ada_arena *tmp, struct packing *p, size_t nparts,
+                            bool pinned) {
+    ADA_TRY(ada_arena_take(tmp, &p->plain, w->n * (w->type == ADA_BF16 ? 2 : 4), w->k));
+    ADA_TRY(read_parts(w, tmp, p, nparts, plain_rows));
+    ADA_TRY(ada_dnnl_pack(&w->dnnl, weights, p->plain, w->n, w->k, w->type, pinned));
+    snprintf(w->maker, sizeof w->maker, "%s", ada_dnnl_maker(w->dnnl));
+    return ADA_OK;
+}
+
+enum pin { FREE, OWN, DNNL };
+
+static ada_status read_pin(enum pin *pin) {
+    const char *word = getenv("ADALINK_MATMUL");
+    *pin = FREE;
+    if (!word || !*word) return ADA_OK;
+    if (strcmp(word, "own") && strcmp(word, "dnnl"))
+        return ada_fail(ADA_EINVAL, "ADALINK_MATMUL '%s' is neither own nor dnnl", word);
+    *pin = *word == 'o' ? OWN : DNNL;
     return ADA_OK;
 }
 
@@ -142,7 +182,9 @@ ada_status ada_mat_pack(ada_mat **out, ada_arena *weights, const ada_mat_part *p
                         ada_dtype type) {
     ada_mat *w;
     size_t n = 0;
+    enum pin pin;
     *out = NULL;
+    ADA_TRY(read_pin(&pin));
     if (type != ADA_BF16 && type != ADA_F32)
         return ada_fail(ADA_EUNSUPPORTED, "weights of type %s cannot be multiplied", ada_dtype_name(type));
     for (size_t i = 0; i < nparts; i++)
@@ -159,18 +201,22 @@ ada_status ada_mat_pack(ada_mat **out, ada_arena *weights, const ada_mat_part *p
     snprintf(w->maker, sizeof w->maker, "own/%s", ada_k.isa);
     ada_arena tmp = {0};
     struct packing p = {.w = w, .parts = parts};
-    ada_status st = pack_own(w, weights, &tmp, &p, nparts);
+    bool theirs = false;
+    ada_status st = pin == OWN ? ADA_OK : ada_dnnl_wants(&theirs, n, k, type, pin == DNNL);
+    if (st == ADA_OK && theirs) st = pack_dnnl(w, weights, &tmp, &p, nparts, pin == DNNL);
+    if (st == ADA_EUNSUPPORTED) ada_log(0, "%s: our own kernel serves", ada_error());
+    if (st == ADA_EUNSUPPORTED || (st == ADA_OK && !theirs)) st = pack_own(w, weights, &tmp, &p, nparts);
     ada_arena_free(&tmp);
     if (st == ADA_OK) *out = w;
     return st;
 }
 
 ada_status ada_mat_prepare(ada_mat *w, ada_arena *weights, int directions) {
-    (void)w, (void)weights, (void)directions;
-    return ADA_OK;
+    return w->dnnl && directions & ADA_BACKWARD ? ada_dnnl_prepare(w->dnnl, weights) : ADA_OK;
 }
 
 void ada_mat_close(ada_mat **w) {
+    if (*w) ada_dnnl_close(&(*w)->dnnl);
     *w = NULL;
 }
 
@@ -187,11 +233,15 @@ const char *ada_mat_maker(const ada_mat *w) {
     return w->maker;
 }
 size_t ada_mat_bytes(const ada_mat *w) {
-    return w->np * w->kp * (w->type == ADA_BF16 ? 2 : 4);
+    return w->dnnl ? ada_dnnl_bytes(w->dnnl) : w->np * w->kp * (w->type == ADA_BF16 ? 2 : 4);
 }
 
 void ada_mat_row(const ada_mat *w, size_t i, float *out) {
     size_t panel = i / PANEL, r = i % PANEL, k = w->k, kp = w->kp;
+    if (w->dnnl) {
+        ada_dnnl_row(w->dnnl, i, out);
+        return;
+    }
     if (w->type == ADA_F32) {
         const float *p = (const float *)w->w + panel * PANEL * kp + r / 16 * 16 * kp + r % 16;
         for (size_t j = 0; j < k; j++) out[j] = p[j * 16];
@@ -299,6 +349,10 @@ static void few_panel(void *ctx, size_t panel, int worker) {
 static void multiply(struct product *p) {
     size_t kp = p->w->kp;
     if (p->m == 0) return;
+    if (p->w->dnnl) {
+        ada_dnnl_multiply(p->w->dnnl, p->back, p->x, p->ldx, p->m, p->y, p->ldy, p->add);
+        return;
+    }
     p->panels = pieces(p->outer, PANEL);
     if (p->m <= FEW && !p->back && p->w->type == ADA_BF16) {
         x_range(p, 0, p->m, 0, p->inner, scratch.few, kp);
@@ -358,6 +412,7 @@ ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k) {
 }
 
 void ada_matmul_release(void) {
+    ada_dnnl_release();
     ada_os.release(scratch.few);
     ada_os.release(scratch.mem);
     memset(&scratch, 0, sizeof scratch);

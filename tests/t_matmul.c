@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Products with packed weights against the definition: one chain of fmaf an element, compared by bits for our
  * own maker. Odd shapes, stacked, permuted and transposed parts, every row count alone and together, 1-4
- * threads, add. */
+ * threads, add. oneDNN against our own, and to the same promise where it is taken. */
 #include "engine/matmul.h"
 #include "engine/par.h"
 #include "simd/half.h"
@@ -218,6 +218,106 @@ static void refusals(void **state) {
     ada_arena_free(&arena);
 }
 
+/* A pinned oneDNN against our own. Each sums k products of values below 1 in f32 in an order of its own:
+ * after Higham both are within k·u·Σ|x·w| of the true sum, so they differ by 2 k u k at most. */
+static void check_library(size_t m, size_t n, size_t k, ada_dtype type, bool back) {
+    struct operands o = operands_new(m, n, k, type);
+    ada_arena arena = {0};
+    size_t ldy = n + 5, rows = back ? k : n, cols = back ? n : k;
+    ada_mat *own = pack(&arena, o.w, rows, cols, type);
+    setenv("ADALINK_MATMUL", "dnnl", 1);
+    ada_mat *lib = pack(&arena, o.w, rows, cols, type);
+    setenv("ADALINK_MATMUL", "own", 1);
+    if (strncmp(ada_mat_maker(lib), "own/", 4) == 0) assert_int_equal(type, ADA_BF16); /* f32 works anywhere */
+    assert_int_equal(ada_mat_prepare(lib, &arena, ADA_FORWARD | ADA_BACKWARD), ADA_OK);
+    assert_int_equal(ada_mat_prepare(lib, &arena, ADA_BACKWARD), ADA_OK);
+    float *y = list(m * ldy, 4), *z = list(m * ldy, 4), *a = list(cols, 4), *b = list(cols, 4);
+    double bound = 2 * (double)k * (double)k * 0x1p-24;
+    for (int add = 0; add < 2; add++)
+        for (int team = 1; team <= 3; team += 2) {
+            ada_par_force(team);
+            assert_int_equal(ada_matmul_reserve(m, n > k ? n : k, n > k ? n : k), ADA_OK);
+            for (size_t i = 0; i < m * ldy; i++) y[i] = z[i] = i % ldy < n ? draw() : 7.0f;
+            run(own, back, o.a, o.lda, m, y, ldy, add);
+            run(lib, back, o.a, o.lda, m, z, ldy, add);
+            for (size_t i = 0; i < m * ldy; i++)
+                assert_true(i % ldy < n ? fabs((double)y[i] - (double)z[i]) <= bound : z[i] == 7.0f);
+        }
+    for (size_t i = 0; i < rows; i++) {
+        ada_mat_row(own, i, a), ada_mat_row(lib, i, b);
+        assert_memory_equal(a, b, cols * sizeof *a);
+    }
+    ada_mat_close(&lib), ada_mat_close(&own);
+    ada_arena_free(&arena);
+    free(y), free(z), free(a), free(b);
+    operands_free(&o);
+}
+
+static void library(void **state) {
+    (void)state;
+    static const size_t ms[] = {1, 2, 3, 7, 13, 16, 29, 193, 600};
+    static const size_t nks[][2] = {{1, 1}, {7, 5}, {33, 17}, {100, 289}, {64, 96}};
+    for (size_t t = 0; t < 2; t++)
+        for (int back = 0; back < 2; back++)
+            for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
+                for (size_t s = 0; s < sizeof nks / sizeof *nks; s++)
+                    check_library(ms[i], nks[s][0], nks[s][1], t ? ADA_F32 : ADA_BF16, back);
+}
+
+/* Where nobody pins and oneDNN is taken, it keeps our promise: bits depend on neither threads nor M. */
+static void library_bits(void **state) {
+    (void)state;
+    enum { M = 600, N = 192, K = 576 };
+    static const size_t pieces[] = {1, 2, 3, 5, 16, 31, 64, 100, 255, 600};
+    size_t held = 0;
+    unsetenv("ADALINK_MATMUL");
+    for (int type = 0; type < 2; type++)
+        for (int back = 0; back < 2; back++) {
+            struct operands o = operands_new(M, N, K, type ? ADA_F32 : ADA_BF16);
+            ada_arena arena = {0};
+            ada_mat *mat = pack(&arena, o.w, back ? K : N, back ? N : K, o.type);
+            held += strncmp(ada_mat_maker(mat), "brg:", 4) == 0;
+            assert_int_equal(ada_mat_prepare(mat, &arena, ADA_BACKWARD), ADA_OK);
+            float *want = list(M * N, 4), *y = list(M * N, 4);
+            for (int team = 1; team <= 4; team++) {
+                ada_par_force(team);
+                assert_int_equal(ada_matmul_reserve(M, K, K), ADA_OK);
+                if (team == 1) run(mat, back, o.a, o.lda, M, want, N, false);
+                for (size_t p = 0; p < sizeof pieces / sizeof *pieces; p++) {
+                    for (size_t i = 0; i < M; i += pieces[p]) {
+                        size_t m = M - i < pieces[p] ? M - i : pieces[p];
+                        run(mat, back, row(&o, i), o.lda, m, y + i * N, N, false);
+                    }
+                    assert_memory_equal(y, want, M * N * sizeof *y);
+                }
+            }
+            ada_mat_close(&mat);
+            ada_arena_free(&arena);
+            free(want), free(y);
+            operands_free(&o);
+        }
+    setenv("ADALINK_MATMUL", "own", 1);
+    if (!held) print_message("oneDNN has no brg: implementation here: our own was held to the promise\n");
+}
+
+static void pins(void **state) {
+    (void)state;
+    float a[12] = {0};
+    ada_arena arena = {0};
+    ada_mat *mat;
+    ada_tensor t = {.name = "a", .dtype = ADA_F32, .ndim = 2, .shape = {3, 4}, .data = a, .bytes = sizeof a};
+    ada_mat_part p = {.t = &t, .rows = 3};
+    setenv("ADALINK_MATMUL", "mkl", 1);
+    assert_int_equal(ada_mat_pack(&mat, &arena, &p, 1, 4, ADA_F32), ADA_EINVAL);
+    assert_string_equal(ada_error(), "ADALINK_MATMUL 'mkl' is neither own nor dnnl");
+    setenv("ADALINK_MATMUL", "own", 1);
+    assert_int_equal(ada_mat_pack(&mat, &arena, &p, 1, 4, ADA_F32), ADA_OK);
+    assert_memory_equal(ada_mat_maker(mat), "own/", 4);
+    ada_mat_close(&mat);
+    ada_mat_close(&mat);
+    ada_arena_free(&arena);
+}
+
 static int own_maker(void **state) {
     (void)state;
     return setenv("ADALINK_MATMUL", "own", 1);
@@ -230,6 +330,8 @@ static int release(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(by_definition), cmocka_unit_test(specials),
-                                       cmocka_unit_test(stacked), cmocka_unit_test(refusals)};
+                                       cmocka_unit_test(stacked), cmocka_unit_test(refusals),
+                                       cmocka_unit_test(library), cmocka_unit_test(library_bits),
+                                       cmocka_unit_test(pins)};
     return cmocka_run_group_tests(tests, own_maker, release);
 }

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Products by oneDNN; the only file that includes it. Version 2.6 and 3 differ in memory and primitive
+ * descriptors: the first part bridges them.
+ *
+ * Weights of one shape share a `struct kind`: the layouts that the library asked for, and its primitives, one
+ * for each bucket of rows (times row strides, add, team), made when first used. More rows are cut into
+ * buckets; a rest below 16 is padded up to the next. Must not know: layers. Invariant: the primitives of a
+ * kind all read one packed layout, in implementations of one name. */
+#include "engine/matmul_dnnl.h"
+#include "engine/par.h"
+#include "io/os.h"
+#include "simd/half.h"
+#include "simd/kernels.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BUCKETS = 10, PAD = 16 };
+static const size_t bucket_rows[BUCKETS] = {512, 256, 128, 64, 32, 16, 8, 4, 2, 1};
+
+/* ---- what differs between versions ---- */
+
+struct blocks { /* of a packed matrix [rows, cols]: where an element is */
+    size_t stride[2];
+    int n, dim[8];
+    size_t size[8];
+};
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t layout;
+
+static bool layout_plain(layout *l, dnnl_dims_t dims, dnnl_data_type_t type, dnnl_dims_t strides) {
+    return dnnl_memory_desc_create_with_strides(l, 2, dims, type, strides) == dnnl_success;
+}
+static bool layout_any(layout *l, dnnl_dims_t dims, dnnl_data_type_t type) {
+    return dnnl_memory_desc_create_with_tag(l, 2, dims, type, dnnl_format_tag_any) == dnnl_success;
+}
+static void layout_free(layout *l) {
+    if (*l) dnnl_memory_desc_destroy(*l);
+    *l = NULL;
+}
+static bool layout_chosen(layout *l, dnnl_primitive_desc_t pd) {
+    const_dnnl_memory_desc_t md = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    return md && dnnl_memory_desc_clone(l, md) == dnnl_success;
+}
+static size_t layout_bytes(const layout *l) {
+    return dnnl_memory_desc_get_size(*l);
+}
+static bool layout_blocks(const layout *l, struct blocks *b) {
+    dnnl_format_kind_t kind;
+    dnnl_dims_t strides, size, dim;
+    if (dnnl_memory_desc_query(*l, dnnl_query_format_kind, &kind) != dnnl_success || kind != dnnl_blocked ||
+        dnnl_memory_desc_query(*l, dnnl_query_strides, &strides) != dnnl_success ||
+        dnnl_memory_desc_query(*l, dnnl_query_inner_nblks_s32, &b->n) != dnnl_success || b->n > 8 ||
+        dnnl_memory_desc_query(*l, dnnl_query_inner_blks, &size) != dnnl_success ||
+        dnnl_memory_desc_query(*l, dnnl_query_inner_idxs, &dim) != dnnl_success)
+        return false;
+    for (int i = 0; i < 2; i++) b->stride[i] = (size_t)strides[i];
+    for (int i = 0; i < b->n; i++) b->dim[i] = (int)dim[i], b->size[i] = (size_t)size[i];
+    return true;
+}
+static bool memory_new(dnnl_memory_t *m, const layout *l, dnnl_engine_t e, void *data) {
+    return dnnl_memory_create(m, *l, e, data) == dnnl_success;
+}
+static bool sum_append(dnnl_post_ops_t ops) {
+    return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef) == dnnl_success;
+}
+static bool product_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const layout *x, const layout *w,
+                             const layout *y, dnnl_primitive_attr_t attr) {
+    return dnnl_matmul_primitive_desc_create(pd, e, *x, *w, NULL, *y, attr) == dnnl_success;
+}
+static bool reorder_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const layout *from,
+                             const layout *to) {
+    return dnnl_reorder_primitive_desc_create(pd, *from, e, *to, e, NULL) == dnnl_success;
+}
+#else
+typedef dnnl_memory_desc_t layout;
+
+static bool layout_plain(layout *l, dnnl_dims_t dims, dnnl_data_type_t type, dnnl_dims_t strides) {
+    return dnnl_memory_desc_init_by_strides(l, 2, dims, type, strides) == dnnl_success;
+}
+static bool layout_any(layout *l, dnnl_dims_t dims, dnnl_data_type_t type) {
+    return dnnl_memory_desc_init_by_tag(l, 2, dims, type, dnnl_format_tag_any) == dnnl_success;
+}
+static void layout_free(layout *l) {
+    (void)l;
+}
+static bool layout_chosen(layout *l, dnnl_primitive_desc_t pd) {
+    const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+    if (md) *l = *md;
+    return md != NULL;
+}
+static size_t layout_bytes(const layout *l) {
+    return dnnl_memory_desc_get_size(l);
+}
+static bool layout_blocks(const layout *l, struct blocks *b) {
+    const dnnl_blocking_desc_t *from = &l->format_desc.blocking;
+    if (l->format_kind != dnnl_blocked || from->inner_nblks > 8) return false;
+    for (int i = 0; i < 2; i++) b->stride[i] = (size_t)from->strides[i];
+    b->n = from->inner_nblks;
+    for (int i = 0; i < b->n; i++) {
+        b->dim[i] = (int)from->inner_idxs[i];
+        b->size[i] = (size_t)from->inner_blks[i];
+    }
+    return true;
+}
+static bool memory_new(dnnl_memory_t *m, const layout *l, dnnl_engine_t e, void *data) {
+    return dnnl_memory_create(m, l, e, data) == dnnl_success;
+}
+static bool sum_append(dnnl_post_ops_t ops) {
+    return dnnl_post_ops_append_sum(ops, 1) == dnnl_success;
+}
+static bool product_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const layout *x, const layout *w,
+                             const layout *y, dnnl_primitive_attr_t attr) {
+    dnnl_matmul_desc_t d;
+    return dnnl_matmul_desc_init(&d, x, w, NULL, y) == dnnl_success &&
+           dnnl_primitive_desc_create(pd, &d, attr, e, NULL) == dnnl_success;
+}
+static bool reorder_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const layout *from,
+                             const layout *to) {
+    return dnnl_reorder_primitive_desc_create(pd, from, e, to, e, NULL) == dnnl_success;
+}
+#endif
+
+/* ---- kinds of weight, and their primitives ---- */
+
+struct made {
+    bool back, add;
+    size_t m, ldx, ldy;
+    int team;
+    dnnl_primitive_t p; /* NULL: the library would not */
+    dnnl_memory_t x, y;
+    struct made *next;
+};
+struct kind {
+    size_t n, k;
+    ada_dtype type;
+    bool pinned, wanted;
+    char impl[48];
+    layout packed[2]; /* [forward, back] */
+    struct blocks blocks; /* of the first */
+    struct made *made;
+    struct kind *next;
+};
+struct ada_dnnl {
+    size_t n, k;
+    ada_dtype type;
+    bool pinned;
+    char impl[48];
+    struct blocks blocks; /* of data[0] */
+    void *data[2];        /* [forward, back]; back is NULL until prepared */
+    dnnl_memory_t memory[2];
+};
+
+static struct {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    struct kind *kinds;
+    size_t weights, primitives;
+    float *pad; /* x [PAD, width], y [PAD, width], then two rows for the slow path */
+    size_t width;
+} door;
+
+static bool door_open(void) {
+    if (!door.engine && dnnl_engine_create(&door.engine, dnnl_cpu, 0) != dnnl_success) return false;
+    return door.stream ||
+           dnnl_stream_create(&door.stream, door.engine, dnnl_stream_default_flags) == dnnl_success;
+}
+
+static dnnl_data_type_t data_type(ada_dtype type) {
+    return type == ADA_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+static size_t inner(const struct kind *k, bool back) {
+    return back ? k->n : k->k;
+}
+static size_t outer(const struct kind *k, bool back) {
+    return back ? k->k : k->n;
+}
+
+static bool matrix(layout *l, size_t rows, size_t cols, dnnl_data_type_t type, size_t row, size_t col) {
+    dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)cols}, strides = {(dnnl_dim_t)row, (dnnl_dim_t)col};
+    return layout_plain(l, dims, type, strides);
+}
+
+/* The product of m rows with a weight laid out as `w`; the implementation's name into impl [48]. */
+static bool describe(dnnl_primitive_desc_t *pd, const struct kind *k, bool back, bool add, size_t m,
+                     size_t ldx, size_t ldy, const layout *w, layout *x, layout *y, char *impl) {
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t ops = NULL;
+    const char *name = NULL;
+    bool ok = matrix(x, m, inner(k, back), data_type(k->type), ldx, 1) &&
+              matrix(y, m, outer(k, back), dnnl_f32, ldy, 1) &&
+              dnnl_primitive_attr_create(&attr) == dnnl_success && dnnl_post_ops_create(&ops) == dnnl_success;
+    if (ok && add) ok = sum_append(ops) && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
+    *pd = NULL;
+    ok = ok && product_describe(pd, door.engine, x, w, y, attr);
+    if (ok && dnnl_primitive_desc_query(*pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success)
+        snprintf(impl, 48, "%s", name);
+    if (ops) dnnl_post_ops_destroy(ops);
+    if (attr) dnnl_primitive_attr_destroy(attr);
+    return ok;
+}
+
+/* One bucket's description, with contiguous rows: its implementation, and the layout if `chosen` is asked. */
+static bool probe(const struct kind *k, bool back, size_t m, const layout *w, layout *chosen, char *impl) {
+    dnnl_primitive_desc_t pd;
+    layout x = {0}, y = {0};
+    bool ok = describe(&pd, k, back, false, m, inner(k, back), outer(k, back), w, &x, &y, impl);
+    if (ok && chosen) ok = layout_chosen(chosen, pd);
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    layout_free(&x), layout_free(&y);
+    return ok;
+}
+
+static bool is_brg(const char *impl) {
+    return strncmp(impl, "brg:", 4) == 0;
+}
+
+/* Asks for the layouts of a kind, then that every bucket can use them in the same implementation. */
+static bool kind_settle(struct kind *k) {
+    char impl[48] = "";
+    for (int back = 0; back < 2; back++) {
+        dnnl_dims_t dims = {(dnnl_dim_t)inner(k, back), (dnnl_dim_t)outer(k, back)};
+        layout any = {0};
+        bool ok = layout_any(&any, dims, data_type(k->type)) &&
+                  probe(k, back, bucket_rows[0], &any, &k->packed[back], back ? impl : k->impl);
+        layout_free(&any);
+        if (!ok || !(k->pinned || is_brg(k->impl))) return false;
+        for (int i = 0; i < BUCKETS; i++)
+            if (!probe(k, back, bucket_rows[i], &k->packed[back], NULL, impl) ||
+                (!k->pinned && strcmp(impl, k->impl) != 0))
+                return false;
+    }
+    return layout_blocks(&k->packed[0], &k->blocks);
+}
+
+static struct kind *kind_get(size_t n, size_t k, ada_dtype type, bool pinned) {
+    for (struct kind *i = door.kinds; i; i = i->next)
+        if (i->n == n && i->k == k && i->type == type && i->pinned == pinned) return i;
+    struct kind *i = door_open() ? ada_os.alloc(sizeof *i) : NULL;
+    if (!i) return NULL;
+    *i = (struct kind){.n = n, .k = k, .type = type, .pinned = pinned, .next = door.kinds};
+    i->wanted = kind_settle(i);
+    door.kinds = i;
+    if (pinned && !i->wanted)
+        ada_log(0, "oneDNN has no product with %s weights of %zu x %zu here: our own serves",
+                ada_dtype_name(type), n, k);
+    return i;
+}
+
+static void made_free(struct made *e) {
+    if (e->p) dnnl_primitive_destroy(e->p), door.primitives--;
+    if (e->x) dnnl_memory_destroy(e->x);
+    if (e->y) dnnl_memory_destroy(e->y);
+    e->p = NULL, e->x = e->y = NULL;
+}
+
+static void made_fill(struct made *e, const struct kind *k) {
+    dnnl_primitive_desc_t pd;
+    layout x = {0}, y = {0};
+    char impl[48] = "";
+    bool ok = describe(&pd, k, e->back, e->add, e->m, e->ldx, e->ldy, &k->packed[e->back], &x, &y, impl) &&
+              (k->pinned || strcmp(impl, k->impl) == 0) && memory_new(&e->x, &x, door.engine, NULL) &&
+              memory_new(&e->y, &y, door.engine, NULL) && dnnl_primitive_create(&e->p, pd) == dnnl_success;
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    layout_free(&x), layout_free(&y);
+    if (ok)
+        ada_log(1, "oneDNN primitive %zu: %s, %zu rows of %zu x %zu%s", ++door.primitives, impl, e->m, k->n,
+                k->k, e->back ? ", backward" : "");
+    else
+        made_free(e);
+}
+
+/* NULL, or one without a primitive: the slow path serves. */
+static struct made *made_get(struct kind *k, bool back, bool add, size_t m, size_t ldx, size_t ldy) {
+    int team = ada_par_threads();
+    for (struct made *e = k->made; e; e = e->next)
+        if (e->back == back && e->add == add && e->m == m && e->ldx == ldx && e->ldy == ldy &&
+            e->team == team)
+            return e;
+    struct made *e = ada_os.alloc(sizeof *e);
+    if (e) {
+        *e = (struct made){
+            .back = back, .add = add, .m = m, .ldx = ldx, .ldy = ldy, .team = team, .next = k->made};
+        made_fill(e, k);
+        k->made = e;
+    }
+    if (!e || !e->p)
+        ada_log(0, "oneDNN refused a product of %zu rows with %zu x %zu: computed slowly", m, k->n, k->k);
+    return e;
+}
+
+/* ---- packing ---- */
+
+/* Copies plain, read as [inner, outer] with these strides, into the layout of a direction. */
+static bool reorder(dnnl_memory_t to, const layout *packed, const struct kind *k, bool back,
+                    const void *plain) {
+    size_t row = back ? k->k : 1, col = back ? 1 : k->k;
+    layout from = {0};
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t p = NULL;
+    dnnl_memory_t m = NULL;
+    bool ok = matrix(&from, inner(k, back), outer(k, back), data_type(k->type), row, col) &&
+              memory_new(&m, &from, door.engine, (void *)(uintptr_t)plain) &&
+              reorder_describe(&pd, door.engine, &from, packed) &&
+              dnnl_primitive_create(&p, pd) == dnnl_success;
+    if (ok) {
+        const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, m}, {DNNL_ARG_TO, to}};
+        ok = dnnl_primitive_execute(p, door.stream, 2, args) == dnnl_success &&
+             dnnl_stream_wait(door.stream) == dnnl_success;
+    }
+    if (p) dnnl_primitive_destroy(p);
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    if (m) dnnl_memory_destroy(m);
+    layout_free(&from);
+    return ok;
+}
+
+static ada_status pack_direction(ada_dnnl *d, ada_arena *weights, bool back, const void *plain) {
+    struct kind *k = kind_get(d->n, d->k, d->type, d->pinned);
+    if (!k) return ada_fail(ADA_ENOMEM, "no memory for oneDNN");
+    const struct made *first = k->wanted ? made_get(k, back, false, 1, inner(k, back), outer(k, back)) : NULL;
+    if (!first || !first->p)
+        return ada_fail(ADA_EUNSUPPORTED, "oneDNN makes no product with weights of %zu x %zu", d->n, d->k);
+    memcpy(d->impl, k->impl, sizeof d->impl);
+    d->blocks = k->blocks;
+    ADA_TRY(ada_arena_take(weights, &d->data[back], layout_bytes(&k->packed[back]), 1));
+    if (!memory_new(&d->memory[back], &k->packed[back], door.engine, d->data[back]) ||
+        !reorder(d->memory[back], &k->packed[back], k, back, plain))
+        return ada_fail(ADA_ENOMEM, "oneDNN could not pack a weight of %zu x %zu", d->n, d->k);
+    return ADA_OK;
+}
+
+static ada_status pad_grow(size_t width) {
+    size_t bytes;
+    if (width <= door.width) return ADA_OK;
+    ada_os.release(door.pad);
+    door.width = 0;
+    if (!ada_mul_size(width, (2 * PAD + 2) * sizeof(float), &bytes) || !(door.pad = ada_os.alloc(bytes)))
+        return ada_fail(ADA_ENOMEM, "no memory for the padding of a product of width %zu", width);
+    door.width = width;
+    return ADA_OK;
+}
+
+/* Row i of W, which is column i of the packed [k, n], in the weight's type. */
+static void row_raw(const ada_dnnl *d, size_t i, void *out) {
+    const struct blocks *b = &d->blocks;
+    for (size_t j = 0; j < d->k; j++) {
+        size_t at = 0, run = 1, pos[2] = {j, i};
+        for (int l = b->n; l-- > 0; run *= b->size[l]) {
+            at += pos[b->dim[l]] % b->size[l] * run;
+            pos[b->dim[l]] /= b->size[l];
+        }
+        at += pos[0] * b->stride[0] + pos[1] * b->stride[1];
+        if (d->type == ADA_BF16)
+            ((uint16_t *)out)[j] = ((const uint16_t *)d->data[0])[at];
+        else
+            ((uint32_t *)out)[j] = ((const uint32_t *)d->data[0])[at];
+    }
+}
+
+void ada_dnnl_row(const ada_dnnl *d, size_t i, float *out) {
+    row_raw(d, i, out);
+    if (d->type != ADA_BF16) return;
+    for (size_t j = d->k; j-- > 0;) { /* in place, from the end */
+        uint16_t h;
+        memcpy(&h, (const char *)out + 2 * j, sizeof h);
+        out[j] = ada_bf16_value(h);
+    }
+}
+
+/* Whether the packed row i is the plain one. */
+static bool holds(const ada_dnnl *d, size_t i, const void *plain) {
+    size_t bytes = d->k * (d->type == ADA_BF16 ? 2 : 4);
+    row_raw(d, i, door.pad);
+    return memcmp(door.pad, (const char *)plain + i * bytes, bytes) == 0;
+}
+
+ada_status ada_dnnl_wants(bool *wants, size_t n, size_t k, ada_dtype type, bool pinned) {
+    const struct kind *kind = kind_get(n, k, type, pinned);
+    if (!kind) return ada_fail(ADA_ENOMEM, "no memory for oneDNN");
+    *wants = kind->wanted;
+    return ADA_OK;
+}
+
+ada_status ada_dnnl_pack(ada_dnnl **out, ada_arena *weights, const void *plain, size_t n, size_t k,
+                         ada_dtype type, bool pinned) {
+    ada_dnnl *d;
+    ADA_TRY(pad_grow(n > k ? n : k));
+    ADA_TRY(ada_arena_zero(weights, &d, 1, sizeof *d));
+    *d = (ada_dnnl){.n = n, .k = k, .type = type, .pinned = pinned};
+    *out = d;
+    door.weights++;
+    ada_status st = pack_direction(d, weights, false, plain);
+    if (st == ADA_OK && holds(d, 0, plain) && holds(d, n - 1, plain)) return ADA_OK;
+    ada_dnnl_close(out);
+    if (st == ADA_OK) st = ada_fail(ADA_EUNSUPPORTED, "oneDNN packs %zu x %zu unreadably", n, k);
+    return st;
+}
+
+void ada_dnnl_close(ada_dnnl **d) {
+    if (!*d) return;
+    for (int back = 0; back < 2; back++)
+        if ((*d)->memory[back]) dnnl_memory_destroy((*d)->memory[back]);
+    door.weights--;
+    *d = NULL;
+}
+
+const char *ada_dnnl_maker(const ada_dnnl *d) {
+    return d->impl;
+}
+
+size_t ada_dnnl_bytes(const ada_dnnl *d) {
+    return d->n * d->k * (d->type == ADA_BF16 ? 2 : 4);
+}
+
+struct unpacking {
+    const ada_dnnl *d;
+    char *plain;
+    size_t bytes; /* of a row */
+};
+
+static void unpack_row(void *ctx, size_t i, int worker) {
+    const struct unpacking *u = ctx;
+    (void)worker;
+    row_raw(u->d, i, u->plain + i * u->bytes);
+}
+
+ada_status ada_dnnl_prepare(ada_dnnl *d, ada_arena *weights) {
+    ada_arena tmp = {0};
+    struct unpacking u = {.d = d, .bytes = d->k * (d->type == ADA_BF16 ? 2 : 4)};
+    if (d->data[1]) return ADA_OK;
+    ada_status st = ada_arena_take(&tmp, &u.plain, d->n, u.bytes);
+    if (st == ADA_OK) {
+        ada_par_for(d->n, unpack_row, &u);
+        st = pack_direction(d, weights, true, u.plain);
+    }
+    if (st != ADA_OK) d->data[1] = NULL;
+    ada_arena_free(&tmp);
+    return st;
+}
+
+/* ---- products ---- */
+
+static void widen(const ada_dnnl *d, const void *x, size_t n, float *out) {
+    if (d->type == ADA_BF16)
+        ada_k.bf16_to_f32(out, x, n);
+    else
+        memcpy(out, x, n * sizeof *out);
+}
+
+/* What the library refused: row by row of W, on one thread. */
+static void by_rows(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, float *y, size_t ldy,
+                    bool add) {
+    float *w = door.pad + 2 * PAD * door.width, *wide = w + door.width, one;
+    size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4);
+    for (size_t r = 0; back && !add && r < m; r++) memset(y + r * ldy, 0, d->k * sizeof *y);
+    for (size_t i = 0; i < d->n; i++) {
+        ada_dnnl_row(d, i, w);
+        for (size_t r = 0; r < m; r++) {
+            const char *row = x + r * bytes;
+            if (back) {
+                widen(d, row + i * (d->type == ADA_BF16 ? 2 : 4), 1, &one);
+                ada_k.axpy(y + r * ldy, w, one, d->k);
+            } else {
+                widen(d, row, d->k, wide);
+                y[r * ldy + i] = (add ? y[r * ldy + i] : 0) + ada_k.dot(wide, w, d->k);
+            }
+        }
+    }
+}
+
+/* m rows, m a bucket. */
+static void bucket(const ada_dnnl *d, bool back, const void *x, size_t ldx, size_t m, float *y, size_t ldy,
+                   bool add) {
+    struct kind *k = kind_get(d->n, d->k, d->type, d->pinned);
+    struct made *e = k ? made_get(k, back, add, m, ldx, ldy) : NULL;
+    if (e && e->p && dnnl_memory_set_data_handle(e->x, (void *)(uintptr_t)x) == dnnl_success &&
+        dnnl_memory_set_data_handle(e->y, y) == dnnl_success) {
+        const dnnl_exec_arg_t args[] = {
+            {DNNL_ARG_SRC, e->x}, {DNNL_ARG_WEIGHTS, d->memory[back]}, {DNNL_ARG_DST, e->y}};
+        if (dnnl_primitive_execute(e->p, door.stream, 3, args) == dnnl_success &&
+            dnnl_stream_wait(door.stream) == dnnl_success)
+            return;
+    }
+    by_rows(d, back, x, ldx, m, y, ldy, add);
+}
+
+/* m < PAD rows, through scratch of the next bucket's size. */
+static void padded(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, float *y, size_t ldy,
+                   bool add) {
+    size_t in = back ? d->n : d->k, out = back ? d->k : d->n, bytes = d->type == ADA_BF16 ? 2 : 4, rows = m;
+    char *px = (char *)door.pad;
+    float *py = door.pad + PAD * door.width;
+    while (rows & (rows - 1)) rows++;
+    for (size_t r = 0; r < m; r++) {
+        memcpy(px + r * in * bytes, x + r * ldx * bytes, in * bytes);
+        if (add) memcpy(py + r * out, y + r * ldy, out * sizeof *y);
+    }
+    memset(px + m * in * bytes, 0, (rows - m) * in * bytes);
+    memset(py + m * out, 0, (rows - m) * out * sizeof *py);
+    bucket(d, back, px, in, rows, py, out, add);
+    for (size_t r = 0; r < m; r++) memcpy(y + r * ldy, py + r * out, out * sizeof *y);
+}
+
+void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, size_t m, float *y,
+                       size_t ldy, bool add) {
+    const char *from = x;
+    size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4);
+    for (int i = 0; m; i++)
+        for (size_t rows = bucket_rows[i]; m >= rows; m -= rows, from += rows * bytes, y += rows * ldy) {
+            if (m < PAD && m != rows) {
+                padded(d, back, from, ldx, m, y, ldy, add);
+                return;
+            }
+            bucket(d, back, from, ldx, rows, y, ldy, add);
+        }
+}
+
+void ada_dnnl_release(void) {
+    for (struct kind *k; (k = door.kinds);) {
+        door.kinds = k->next;
+        for (struct made *e; (e = k->made);) {
+            k->made = e->next;
+            made_free(e);
+            ada_os.release(e);
+        }
+        layout_free(&k->packed[0]), layout_free(&k->packed[1]);
+        ada_os.release(k);
+    }
+    if (door.weights) return; /* their memory handles are the engine's; the next release ends it */
+    ada_os.release(door.pad);
+    door.pad = NULL, door.width = 0;
+    if (door.stream) dnnl_stream_destroy(door.stream);
+    if (door.engine) dnnl_engine_destroy(door.engine);
+    door.stream = NULL, door.engine = NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The door to oneDNN, for engine/matmul.c alone: a weight packed as the library likes it, and its products.
+ * A weight is taken when the library multiplies by it in a `brg:` implementation both ways and for every
+ * bucket of rows, or when it is pinned and can at all. Must not know: how our own maker lays weights out.
+ * Invariant: a product that the library refuses is still computed, slowly, from the packed weight. */
+#ifndef ADA_ENGINE_MATMUL_DNNL_H
+#define ADA_ENGINE_MATMUL_DNNL_H
+
+#include "engine/matmul.h"
+
+typedef struct ada_dnnl ada_dnnl;
+
+/* Whether a weight [n, k] of this type goes to the library; a pinned one that does not is remarked upon. */
+ada_status ada_dnnl_wants(bool *wants, size_t n, size_t k, ada_dtype type, bool pinned) ADA_MUST_USE;
+/* Packs plain [n, k], which may go afterwards, for the forward product. EUNSUPPORTED, with *d NULL, where the
+ * library then fails to: our own maker serves. */
+ada_status ada_dnnl_pack(ada_dnnl **d, ada_arena *weights, const void *plain, size_t n, size_t k,
+                         ada_dtype type, bool pinned) ADA_MUST_USE;
+ada_status ada_dnnl_prepare(ada_dnnl *d, ada_arena *weights) ADA_MUST_USE; /* for the backward one too */
+void ada_dnnl_close(ada_dnnl **d);
+const char *ada_dnnl_maker(const ada_dnnl *d);
+size_t ada_dnnl_bytes(const ada_dnnl *d);
+void ada_dnnl_row(const ada_dnnl *d, size_t i, float *out);
+/* As ada_matmul and ada_matmul_back. */
+void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, size_t m, float *y,
+                       size_t ldy, bool add);
+void ada_dnnl_release(void);
+
+#endif
