@@ -6,6 +6,7 @@
 #include "apps/opt.h"
 #include "apps/report.h"
 #include "apps/stop.h"
+#include "engine/adalink.h"
 #include "registry.h"
 #include <string.h>
 
@@ -46,8 +47,10 @@ int main(int argc, char **argv) {
     ada_out_open();
     const char *word = argc > 1 ? argv[1] : "help";
     const struct ada_command *c = ada_command_find(word);
-    ada_status st = ADA_OK;
-    if (strcmp(word, "--version") == 0) {
+    ada_status st = ada_engine_check();
+    if (st != ADA_OK) {
+        c = NULL;
+    } else if (strcmp(word, "--version") == 0) {
         ada_out_printf("adalink %s\n", ADA_VERSION);
     } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         st = run_command(&ada_command_help, argc - 2, argv + 2);

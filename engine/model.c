@@ -221,6 +221,7 @@ static ada_status open_into(ada_model *m, const char *path) {
 ada_status ada_model_open(ada_model **m, const char *path, const ada_model_opts *o) {
     double start = ada_os.now();
     *m = NULL;
+    ADA_TRY(ada_engine_check());
     if (o && o->threads > 0) ada_par_set(o->threads);
     ada_model *x = ada_os.alloc(sizeof *x);
     if (!x) return ada_fail(ADA_ENOMEM, "no memory for a model");

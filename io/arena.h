@@ -45,7 +45,7 @@ typedef struct ada_buf {
 ada_status ada_buf_add(ada_buf *b, const void *p, size_t n) ADA_MUST_USE;
 ada_status ada_buf_puts(ada_buf *b, const char *s) ADA_MUST_USE;
 ada_status ada_buf_printf(ada_buf *b, const char *fmt, ...) ADA_MUST_USE ADA_PRINTF(2, 3);
-void ada_buf_free(ada_buf *b);
+ADA_API void ada_buf_free(ada_buf *b);
 
 /* A growing list of token ids. */
 typedef struct ada_ids {

@@ -8,6 +8,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+/* What a user of the library may call: everything else stays within it. */
+#if defined(__GNUC__)
+#define ADA_API __attribute__((visibility("default")))
+#else
+#define ADA_API
+#endif
+
 enum {
 #define S(name, value, exit, text) name = (value),
 #include "io/status.def"
@@ -36,12 +43,12 @@ ada_status ada_fail(ada_status st, const char *fmt, ...) ADA_PRINTF(2, 3);
 /* Appends context to the message: "…: while loading 'x.gguf'". */
 void ada_note(const char *fmt, ...) ADA_PRINTF(1, 2);
 /* The message of the thread's last failure; "" if none. Valid until the next ada_fail of this thread. */
-const char *ada_error(void);
-void ada_error_clear(void);
+ADA_API const char *ada_error(void);
+ADA_API void ada_error_clear(void);
 /* "ADA_EFORMAT", the exit code, the meaning, by value; unknown values give ADA_EINTERNAL's. */
-const char *ada_status_name(ada_status st);
-const char *ada_status_text(ada_status st);
-int ada_status_exit(ada_status st);
+ADA_API const char *ada_status_name(ada_status st);
+ADA_API const char *ada_status_text(ada_status st);
+ADA_API int ada_status_exit(ada_status st);
 
 #define ADA_TRY(x)                                                                                           \
     do {                                                                                                     \
@@ -52,7 +59,7 @@ int ada_status_exit(ada_status st);
 /* Log callback: libraries report through it and never print. NULL (the default) drops messages. */
 enum { ADA_LOG_WARN = 0, ADA_LOG_INFO = 1, ADA_LOG_DEBUG = 2 };
 typedef void (*ada_log_fn)(void *ctx, int level, const char *message);
-void ada_log_set(ada_log_fn fn, void *ctx);
+ADA_API void ada_log_set(ada_log_fn fn, void *ctx);
 void ada_log(int level, const char *fmt, ...) ADA_PRINTF(2, 3);
 
 #endif

@@ -75,7 +75,7 @@ enum ada_simd_status ada_simd_init(const char *want)
     return ADA_SIMD_UNKNOWN;
 }
 
-/* A wrong ADALINK_ISA is reported by the program's own ada_simd_init(NULL); until then the best one serves. */
+/* A wrong ADALINK_ISA is for the program to report; until then the best one serves. */
 __attribute__((constructor)) static void choose(void)
 {
     if (ada_simd_init(NULL) == ADA_SIMD_OK) return;

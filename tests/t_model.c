@@ -84,6 +84,15 @@ static void test_opens(void **state) {
     ada_model_close(&m);
 }
 
+static void test_wrong_environment(void **state) {
+    (void)state;
+    ada_model *m;
+    setenv("ADALINK_ISA", "nosuch", 1);
+    assert_fails(ada_model_open(&m, "absent", NULL), ADA_EINVAL, "ADALINK_ISA 'nosuch'");
+    unsetenv("ADALINK_ISA");
+    assert_fails(ada_model_open(&m, "absent", NULL), ADA_EIO, "absent");
+}
+
 static void test_tensors_are_claimed(void **state) {
     (void)state;
     entry e[STANDARD + 2];
@@ -324,6 +333,7 @@ static void test_describe(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opens),
+        cmocka_unit_test(test_wrong_environment),
         cmocka_unit_test(test_tensors_are_claimed),
         cmocka_unit_test(test_what_is_ignored),
         cmocka_unit_test(test_untied),

@@ -54,4 +54,18 @@ t inspect neither
 t import -m absent -o out.h5
 check "a failed import leaves a file" [ ! -e out.h5 ]
 t bench -m absent --repeat 0
+
+# wrong_isa ISA ARGS PATTERN: exit code 2, and one line that says why
+wrong_isa() {
+    ADALINK_ISA=$1 "$adalink" $2 >"$work/stdout" 2>"$work/stderr" </dev/null
+    [ $? = 2 ] && [ ! -s "$work/stdout" ] && [ "$(wc -l <"$work/stderr")" = 1 ] && grep -q "$3" "$work/stderr"
+}
+known_isa() { ADALINK_ISA=$1 "$adalink" --version >/dev/null 2>&1; }
+check "an unknown ISA is not refused" wrong_isa nosuch --version "ADALINK_ISA 'nosuch' is not in .* ref scalar"
+check "an unknown ISA runs a command" wrong_isa AVX2 "bench -m absent" "ADALINK_ISA 'AVX2' is not in this build"
+check "ADALINK_ISA=scalar is refused" known_isa scalar
+check "an empty ADALINK_ISA is refused" known_isa ''
+if ! known_isa avx512; then
+    check "an ISA that this CPU lacks is not named" wrong_isa avx512 --version "ADALINK_ISA 'avx512' is "
+fi
 compare
