@@ -299,6 +299,11 @@ ada_status ada_trainer_step(ada_trainer *t, ada_report *r) {
     *r = (ada_report){.total = t->total, .eval_loss = NAN};
     if (finished(t)) {
         use_best(t);
+        /* A run killed between its last checkpoint and its adapter is resumed just to write the adapter. */
+        if (t->o.out && t->steps_here == 0) {
+            ADA_TRY(prepare_files(t));
+            ADA_TRY(save_adapter(t));
+        }
         return ADA_DONE;
     }
     ADA_TRY(prepare_files(t));

@@ -239,11 +239,44 @@ static void keeps_the_newest(void **state) {
     ada_model_close(&m);
 }
 
+/* A kill between the last checkpoint and adapter.h5: resuming has no step to do, but the file to write. */
+static void adapter_of_a_finished_run(void **state) {
+    (void)state;
+    char data[512], out[512], path[600];
+    float want[3 * 32], got[3 * 32];
+    ada_model *m = tiny_model(true);
+    ada_adapter *a = NULL;
+    ada_buf found = {0};
+    ada_json *settings = NULL;
+    run r = begin(
+        m,
+        &(ada_train_opts){
+            .data = tiny_rows(data, "last.jsonl", 6), .out = tiny_path(out, "last"), .batch = 2, .steps = 3},
+        NULL);
+    finish(&r, want, 3 * 32);
+    end(&r);
+    (void)snprintf(path, sizeof path, "%s/adapter.h5", out);
+    assert_int_equal(remove(path), 0);
+    assert_ok(ada_checkpoint_find(out, &found, &settings));
+    r = begin(m, &(ada_train_opts){.resume = out}, found.data);
+    finish(&r, got, 3 * 32);
+    end(&r);
+    assert_ok(ada_adapter_open(&a, m, path));
+    assert_memory_equal(a->params[0].p, want, sizeof want);
+    ada_adapter_close(&a);
+    ada_buf_free(&found);
+    ada_json_close(&settings);
+    ada_model_close(&m);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adapter_comes_back),    cmocka_unit_test(other_base_refused),
-        cmocka_unit_test(damage_refused),        cmocka_unit_test(described),
-        cmocka_unit_test(resumes_at_every_step), cmocka_unit_test(changed_data_refused),
-        cmocka_unit_test(keeps_the_newest)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(adapter_comes_back),
+                                       cmocka_unit_test(other_base_refused),
+                                       cmocka_unit_test(damage_refused),
+                                       cmocka_unit_test(described),
+                                       cmocka_unit_test(resumes_at_every_step),
+                                       cmocka_unit_test(changed_data_refused),
+                                       cmocka_unit_test(adapter_of_a_finished_run),
+                                       cmocka_unit_test(keeps_the_newest)};
     return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
 }
