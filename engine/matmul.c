@@ -22,7 +22,7 @@ enum {
     PANEL = 32,
     RANGE = 288, /* most of k at a time: half a panel of it in f32 is 18 KB of L1 */
     BLOCK = 192, /* most rows at a time: with RANGE, 220 KB of L2 */
-    GROUP = 6,   /* most panels of a task */
+    GROUP = 12,  /* most panels of a task */
     TASKS = 8,   /* fewest tasks worth having, if there are panels enough */
     FEW = 3      /* rows up to which reading the weight is all that matters */
 };
@@ -290,11 +290,16 @@ static const float *panel_range(const struct product *p, size_t panel, size_t j,
     return to;
 }
 
-/* What panel_range will read next, to be prefetched meanwhile; forward only, where it is one run of bytes. */
+/* What panel_range will read next, to be prefetched meanwhile: for it would wait for each line of a block. */
 static void look_ahead(const struct product *p, size_t panel, size_t j, size_t n, ada_tile *t) {
-    if (p->back || p->w->type != ADA_BF16) return;
-    t->ahead = (const uint32_t *)p->w->w + panel * PANEL * p->w->kp / 2 + j / 2 * PANEL;
+    size_t line = PANEL * p->w->kp;
+    if (p->w->type != ADA_BF16) return;
+    t->ahead = (const uint32_t *)p->w->w + panel * line / 2 + j / 2 * PANEL;
     t->nahead = n * PANEL * 2;
+    if (!p->back) return;
+    t->ahead = (const uint32_t *)p->w->w + j / PANEL * line / 2 + panel * PANEL / 2 * PANEL;
+    t->run = PANEL * PANEL * 2;
+    t->stride = line * 2;
 }
 
 static void x_range(const struct product *p, size_t row, size_t m, size_t j, size_t n, float *to, size_t ld) {

@@ -82,7 +82,10 @@ VEC void mm_micro(const ada_tile *t, size_t i, size_t h, const int rows, const i
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < wide; v++) acc[r][v] = vf_zero();
     }
+    const float *next = x + MM_ROWS * ldx; /* rows of the next tile, on their way from L2 to L1 meanwhile */
     for (size_t j = 0; j < k; j++) {
+        if (!transposed && rows == MM_ROWS && MM_ROWS > 1 && j % 16 == 0)
+            UNROLL for (int r = 0; r < MM_ROWS; r++) __builtin_prefetch(next + j + (size_t)r * ldx, 0, 3);
         vf bv[2] = {vf_load(b), wide == 2 ? vf_load(b + ldb) : vf_zero()};
         UNROLL for (int r = 0; r < rows; r++) {
             const float *p = r < 3 ? x : r < 6 ? x3 : r < 9 ? x6 : x9;
@@ -113,9 +116,10 @@ VEC void mm_strip(const ada_tile *t, size_t h, const int wide, const int full, c
     const char *ahead = t->ahead;
     size_t tiles = (t->m + MM_ROWS - 1) / MM_ROWS * (2 / (size_t)wide), lines = (t->nahead + 63) / 64;
     size_t each = ahead ? (lines + tiles - 1) / tiles : 0;
-    size_t next = h ? each * tiles / 2 : 0;
+    size_t next = h ? each * tiles / 2 : 0, run = t->run ? t->run / 64 : lines;
     for (size_t i = 0; i < t->m;) {
-        for (size_t e = next + each; next < e && next < lines; next++) __builtin_prefetch(ahead + next * 64, 0, 2);
+        for (size_t e = next + each; next < e && next < lines; next++)
+            __builtin_prefetch(ahead + next / run * t->stride + next % run * 64, 0, 2);
         size_t left = t->m - i;
         int rows = left >= MM_ROWS ? MM_ROWS : (int)left;
         if (MM_ROWS > 3 && left > MM_ROWS && left < MM_ROWS + 3) rows = MM_ROWS - 2;

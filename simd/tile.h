@@ -23,6 +23,7 @@ typedef struct ada_tile {
     size_t k;
     const void *ahead; /* bytes to prefetch meanwhile; NULL: none */
     size_t nahead;
+    size_t run, stride; /* they lie in runs of `run` bytes, a multiple of 64, `stride` apart; 0: in one */
 } ada_tile;
 
 #endif
