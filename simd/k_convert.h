@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Number formats to f32 and back: bf16, f16 and the blocks of GGUF. Contracts: kernels.h.
- * Invariant: bit for bit what gguf-py's dequantize gives (tests/golden/quants.bin), on every ISA and in `ref`. */
+ * Invariant: bit for bit what gguf-py's dequantize gives (tests/golden/quants.gguf), on every ISA and in `ref`. */
 #include "simd/half.h"
 
 #ifdef ADA_ISA_REF
