@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Number formats to f32 and back: bf16, f16 and the blocks of GGUF. Contracts: kernels.h.
- * Invariant: bit for bit what gguf-py's dequantize gives (tests/golden/quants.gguf), on every ISA and in `ref`. */
+ * Invariant: bit for bit what gguf-py's dequantize gives (tests/golden/quants.gguf), on every ISA and in
+ * `ref`. */
 #include "simd/half.h"
 
 #ifdef ADA_ISA_REF
@@ -136,12 +137,14 @@ VEC void q5_1_body(float *y, const uint8_t *b)
 #endif
 BLOCKS(q5_1, 32, 24)
 
-/* The _K blocks of 256 have eight groups of 32 with a scale and a minimum of six bits each, packed in 12 bytes:
- * the first four in the low six bits of bytes 0-3 and 4-7, the others in nibbles of 8-11 with two high bits there. */
+/* The _K blocks of 256 have eight groups of 32 with a scale and a minimum of six bits each, packed in 12
+ * bytes: the first four in the low six bits of bytes 0-3 and 4-7, the others in nibbles of 8-11 with two high
+ * bits there. */
 static int group_scale(const uint8_t *p, size_t j) { return j < 4 ? p[j] & 63 : (p[j + 4] & 15) | p[j - 4] >> 6 << 4; }
 static int group_min(const uint8_t *p, size_t j) { return j < 4 ? p[j + 4] & 63 : p[j + 4] >> 4 | p[j] >> 6 << 4; }
 
-/* {f16 d, m; packed s[12]; q[128]}: groups 2i and 2i+1 are the low and high nibbles of 32 bytes; (d·s)·q - m·min */
+/* {f16 d, m; packed s[12]; q[128]}: groups 2i and 2i+1 are the low and high nibbles of 32 bytes; (d·s)·q -
+ * m·min */
 #ifdef ADA_ISA_REF
 static double q4_k_value(const uint8_t *b, size_t i)
 {
@@ -187,8 +190,8 @@ VEC void q5_k_body(float *y, const uint8_t *b)
 #endif
 BLOCKS(q5_k, 256, 176)
 
-/* {q[128]; h[64]; int8 s[16]; f16 d}: two halves of 128; in each, group g of 32 takes nibble g/2 of q[32 (g%2) + l]
- * and bits 2g, 2g+1 of h[l]; (d·s)·(code - 32), a scale for 16 values */
+/* {q[128]; h[64]; int8 s[16]; f16 d}: two halves of 128; in each, group g of 32 takes nibble g/2 of q[32
+ * (g%2) + l] and bits 2g, 2g+1 of h[l]; (d·s)·(code - 32), a scale for 16 values */
 #ifdef ADA_ISA_REF
 static double q6_k_value(const uint8_t *b, size_t i)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The adapter's products in f32: one row by a small matrix, by its transpose, and the gradient of that matrix.
- * Contracts: kernels.h. Invariant: each output is one chain of fused multiply-adds in the order of k (row_matmul)
- * or one dot product (row_matmul_t), whatever the blocking. */
+ * The adapter's products in f32: one row by a small matrix, by its transpose, and the gradient of that
+ * matrix.
+ * Contracts: kernels.h. Invariant: each output is one chain of fused multiply-adds in the order of k
+ * (row_matmul) or one dot product (row_matmul_t), whatever the blocking. */
 
 static void k_row_matmul(float *y, const float *x, const float *w, size_t k, size_t n)
 {

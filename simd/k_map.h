@@ -58,9 +58,9 @@ VEC vf settle(vf x) { return vf_max(vf_set1(-128.0f), x); }
 VEC vf settle2(vf x) { return vf_min(vf_set1(128.0f), settle(x)); }
 VEC vf sigmoid(vf x) { vf q; return vf_sigmoid2(x, &q); }
 
-/* Φ(x) and φ(x). With t = |x|: Φ(-t) = e^(-t²/2)·R(t), and R(t)·(t + 4) is smooth in w = (t - 4)/(t + 4): degree 10,
- * Chebyshev fit on 0 ≤ t ≤ 15 (tests/golden/make_poly.py). t² is carried in two parts, so that the tail keeps its
- * relative accuracy. */
+/* Φ(x) and φ(x). With t = |x|: Φ(-t) = e^(-t²/2)·R(t), and R(t)·(t + 4) is smooth in w = (t - 4)/(t + 4):
+ * degree 10, Chebyshev fit on 0 ≤ t ≤ 15 (tests/golden/make_poly.py). t² is carried in two parts, so that the
+ * tail keeps its relative accuracy. */
 VEC vf normal_cdf2(vf x, vf *pdf)
 {
     vf t = vf_min(vf_set1(15.0f), vf_abs(x)), half = vf_set1(0.5f);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Products in f32 over packed panels of 32 columns. Contracts: kernels.h, tile.h.
- * bf16 weights W [n, k] lie in panels of 32 rows of W: k/2 lines of 32 words, a word being W[i][2j] (low half) and
- * W[i][2j+1]. One line widens with a shift and a mask; turned by words, a panel is rows of W again, so one copy in
- * memory serves x·Wᵀ and dy·W. Must not know: threads, blocking.
+ * bf16 weights W [n, k] lie in panels of 32 rows of W: k/2 lines of 32 words, a word being W[i][2j] (low
+ * half) and W[i][2j+1]. One line widens with a shift and a mask; turned by words, a panel is rows of W again,
+ * so one copy in memory serves x·Wᵀ and dy·W. Must not know: threads, blocking.
  * Invariant: one chain an element (tile.h), whatever the tile, the rows and the ISA; widening is exact. */
 
 #ifdef ADA_ISA_REF
@@ -56,8 +56,8 @@ static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, 
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
 
-/* Rows of a register tile, and its 16-column halves: the accumulators, one broadcast and the b vectors fill the
- * registers of the ISA. */
+/* Rows of a register tile, and its 16-column halves: the accumulators, one broadcast and the b vectors fill
+ * the registers of the ISA. */
 #if defined(ADA_ISA_AVX512)
 enum { MM_ROWS = 12, MM_WIDE = 2 };
 #elif defined(ADA_ISA_SCALAR)
@@ -109,8 +109,8 @@ VEC void mm_micro(const ada_tile *t, size_t i, size_t h, const int rows, const i
         }
 }
 
-/* All rows of one column strip. A remainder of one or two rows takes some of the last whole tile's: a tile of less
- * than three rows has too few chains to fill the pipes. */
+/* All rows of one column strip. A remainder of one or two rows takes some of the last whole tile's: a tile of
+ * less than three rows has too few chains to fill the pipes. */
 VEC void mm_strip(const ada_tile *t, size_t h, const int wide, const int full, const int transposed)
 {
     const char *ahead = t->ahead;

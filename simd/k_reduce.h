@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A row to one value. Contracts: kernels.h.
- * Invariant: the order of additions depends on n alone (VEC_SUM), so a row's sum is the same wherever it is made. */
+ * Invariant: the order of additions depends on n alone (VEC_SUM), so a row's sum is the same wherever it is
+ * made. */
 
 static float k_dot(const float *a, const float *b, size_t n)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One row of logits: softmax, its logarithm of the sum, and the gradient of cross-entropy. Contracts: kernels.h.
+ * One row of logits: softmax, its logarithm of the sum, and the gradient of cross-entropy. Contracts:
+ * kernels.h.
  * Invariant: softmax and lse share the sum, so their logarithms have the same bits. */
 
 #ifdef ADA_ISA_REF
@@ -12,8 +13,8 @@ static float softmax_row(float *y, const float *x, size_t n)
     return m - m != 0 ? (float)m : (float)(m + log(s));
 }
 #else
-/* ln x of a normal x > 0, in double by + · / alone: libm's would differ between systems. x = 2^e·f, √½ ≤ f < √2,
- * ln f = 2 artanh((f - 1)/(f + 1)), the odd series to z^17: 1e-15 relative. */
+/* ln x of a normal x > 0, in double by + · / alone: libm's would differ between systems. x = 2^e·f, √½ ≤ f <
+ * √2, ln f = 2 artanh((f - 1)/(f + 1)), the odd series to z^17: 1e-15 relative. */
 static double log_double(double x)
 {
     uint64_t u;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The kernels: arithmetic on arrays, single-threaded, no memory, no errors. Owns: the contract of each, and `ada_k`,
- * the table of the ISA in use. Call them as ada_k.dot(a, b, n).
- *
- * Of all kernels: any alignment will do; n may be 0; nothing beyond n is read or written; arrays do not overlap
- * except where one "may be" another (the same pointer, then). An EXACT kernel gives the same bits on every ISA, which
- * NaN apart. NaN in gives NaN out of whatever depends on it; denormals are kept.
+ * The kernels: arithmetic on arrays, single-threaded, no memory, no errors. Owns: the contract of each, and
+ * `ada_k`, the table of the ISA in use. Call them as ada_k.dot(a, b, n). Must not know: what they are for.
+ * Invariant: a kernel is a row of kernels.def, and its contract is here. */
+#ifndef ADA_SIMD_KERNELS_H
+#define ADA_SIMD_KERNELS_H
+
+/* Of all kernels: any alignment will do; n may be 0; nothing beyond n is read or written; arrays do not
+ * overlap except where one "may be" another (the same pointer, then). An EXACT kernel gives the same bits on
+ * every ISA, but for which NaN. NaN in gives NaN out of whatever depends on it; denormals are kept.
  *
  * k_map.h, y[i] from a[i], b[i]; y may be a or b:
  *   add mul scale; axpy: y += s·a, rounded once; relu: 0 > a ? 0 : a
@@ -12,17 +15,18 @@
  *     → -0 at -inf. For |a| ≤ 10 silu is 2.8 ULP off at most and gelu_erf 5.0; for |a| ≤ 1 gelu_quick 2.3 and
  *     gelu_tanh 2.9 (tests/ulp.c). Beyond, σ's argument is rounded first: relative 2^-23·|argument|.
  *   *_back: dx = dy·act'(x), dx may be dy or x. relu_back: 0 >= x ? 0 : dy.
- *   swiglu: h = silu(g)·u, h may be g or u. swiglu_back: dg = dh·u·silu'(g), du = dh·silu(g); dg may be g, du may be
- *     u, either may be dh.
+ *   swiglu: h = silu(g)·u, h may be g or u. swiglu_back: dg = dh·u·silu'(g), du = dh·silu(g); dg may be g, du
+ *     may be u, either may be dh.
  * k_reduce.h: sums in four sets of 16 lanes, then one tree. Empty: 0.
- *   max: NaN if there is one; -inf if empty. argmax: the first of the greatest; the first NaN if there is one; 0 if empty.
+ *   max: NaN if there is one; -inf if empty. argmax: the first of the greatest; the first NaN if there is
+ *     one; 0 if empty.
  * k_norm.h, one row; y may be x, dx may be dy:
  *   rmsnorm: r = 1/√(Σx²/n + eps); y = (x·r)·w; returns r, which rmsnorm_back takes.
  *   layernorm: stat = {mean, 1/√(variance + eps)}; y = ((x - mean)·rstd)·w + b; b may be NULL.
  *   *_back write (not add to) dx; w and b get no gradient here.
  * k_softmax.h, one row:
- *   softmax: in place; returns ln Σ e^x. All NaN if x has a NaN or +inf, or only -inf. lse: that logarithm alone, the
- *     same bits; NaN if x has one, else +inf if x has it, -inf if x has nothing else.
+ *   softmax: in place; returns ln Σ e^x. All NaN if x has a NaN or +inf, or only -inf. lse: that logarithm
+ *     alone, the same bits; NaN if x has one, else +inf if x has it, -inf if x has nothing else.
  *   xent_back: x = g·(e^(x - lse) - [i == target]); a target of n or more is none.
  * k_rope.h, x [2·half], in place; c, s [half] cosines and sines:
  *   rope_half pairs x[i] with x[half + i], rope_interleave x[2i] with x[2i + 1]:
@@ -30,20 +34,20 @@
  * k_lowrank.h, w and g [k, n] row-major:
  *   row_matmul: y [n] = x [k] · w. row_matmul_t: y [k] = w · x [n]. outer_add: g [k, n] += s · x [k] ⊗ y [n].
  * k_adam.h: one AdamW step, its constants c by the names below.
- * k_matmul.h, w: panels of bf16 pairs as its header says; b: two halves of 16 columns, ldb floats apart, each [k, 16]:
+ * k_matmul.h, w: panels of bf16 pairs as its header says; b: two halves of 16 columns, ldb floats apart, each
+ * [k, 16]:
  *   mm_tile: tile.h. mm_rows: y [m, n] = (or += with add) x [m, k] · the panel w, n ≤ 32, k even.
- *   mm_widen: k lines (k even) of w into b. mm_widen_back: b[j/16][i][j%16] = W[i][j], 32 × 32, from 16 lines of w.
+ *   mm_widen: k lines (k even) of w into b. mm_widen_back: b[j/16][i][j%16] = W[i][j], 32 × 32, from 16 lines
+ *     of w.
  *   mm_turn, on 32-bit words: b[j·ldb + i] = x[i·ldx + j], i < n, j < k.
- * k_attend.h, s [n] products of a query with a block of keys, of which it sees [lo, hi); with f(s) = scale·s, or
- * cap·tanh(scale·s/cap) where cap > 0; stat = {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first:
- *   attend_row: s becomes e^(f(s) - greatest), 0 where unseen; stat moves on; returns the factor that what was summed
- *     before must be scaled by (1 if nothing rose). attend_end: o /= stat[1]; returns the log-sum-exp of all f.
+ * k_attend.h, s [n] products of a query with a block of keys, of which it sees [lo, hi); with f(s) = scale·s,
+ * or cap·tanh(scale·s/cap) where cap > 0; stat = {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first:
+ *   attend_row: s becomes e^(f(s) - greatest), 0 where unseen; stat moves on; returns the factor that what
+ *     was summed before must be scaled by (1 if nothing rose). attend_end: o /= stat[1]; returns the
+ *     log-sum-exp of all f.
  *   attend_back: s becomes p = e^(f(s) - lse), dp becomes p·(dp - d)·f'(s); 0 where unseen.
- * k_convert.h: to nearest even, NaN kept and made quiet. *_to_f32 from GGUF blocks: n a multiple of the block (32; 256
- *   for the _K), d·q - m in the order of gguf-py, the same bits. */
-#ifndef ADA_SIMD_KERNELS_H
-#define ADA_SIMD_KERNELS_H
-
+ * k_convert.h: to nearest even, NaN kept and made quiet. *_to_f32 from GGUF blocks: n a multiple of the block
+ *   (32; 256 for the _K), d·q - m in the order of gguf-py, the same bits. */
 #include "simd/tile.h"
 #include "simd/types.h"
 

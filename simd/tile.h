@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The operands of the product kernel mm_tile, up to 32 columns wide.
  * Must not know: where they came from (weights, keys, probabilities).
- * Invariant: each element is one chain, acc = fma(x, b, acc) for j = 0 … k-1, from c or from +0; a product cut into
- * several k ranges, with c carrying the sums, has the bits of the uncut one. */
+ * Invariant: each element is one chain, acc = fma(x, b, acc) for j = 0 … k-1, from c or from +0; a product
+ * cut into several k ranges, with c carrying the sums, has the bits of the uncut one. */
 #ifndef ADA_SIMD_TILE_H
 #define ADA_SIMD_TILE_H
 

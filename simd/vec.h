@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The vocabulary of kernels. Owns: what each word means, and the functions made of words (vf_exp and the like).
- * Each vec_<isa>.h says the words in its own intrinsics. Must not know: kernels.
- * Invariant: vf is 16 lanes on every ISA and every word is an operation that IEEE 754 fixes, so the same program
- * gives the same bits everywhere. (One thing IEEE leaves open: which NaN. Results are the same up to that.)
+ * The vocabulary of kernels. Owns: what each word means, and the functions made of words (vf_exp and the
+ * like). Each vec_<isa>.h says the words in its own intrinsics. Must not know: kernels.
+ * Invariant: vf is 16 lanes on every ISA and every word is an operation that IEEE 754 fixes, so the same
+ * program gives the same bits everywhere. (One thing IEEE leaves open: which NaN. Results are the same up to
+ * that.)
  *
- * vf 16 floats, vi 16 int32, vm 16 truth values. Bits, not values, pass between vf and vi by vf_bits and vi_bits.
- *
+ * vf 16 floats, vi 16 int32, vm 16 truth values. Bits, not values, pass between vf and vi by vf_bits and
+ * vi_bits. */
+#ifndef ADA_SIMD_VEC_H
+#define ADA_SIMD_VEC_H
+
+/* The words.
  *   vf_zero() vf_set1(s)                     vi_zero() vi_set1(i)
  *   vf_load(p) vf_store(p, v)                vi_load(p) vi_store(p, v)        any alignment
  *   vf_load_n(p, n) vf_store_n(p, v, n)      n in 0..16: lanes from n on load as 0, and are not touched in memory
@@ -25,14 +30,12 @@
  *   vf_from_vi(i)                            value, to nearest even
  *   vf_hsum(v): lanes i and i+8, then 4, 2, 1 apart are added; vf_hmax(v): the same tree of vf_max(low, high)
  *   vi_turn8(y, ldy, x, ldx)                 8×8 words in memory, y[j·ldy + i] = x[i·ldx + j]; VEC_TURN8 marks an ISA's own */
-#ifndef ADA_SIMD_VEC_H
-#define ADA_SIMD_VEC_H
-
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* A lane is a register only where there are such registers: elsewhere forced inlining makes code by the megabyte. */
+/* A lane is a register only where there are such registers: elsewhere forced inlining makes code by the
+ * megabyte. */
 #if defined(ADA_ISA_SCALAR) || defined(ADA_EMULATED)
 #define VEC static inline __attribute__((unused))
 #else
@@ -62,9 +65,10 @@ VEC void vi_turn8(void *y, size_t ldy, const void *x, size_t ldx)
 
 enum { VL = 16 };
 
-/* How kernels walk a row: the statements run for each full vector with m == VL, then once for the m < VL left;
- * LD, LD_OR and ST move lane i + 0..m-1 of an array. VEC_SUM adds up: in `term` acc is the running sum. Four sums of
- * 16 lanes take turns, the last part joins the second, and one fixed tree ends it, whatever the ISA. */
+/* How kernels walk a row: the statements run for each full vector with m == VL, then once for the m < VL
+ * left; LD, LD_OR and ST move lane i + 0..m-1 of an array. VEC_SUM adds up: in `term` acc is the running sum.
+ * Four sums of 16 lanes take turns, the last part joins the second, and one fixed tree ends it, whatever the
+ * ISA. */
 #define LD(p) (m == VL ? vf_load((p) + i) : vf_load_n((p) + i, m))
 #define LD_OR(p, fill) (m == VL ? vf_load((p) + i) : vf_select(vm_first(m), vf_load_n((p) + i, m), fill))
 #define ST(p, v) do { if (m == VL) vf_store((p) + i, v); else vf_store_n((p) + i, v, m); } while (0)
@@ -89,9 +93,9 @@ enum { VL = 16 };
         vf_hsum(vf_add(vf_add(s0, s1), vf_add(s2, s3)));                                                     \
     })
 
-/* e^x, at most 1.03 ULP off (tests/ulp.c), of normal results; NaN → NaN, +inf and above 88.73 → +inf, -inf → 0.
- * x = n·ln 2 + r in two parts of ln 2; e^r = 1 + r + r²·q(r), q of degree 4, Chebyshev fit on |r| ≤ ln 2 / 2
- * (tests/golden/make_poly.py); 2^n in two factors, so that only the last product rounds into denormals. */
+/* e^x, at most 1.03 ULP off (tests/ulp.c), of normal results; NaN → NaN, +inf and above 88.73 → +inf, -inf →
+ * 0. x = n·ln 2 + r in two parts of ln 2; e^r = 1 + r + r²·q(r), q of degree 4, Chebyshev fit on |r| ≤ ln 2 /
+ * 2 (tests/golden/make_poly.py); 2^n in two factors, so that only the last product rounds into denormals. */
 VEC vf vf_exp(vf x)
 {
     const vf magic = vf_set1(0x1.8p23f); /* adding it rounds to an integer, kept in the low bits */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The vocabulary of vec.h in AVX2 with FMA and F16C: two registers of eight lanes. One of the doors to intrinsics.
- * Must not know: kernels. Invariant: equal to vec_scalar.h lane by lane. */
+ * The vocabulary of vec.h in AVX2 with FMA and F16C: two registers of eight lanes. One of the doors to
+ * intrinsics. Must not know: kernels. Invariant: equal to vec_scalar.h lane by lane. */
 #ifndef ADA_SIMD_VEC_AVX2_H
 #define ADA_SIMD_VEC_AVX2_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The vocabulary of vec.h in AVX-512 (F, BW, DQ, VL): one register, masks for tails. One of the doors to intrinsics.
- * Must not know: kernels. Invariant: equal to vec_scalar.h lane by lane. */
+ * The vocabulary of vec.h in AVX-512 (F, BW, DQ, VL): one register, masks for tails. One of the doors to
+ * intrinsics. Must not know: kernels. Invariant: equal to vec_scalar.h lane by lane. */
 #ifndef ADA_SIMD_VEC_AVX512_H
 #define ADA_SIMD_VEC_AVX512_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The vocabulary of vec.h in AArch64's NEON: four registers of four lanes. One of the doors to intrinsics.
- * Must not know: kernels. Invariant: equal to vec_scalar.h lane by lane; so max and min are compares and selects,
- * since FMAX and FMIN answer a NaN otherwise. */
+ * Must not know: kernels. Invariant: equal to vec_scalar.h lane by lane; so max and min are compares and
+ * selects, since FMAX and FMIN answer a NaN otherwise. */
 #ifndef ADA_SIMD_VEC_NEON_H
 #define ADA_SIMD_VEC_NEON_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The vocabulary of vec.h in plain C: what the other ISAs must equal, and what runs where there is none of them.
- * Must not know: kernels. Invariant: no operation here depends on the compiler's flags (fma is fmaf, always). */
+ * The vocabulary of vec.h in plain C: what the other ISAs must equal, and what runs where there is none of
+ * them. Must not know: kernels. Invariant: no operation here depends on the compiler's flags (fma is fmaf,
+ * always). */
 #ifndef ADA_SIMD_VEC_SCALAR_H
 #define ADA_SIMD_VEC_SCALAR_H
 
