@@ -51,6 +51,8 @@ static ada_status take(ada_arena *a, void **out, size_t align, size_t bytes) {
         return ada_fail(ADA_ENOMEM, "out of memory: %zu bytes are more than this machine can address", bytes);
     if (a->fixed > 0 && end > a->fixed)
         return ada_fail(ADA_EINTERNAL, "a fixed arena of %zu bytes is asked for %zu", a->fixed, end);
+    if (a->limit > 0 && end > a->limit)
+        return ada_fail(ADA_ENOMEM, "more than the %zu bytes that are allowed are wanted", a->limit);
     void *p = NULL;
     if (a->counting) p = (void *)(uintptr_t)(ALIGN + begin);
     for (struct ada_block *b = a->blocks; p == NULL && b != NULL; b = b->next)

@@ -17,6 +17,7 @@ typedef struct ada_arena {
     size_t used;              /* bytes handed out since the last reset, alignment included */
     size_t peak;              /* the largest `used` ever seen */
     size_t fixed;             /* > 0: capacity that may not grow (EINTERNAL past it) */
+    size_t limit;             /* > 0: bytes that a growing arena may hand out (ENOMEM past it) */
     bool counting;            /* takes return dummies (never NULL) that must not be touched */
 } ada_arena;
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEPTH = 64, STEPS = 20000000 };
+enum { DEPTH = 64, STEPS = 20000000, MEMORY = 256 << 20 };
 enum { FLOW_NONE, FLOW_BREAK, FLOW_CONTINUE };
 
 struct run {
@@ -61,10 +61,16 @@ static bool live(const run *r) {
     return r->live && r->flow == FLOW_NONE;
 }
 
+/* A step; what it may take at once is bounded by the arena's own limit. */
+static ada_status one_more(run *r) {
+    if (++r->steps > STEPS || r->arena->used > MEMORY || (r->out && r->out->len > MEMORY))
+        return ada_fail(ADA_EUNSUPPORTED, "chat template does not come to an end");
+    return ADA_OK;
+}
+
 static ada_status deeper(run *r) {
     if (++r->depth > DEPTH) return ada_fail(ADA_EUNSUPPORTED, "chat template nests too deep");
-    if (++r->steps > STEPS) return ada_fail(ADA_EUNSUPPORTED, "chat template does not come to an end");
-    return ADA_OK;
+    return one_more(r);
 }
 
 /* ---- variables ---- */
@@ -567,7 +573,7 @@ static ada_status block(run *r, const char *const *ends) {
             break;
         }
         r->at++;
-        if (++r->steps > STEPS) return ada_fail(ADA_EUNSUPPORTED, "chat template does not come to an end");
+        ADA_TRY(one_more(r));
         if (t->kind == J_TEXT) {
             if (live(r)) ADA_TRY(ada_buf_add(r->out, t->s, t->n));
         } else if (t->kind == J_EXPR) {
@@ -635,9 +641,10 @@ static ada_status run_all(run *r, const ada_jinja_input *in) {
 }
 
 ada_status ada_jinja_run(const ada_jinja *j, const ada_jinja_input *in, ada_buf *out, bool *raised) {
-    ada_arena arena = {0};
+    ada_arena arena = {.limit = 2 * (size_t)MEMORY};
     run r = {.j = j, .arena = &arena, .out = out, .live = true};
     ada_status st = run_all(&r, in);
+    if (st == ADA_ENOMEM) ada_note("while rendering a chat template");
     if (raised) *raised = r.raised;
     ada_arena_free(&arena);
     return st;

@@ -292,11 +292,18 @@ static ada_status split(ada_arena *a, jval v, jval by, jval *out) {
 static ada_status replace(ada_arena *a, jval v, jval old, jval new, jval *out) {
     jval parts;
     ADA_TRY(split(a, v, old, &parts));
-    *out = parts.list[0];
-    for (size_t i = 1; i < parts.n; i++) {
-        ADA_TRY(ada_jval_join(a, *out, new, out));
-        ADA_TRY(ada_jval_join(a, *out, parts.list[i], out));
+    char *p;
+    size_t n, at = 0;
+    if (!ada_mul_size(parts.n - 1, new.n, &n) || !ada_add_size(n, v.n, &n))
+        return ada_fail(ADA_ENOMEM, "chat template's text is too long");
+    ADA_TRY(ada_arena_take(a, &p, n, 1));
+    for (size_t i = 0; i < parts.n; i++) {
+        if (i > 0 && new.n > 0) memcpy(p + at, new.s, new.n);
+        at += i > 0 ? new.n : 0;
+        if (parts.list[i].n > 0) memcpy(p + at, parts.list[i].s, parts.list[i].n);
+        at += parts.list[i].n;
     }
+    *out = slice_of(p, at);
     return ADA_OK;
 }
 

@@ -62,6 +62,21 @@ static ada_status open_jsonl(const char *path) {
     return st;
 }
 
+static ada_status open_chat(const char *path) {
+    static const ada_message messages[] = {{"user", "u"}, {"assistant", "a"}};
+    char *text;
+    size_t n;
+    ada_chat *c = NULL;
+    ada_buf out = {0};
+    assert_ok(ada_read_file(path, &text, &n));
+    ada_status st = ada_chat_open(&c, text, "<s>", "</s>");
+    if (st == ADA_OK) st = ada_chat_render(c, messages, 2, false, &out, NULL, NULL);
+    ada_buf_free(&out);
+    ada_chat_close(&c);
+    ada_os.release(text);
+    return st;
+}
+
 static const struct {
     const char *name;
     ada_status (*open)(const char *path);
@@ -69,6 +84,7 @@ static const struct {
     {"json", open_json},    {"yaml", open_yaml},           {"safetensors", open_tensors},
     {"gguf", open_tensors}, {"model", open_tensors},       {"hdf5", open_h5},
     {"hdf5-read", read_h5}, {"tokenizer", open_tokenizer}, {"jsonl", open_jsonl},
+    {"chat", open_chat},
 };
 
 static ada_status (*kind_named(const char *name))(const char *) {

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-KINDS = {"json", "yaml", "safetensors", "gguf", "hdf5", "hdf5-read", "model"}
+KINDS = {"json", "yaml", "safetensors", "gguf", "hdf5", "hdf5-read", "model", "tokenizer", "jsonl", "chat"}
 rows = []
 
 
@@ -339,6 +339,104 @@ folder("shard_short", "tensor 'b' is not in 's1.safetensors'",
 folder("shard_swapped", "but the index places it in 's2.safetensors'",
        {"config.json": {}, INDEX: index(a="s1.safetensors", b="s2.safetensors"), "s1.safetensors": st_file("b"),
         "s2.safetensors": st_file("a")})
+
+# ---- tokenizers: a good one, wrong in one place each ----
+GOOD = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]},
+        "added_tokens": [{"id": 3, "content": "<s>", "special": True}]}
+
+
+def bad_tok(name, words, status="EFORMAT", model=None, **change):
+    tree = dict(GOOD, **change)
+    if model is not None:
+        tree["model"] = dict(GOOD["model"], **model)
+    put(f"tok_{name}.json", "tokenizer", status, words, json.dumps(tree, ensure_ascii=False))
+
+
+def split(**pattern):
+    return {"type": "Split", "pattern": pattern, "behavior": "Isolated"}
+
+
+def sequence(depth):
+    return {"type": "Sequence", "normalizers": [sequence(depth - 1)] if depth else []}
+
+
+bad_tok("good", "", "OK")
+put("tok_cut.json", "tokenizer", "EFORMAT", "tok_cut.json:1:", '{"model": {"type": "BPE", "vocab"')
+put("tok_array.json", "tokenizer", "EFORMAT", "tokenizer has no 'model'", "[]")
+put("tok_model_null.json", "tokenizer", "EFORMAT", "tokenizer has no 'model'", '{"model": null}')
+bad_tok("wordpiece", "model 'WordPiece'", "EUNSUPPORTED", {"type": "WordPiece"})
+bad_tok("vocab_array", "no 'vocab'", model={"vocab": ["a", "b"]})
+bad_tok("id_negative", "'b' has no id", model={"vocab": {"a": 0, "b": -1}})
+bad_tok("id_text", "'b' has no id", model={"vocab": {"a": 0, "b": "1"}})
+bad_tok("id_absurd", "larger than", "EUNSUPPORTED", {"vocab": {"a": 0, "b": 2147483647}})
+bad_tok("id_twice", "share id 1", model={"vocab": {"a": 1, "b": 1}})
+bad_tok("merge_unknown", "which is not in the vocabulary", model={"merges": ["a c"]})
+bad_tok("merge_product", "'ba', which is not in the vocabulary", model={"merges": ["b a"]})
+bad_tok("merge_three", "merge 1 is not a pair", model={"merges": ["a b", "a b a"]})
+bad_tok("merge_number", "merge 0 is not a pair", model={"merges": [[1, 2]]})
+bad_tok("merges_object", "no list 'merges'", model={"merges": {}})
+bad_tok("unk", "unknown token '<unk>'", model={"unk_token": "<unk>"})
+bad_tok("dropout", "'dropout'", "EUNSUPPORTED", {"dropout": 0.1})
+bad_tok("suffix", "'end_of_word_suffix'", "EUNSUPPORTED", {"end_of_word_suffix": "</w>"})
+bad_tok("added_no_id", "added token 0 has no content or no id", added_tokens=[{"content": "x"}])
+bad_tok("added_place", "added token 'x' has id 9, its place is 3", added_tokens=[{"id": 9, "content": "x"}])
+bad_tok("added_twice", "is there twice", added_tokens=[{"id": 0, "content": "a"}] * 2)
+bad_tok("normalizer", "normalizer 'Nmt'", "EUNSUPPORTED", normalizer={"type": "Nmt"})
+bad_tok("no_type", "normalizer has no type", normalizer=["NFC"])
+bad_tok("nests", "nests 'Sequence' too deep", "EUNSUPPORTED", normalizer=sequence(12))
+bad_tok("charsmap", "is not base64", normalizer={"type": "Precompiled", "precompiled_charsmap": "!"})
+bad_tok("charsmap_cut", "holds no trie", normalizer={"type": "Precompiled", "precompiled_charsmap": "AAEAAA=="})
+bad_tok("regex", "missing closing parenthesis", "EUNSUPPORTED", pre_tokenizer=split(Regex="(?:a"))
+bad_tok("no_pattern", "neither a string nor", pre_tokenizer=split(Glob="a"))
+bad_tok("flag", "'use_regex' of tokenizer step 'ByteLevel'", pre_tokenizer={"type": "ByteLevel", "use_regex": 1})
+bad_tok("metaspace", "is not one character", pre_tokenizer={"type": "Metaspace", "replacement": "__"})
+bad_tok("strip", "wants content, start and stop", decoder={"type": "Strip", "content": " ", "start": -1, "stop": 0})
+bad_tok("post_id", "post-processor adds id 77", post_processor={"type": "RobertaProcessing", "cls": ["a", 77],
+                                                                "sep": ["b", 1]})
+bad_tok("post_no_text", "leaves the text out", "EUNSUPPORTED", post_processor={"type": "TemplateProcessing",
+                                                                               "single": []})
+
+
+# ---- JSONL: the second of three lines is wrong ----
+def bad_jsonl(name, words, line, around=('{"text": "a"}\n', '\n{"text": "b"}\n')):
+    data = line if isinstance(line, bytes) else line.encode()
+    put(f"{name}.jsonl", "jsonl", "EFORMAT", words, around[0].encode() + data + around[1].encode())
+
+
+put("good.jsonl", "jsonl", "OK", "", b'\xef\xbb\xbf{"text": "a"}\r\n\r\n{"prompt": "p", "completion": "c"}')
+bad_jsonl("rows_none", "rows_none.jsonl' has no rows", "\n\n", ("", ""))
+bad_jsonl("rows_cut", "rows_cut.jsonl:2: column ", '{"text": "a', ('{"text": "a"}\n', ""))
+bad_jsonl("rows_array", "rows_array.jsonl:1: the row is an array", '[{"text": "a"}]', ("", ""))
+bad_jsonl("rows_pretty", "rows_pretty.jsonl:1: column ", '{\n "text": "a"\n}\n', ("", ""))
+bad_jsonl("rows_joined", "rows_joined.jsonl:2: column 14: end of file expected", '{"text": "a"}{"text": "b"}')
+bad_jsonl("rows_utf8", "rows_utf8.jsonl:2: column 11: byte 0xe9 is not UTF-8", b'{"text": "\xe9"}')
+bad_jsonl("rows_utf16", "rows_utf16.jsonl:1: column 4: a NUL byte", b"\xff\xfe{\0}\0", ("", ""))
+bad_jsonl("rows_nul", "rows_nul.jsonl:2: column 3: a NUL byte", b'{"\0text": "a"}')
+bad_jsonl("rows_nul_escaped", "rows_nul_escaped.jsonl:2: key 'text' holds a NUL", '{"text": "a\\u0000"}')
+bad_jsonl("rows_key_twice", "rows_key_twice.jsonl:2: column 20: duplicate object key", '{"text": "a", "text": "b"}')
+bad_jsonl("rows_typo", "is 'promt' meant for it?", '{"promt": "a", "completion": "b"}')
+bad_jsonl("rows_both", "keys 'prompt' and 'text' found", '{"prompt": "a", "text": "b"}')
+bad_jsonl("rows_no_completion", "key 'completion' wanted", '{"prompt": "a"}')
+bad_jsonl("rows_number", "rows_number.jsonl:2: key 'completion' is a number", '{"prompt": "a", "completion": 1}')
+bad_jsonl("rows_choice", "'c' found, one of 'choices'", '{"prompt": "a", "completion": "c", "choices": ["x", "y"]}')
+bad_jsonl("rows_role", "role 'bot' found", '{"messages": [{"role": "bot", "content": "a"}]}')
+bad_jsonl("rows_deep", "maximum parsing depth", '{"text": ' + "[" * 2500)
+
+# ---- chat templates, opened and rendered ----
+put("good.jinja", "chat", "OK", "", "{% for m in messages %}{{ m['content'] }}\n{% endfor %}")
+for name, words, text in [("no_end", "where 'endfor'", "{% for m in messages %}{{ m.content }}"),
+                          ("string", "a string without its end", "{{ 'a"),
+                          ("tag", "a tag without its end", "{{ messages"),
+                          ("comment", "a comment without its end", "a {# b"),
+                          ("include", "'include'", "{% include 'other' %}"),
+                          ("filter", "'tojson'", "{{ messages | tojson }}"),
+                          ("nests", "nests too deep", "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}"),
+                          ("loops", "does not come to an end",
+                           "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}"),
+                          ("range", "counts to", "{% for a in range(1000000000) %}{% endfor %}"),
+                          ("grows", "does not come to an end", "{% set n = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(64) %}"
+                                        "{% set n.x = n.x + n.x %}{% endfor %}{{ n.x }}")]:
+    put(f"{name}.jinja", "chat", "EUNSUPPORTED", words, text)
 
 # ---- the manifest: rows made here, then those of others ----
 manifest = os.path.join(HERE, "manifest.txt")
