@@ -60,7 +60,7 @@ ada_status ada_utf8_clean(const char *s, size_t n, ada_buf *out) {
         }
         i += k ? k : bad;
     }
-    return ada_buf_add(out, s + from, n - from);
+    return ada_buf_add(out, n > 0 ? s + from : "", n - from);
 }
 
 uint32_t ada_utf8_next(const char *s, size_t n, size_t *at) {
