@@ -182,6 +182,50 @@ static void wrong_bytes(void **state) {
     }
 }
 
+/* What the goldens' tokenizers lack: a mark at the head of the whole text only, BOS that the post-processor
+ * adds, and added tokens of which one begins another. */
+static const char small[] =
+    "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"\u2581\": 0, \"a\": 1, \"b\": 2}, \"merges\": []}, "
+    "\"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"\u2581\", \"prepend_scheme\": "
+    "\"first\"}, "
+    "\"added_tokens\": [{\"id\": 3, \"content\": \"aa\"}, {\"id\": 4, \"content\": \"aab\"}, "
+    "{\"id\": 5, \"content\": \"<s>\", \"special\": true}], "
+    "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": "
+    "\"<s>\"}}, "
+    "{\"Sequence\": {\"id\": \"A\"}}], \"special_tokens\": {\"<s>\": {\"ids\": [5]}}}}";
+
+static void heads(void **state) {
+    static const struct {
+        const char *prompt, *said;
+        int32_t n, ids[6];
+    } rows[] = {{"b", "b", 4, {5, 0, 2, 2}},
+                {"", "b", 3, {5, 0, 2}},
+                {"b ", "b", 5, {5, 0, 2, 0, 2}},
+                {"b<s>", "b", 5, {5, 0, 2, 5, 2}},
+                {"aabaa", "aab", 4, {5, 4, 3, 4}}};
+    static const char *const choices[] = {"x", "y"};
+    (void)state;
+    ada_json *j = NULL, *config = NULL;
+    ada_tok *t = NULL;
+    ada_arena a = {0};
+    assert_ok(ada_json_parse(&j, small, sizeof small - 1, "small"));
+    assert_ok(ada_json_parse(&config, "{\"bos_token\": \"<s>\"}", 20, "config"));
+    assert_ok(ada_tok_open(&t, j, config));
+    const ada_model m = {.tok = t};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const ada_row r = {
+            .prompt = rows[i].prompt, .completion = rows[i].said, .choices = choices, .nchoices = 2};
+        ada_example e;
+        assert_ok(ada_example_make(&e, &m, &r, NULL, false, 0, &a));
+        assert_int_equal(e.n, rows[i].n);
+        assert_memory_equal(e.ids, rows[i].ids, (size_t)e.n * sizeof *e.ids);
+    }
+    ada_arena_free(&a);
+    ada_tok_close(&t);
+    ada_json_close(&config);
+    ada_json_close(&j);
+}
+
 /* A tree that holds no tokenizer says so, and the handle stays empty. */
 static void refusals(void **state) {
     static const struct {
@@ -228,7 +272,12 @@ static void refusals(void **state) {
     }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {BOTH(lines), BOTH(random_ids),  BOTH(pairs),
-                                       BOTH(names), BOTH(wrong_bytes), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {BOTH(lines),
+                                       BOTH(random_ids),
+                                       BOTH(pairs),
+                                       BOTH(names),
+                                       BOTH(wrong_bytes),
+                                       cmocka_unit_test(heads),
+                                       cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
