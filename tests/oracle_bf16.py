@@ -24,19 +24,22 @@ BATCH = 16
 def transformers_loglik(folder, dtype, rows):
     """[rows, choices], the sum over a choice's tokens, each encoded on its own."""
     tokenizer, model = load_torch(folder, dtype)
-    items = []
+    inputs, goals = {}, []  # what the model reads, each once; where each choice's tokens stand in it
     for r in rows:
         prompt = tokenizer(r['prompt']).input_ids
-        items += [(prompt, tokenizer(c, add_special_tokens=False).input_ids) for c in r['choices']]
-    out = np.zeros(len(items))
-    one = all(len(c) == 1 for _, c in items)
-    order = sorted(range(len(items)), key=lambda i: (len(items[i][0]) + (0 if one else len(items[i][1])), i))
+        for text in r['choices']:
+            choice = tokenizer(text, add_special_tokens=False).input_ids
+            ids = (*prompt, *choice[:-1])
+            goals.append((inputs.setdefault(ids, len(inputs)), len(prompt) - 1, choice))
+    order, states = sorted(inputs, key=len), {}
     for at in range(0, len(order), BATCH):
-        part = [items[i] for i in order[at:at + BATCH]]
-        hidden = model.model(input_ids=pad([p + c[:-1] for p, c in part]), use_cache=False).last_hidden_state
-        for i, (p, c), h in zip(order[at:at + BATCH], part, hidden):
-            logp = model.lm_head(h[len(p) - 1:len(p) + len(c) - 1]).float().log_softmax(-1)
-            out[i] = sum(float(logp[k, t]) for k, t in enumerate(c))
+        part = order[at:at + BATCH]
+        hidden = model.model(input_ids=pad([list(x) for x in part]), use_cache=False).last_hidden_state
+        states |= {inputs[ids]: h for ids, h in zip(part, hidden)}
+    out = np.zeros(len(goals))
+    for i, (owner, first, choice) in enumerate(goals):
+        logp = model.lm_head(states[owner][first:first + len(choice)]).float().log_softmax(-1)
+        out[i] = sum(float(logp[k, t]) for k, t in enumerate(choice))
     return out.reshape(len(rows), -1)
 
 
