@@ -219,7 +219,8 @@ ada_status ada_tok_encode(const ada_tok *t, const char *text, size_t n, unsigned
 static ada_status decode(const ada_tok *t, ada_flow *f, const int32_t *ids, size_t n, bool skip,
                          ada_buf *out) {
     for (size_t i = 0; i < n; i++) {
-        const char *s = ada_tok_text(t, ids[i]);
+        const ada_added *a = added_of(t, ids[i]);
+        const char *s = a ? a->match : ada_tok_text(t, ids[i]); /* as it is normalized, where it is */
         if (!s || (skip && ada_tok_is_special(t, ids[i]))) continue;
         bool space = !t->has_decoder && (f->stream ? !f->first : f->pieces.len > 0);
         size_t len = strlen(s) + space;

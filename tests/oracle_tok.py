@@ -88,6 +88,16 @@ def ask(driver, path, questions):
     return [json.loads(x) for x in p.stdout.decode().split("\n") if x], timing
 
 
+def decoded(tok, ids):
+    """Without and with special tokens; None where tokenizers itself panics (Strip, on a token shorter than it)."""
+    try:
+        return [tok.decode(ids, skip_special_tokens=skip) for skip in (True, False)]
+    except BaseException as e:
+        if type(e).__name__ != "PanicException":
+            raise
+        return None
+
+
 def compare(name, driver, path, tok, text):
     r = random.Random(11)
     n = tok.get_vocab_size(with_added_tokens=True)
@@ -118,7 +128,9 @@ def compare(name, driver, path, tok, text):
         if a != b:
             differ("plain ids of", s[:300], a[:60], b[:60])
     for ids, a in zip(rand, got[k + len(special) + len(plain):]):
-        b = [tok.decode(ids, skip_special_tokens=True), tok.decode(ids, skip_special_tokens=False)]
+        b = decoded(tok, ids)
+        if b is None:
+            continue
         if a[:2] != b:
             differ("text of", ids, a[:2], b)
         elif "\ufffd" not in a[0] and a[2] != a[0]:

@@ -226,6 +226,31 @@ static void heads(void **state) {
     ada_json_close(&j);
 }
 
+/* An added token that is normalized is decoded as it is looked for; its entry keeps its name. */
+static void normalized(void **state) {
+    static const char text[] =
+        "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}, "
+        "\"normalizer\": {\"type\": \"Lowercase\"}, \"added_tokens\": [{\"id\": 1, \"content\": \"Name\"}]}";
+    static const int32_t ids[] = {1, 0};
+    (void)state;
+    ada_json *j = NULL;
+    ada_tok *t = NULL;
+    ada_buf out = {0};
+    ada_ids got = {0};
+    assert_ok(ada_json_parse(&j, text, sizeof text - 1, "normalized"));
+    assert_ok(ada_tok_open(&t, j, NULL));
+    assert_ok(ada_tok_decode(t, ids, 2, true, &out));
+    assert_string_equal(out.data, "name a");
+    assert_string_equal(ada_tok_text(t, 1), "Name");
+    assert_ok(ada_tok_encode(t, "NAMEa", 5, 0, &got));
+    assert_int_equal(got.len, 2);
+    assert_memory_equal(got.data, ids, sizeof ids);
+    ada_ids_free(&got);
+    ada_buf_free(&out);
+    ada_tok_close(&t);
+    ada_json_close(&j);
+}
+
 /* A tree that holds no tokenizer says so, and the handle stays empty. */
 static void refusals(void **state) {
     static const struct {
@@ -278,6 +303,7 @@ int main(void) {
                                        BOTH(names),
                                        BOTH(wrong_bytes),
                                        cmocka_unit_test(heads),
+                                       cmocka_unit_test(normalized),
                                        cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
