@@ -183,9 +183,9 @@ static ada_status read_row(ada_dataset *d, const line *l, const ada_json *j, ada
         if (given(j, all[i])) kinds[n++] = all[i];
     if (n > 1) return wrong(l, "keys '%s' and '%s' found, one of them is wanted", kinds[0], kinds[1]);
     if (n == 0) {
-        char others[120];
-        snprintf(others, sizeof others, given(j, o->completion_key) ? "" : " (or '%.40s' or '%.40s')",
-                 o->messages_key, o->text_key);
+        char others[120] = "";
+        if (!given(j, o->completion_key))
+            snprintf(others, sizeof others, " (or '%.40s' or '%.40s')", o->messages_key, o->text_key);
         return missing(l, j, o->prompt_key, others);
     }
     if (kinds[0] == o->messages_key) {

@@ -35,7 +35,9 @@ static inline int runs_avx512(void)
 
 static inline int runs_ref(void) { return 1; }
 static inline int runs_scalar(void) { return 1; }
+#ifdef __aarch64__
 static inline int runs_neon(void) { return 1; } /* AArch64 always has it */
+#endif
 
 #define X(isa) extern const struct ada_kernels ada_isa_##isa;
 ADA_ISAS(X)
