@@ -4,9 +4,10 @@
  * A weight lies in panels of 32 rows (bf16: kp/2 lines of 32 words; f32: two halves of [kp, 16]), padded with
  * zeros. A task is a block of rows of x times a group of panels. It walks k in ranges: x's range is widened
  * into the worker's scratch, where it stays in L2; then each panel's range is widened into scratch that stays
- * in L1, and multiplied with all the rows. Sums wait in scratch between ranges, as f32. Must not know:
- * layers. Invariant: tasks, ranges and tiles follow from the shape alone, and every element is one chain over
- * k, so its bits depend on neither. */
+ * in L1, and multiplied with all the rows. Sums wait in scratch between ranges, as f32. Must not know: layers.
+ * Invariant: tasks, ranges and tiles follow from the shape alone. An element of x·Wᵀ is one chain over k, as in
+ * the few rows of decoding; one of dy·W, whose inner side may be a vocabulary, adds up the ranges but the last,
+ * then goes on through that: one chain of 49,152 is ten times as far from the truth. */
 #include "engine/matmul.h"
 #include "engine/matmul_dnnl.h"
 #include "engine/par.h"
@@ -327,11 +328,11 @@ static void task(void *ctx, size_t item, int worker) {
             float *acc = room->acc + (panel - first) * BLOCK * PANEL;
             size_t col = panel * PANEL, left = p->outer - col;
             t.b = panel_range(p, panel, j, n, room->b, &t.ldb);
-            t.c = j ? acc : NULL;
+            t.c = j && (end || !p->back) ? acc : NULL;
             t.y = end ? p->y + row * p->ldy + col : acc;
             t.ldy = end ? p->ldy : PANEL;
             t.n = end && left < PANEL ? left : PANEL;
-            t.add = end && p->add;
+            t.add = end ? p->add : p->back && j;
             if (panel + 1 < last)
                 look_ahead(p, panel + 1, j, n, &t);
             else if (!end)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Products with packed weights against the definition: one chain of fmaf an element, compared by bits for our
+ * Products with packed weights against the definition: fmaf after fmaf, compared by bits for our
  * own maker. Odd shapes, stacked, permuted and transposed parts, every row count alone and together, 1-4
  * threads, add. oneDNN against our own, and to the same promise where it is taken. */
 #include "engine/matmul.h"
@@ -71,13 +71,16 @@ static ada_mat *pack(ada_arena *arena, const float *w, size_t n, size_t k, ada_d
     return mat;
 }
 
-/* y [m, n] by the definition; `back`: w is [k, n] instead. */
+/* y [m, n] by the definition; `back`: w is [k, n] instead, and ranges of k but the last are summed apart. */
 static void define(const struct operands *o, bool back, float *y) {
     for (size_t i = 0; i < o->m; i++)
         for (size_t h = 0; h < o->n; h++) {
-            float acc = 0;
-            for (size_t j = 0; j < o->k; j++)
+            size_t ranges = (o->k + 287) / 288, range = ((o->k + ranges - 1) / ranges + 31) / 32 * 32;
+            float acc = 0, before = 0;
+            for (size_t j = 0; j < o->k; j++) {
+                if (back && j % range == 0 && j) before += acc, acc = o->k - j > range ? 0 : before;
                 acc = fmaf(o->wide[i * o->lda + j], back ? o->w[j * o->n + h] : o->w[h * o->k + j], acc);
+            }
             y[i * o->n + h] = acc;
         }
 }
@@ -138,6 +141,31 @@ static void by_definition(void **state) {
             for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
                 for (size_t s = 0; s < sizeof nks / sizeof *nks; s++)
                     check(ms[i], nks[s][0], nks[s][1], t ? ADA_F32 : ADA_BF16, back);
+}
+
+/* A gradient through an LM head has as many terms as words. Measured: 5.9e-7 with ranges summed apart, 4.4e-6
+ * as one chain; the bar is four times the former, as any such measure here. */
+static void long_back(void **state) {
+    (void)state;
+    enum { M = 4, N = 33, K = 43200 };
+    struct operands o = operands_new(M, N, K, ADA_F32);
+    ada_arena arena = {0};
+    ada_mat *mat = pack(&arena, o.w, K, N, ADA_F32);
+    float y[M * N];
+    double rms = 0, size = 0;
+    assert_int_equal(ada_matmul_reserve(M, K, K), ADA_OK);
+    run(mat, true, o.a, o.lda, M, y, N, false);
+    for (size_t i = 0; i < M; i++)
+        for (size_t h = 0; h < N; h++) {
+            double sum = 0;
+            for (size_t j = 0; j < K; j++) sum += (double)o.wide[i * o.lda + j] * (double)o.w[j * N + h];
+            rms += pow((double)y[i * N + h] - sum, 2), size += sum * sum;
+        }
+    print_message("error of %d terms: %.3g of the sums\n", K, sqrt(rms / size));
+    assert_true(sqrt(rms / size) < 2.4e-6);
+    ada_mat_close(&mat);
+    ada_arena_free(&arena);
+    operands_free(&o);
 }
 
 /* Special values: an infinity reaches its own row and column alone, NaN likewise, -0 survives. */
@@ -329,7 +357,8 @@ static int release(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(by_definition), cmocka_unit_test(specials),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(by_definition), cmocka_unit_test(long_back),
+        cmocka_unit_test(specials),
                                        cmocka_unit_test(stacked), cmocka_unit_test(refusals),
                                        cmocka_unit_test(library), cmocka_unit_test(library_bits),
                                        cmocka_unit_test(pins)};
