@@ -49,12 +49,13 @@ def attach(model, weights, scale):
         def __init__(self, table):
             super().__init__()
             self.table = table
-            self.down = torch.nn.Parameter(torch.from_numpy(weights['down']).clone())
-            self.up = torch.nn.Parameter(torch.from_numpy(weights['up']).clone())
+            kind = torch.float64 if table.weight.dtype == torch.float64 else torch.float32
+            self.down = torch.nn.Parameter(torch.from_numpy(weights['down']).to(kind, copy=True))
+            self.up = torch.nn.Parameter(torch.from_numpy(weights['up']).to(kind, copy=True))
 
         def forward(self, ids):
             e = self.table(ids)
-            x = e.float()
+            x = e.to(self.down.dtype)
             return (x + scale * ((x @ self.down) @ self.up)).to(e.dtype)
 
     e = Embedding(model.get_input_embeddings())
