@@ -7,64 +7,97 @@
 #include "io/replace.h"
 #include <jansson.h>
 #include <math.h>
-#include <pthread.h>
+#include <setjmp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 /* A tokenizer's tree is half a million small pieces. They are cut from slabs, each given back when its last
- * piece is: a third of malloc's time, and no 64-byte alignment for each. */
+ * piece is: a third of malloc's time, and no 64-byte alignment for each. Jansson goes on after some refusals
+ * and then reads past its buffer, so a parse that is refused memory is left at once, and all its slabs with
+ * it. */
 enum { SLAB = 64 << 10, PIECE_MAX = SLAB / 8 };
 
-struct slab {
-    size_t used, live; /* bytes cut off, pieces not yet released */
-    char bytes[SLAB];
+struct parse {
+    jmp_buf out;
+    struct slab *all, *newest; /* made for this parse; the one that pieces are cut from */
 };
 
-static struct slab *newest; /* where pieces are cut */
-static pthread_mutex_t slab_mutex = PTHREAD_MUTEX_INITIALIZER;
+struct slab {
+    struct parse *owner; /* NULL when its parse is over, or was none */
+    struct slab *prev, *next;
+    size_t size, used;  /* of bytes */
+    atomic_size_t live; /* pieces not yet released */
+    char bytes[];
+};
 
-/* Before each piece stands its slab, or NULL for a large one that has its own memory. */
-static void *piece_new(struct slab *owner, void *at) {
-    memcpy(at, &owner, sizeof owner);
-    return (char *)at + sizeof owner;
+static _Thread_local struct parse *parsing;
+
+static struct slab *slab_new(size_t bytes) {
+    struct slab *s = ada_os.alloc(sizeof *s + bytes);
+    if (s == NULL && parsing != NULL) longjmp(parsing->out, 1);
+    if (s == NULL) return NULL;
+    *s = (struct slab){.owner = parsing, .size = bytes};
+    if (parsing == NULL) return s;
+    s->next = parsing->all;
+    if (s->next != NULL) s->next->prev = s;
+    parsing->all = s;
+    return s;
 }
 
+static void slab_release(struct slab *s) {
+    if (s->owner != NULL && s == s->owner->newest) { /* to be cut anew */
+        s->used = 0;
+        return;
+    }
+    if (s->owner != NULL) {
+        if (s->next != NULL) s->next->prev = s->prev;
+        if (s->prev != NULL) s->prev->next = s->next;
+        if (s == s->owner->all) s->owner->all = s->next;
+    }
+    ada_os.release(s);
+}
+
+/* Before each piece stands its slab. */
 static void *json_alloc(size_t bytes) {
-    size_t need = (bytes + sizeof newest + 7) & ~(size_t)7;
-    if (bytes > PIECE_MAX) {
-        void *at = need > bytes ? ada_os.alloc(need) : NULL;
-        return at != NULL ? piece_new(NULL, at) : NULL;
-    }
-    void *piece = NULL;
-    (void)pthread_mutex_lock(&slab_mutex);
-    if (newest == NULL || SLAB - newest->used < need) {
-        struct slab *s = ada_os.alloc(sizeof *s);
-        if (s != NULL) s->used = s->live = 0;
-        newest = s;
-    }
-    if (newest != NULL) {
-        piece = piece_new(newest, newest->bytes + newest->used);
-        newest->used += need;
-        newest->live++;
-    }
-    (void)pthread_mutex_unlock(&slab_mutex);
-    return piece;
+    size_t need = (bytes + sizeof(struct slab *) + 7) & ~(size_t)7;
+    if (bytes > SIZE_MAX / 2) return NULL;
+    bool small = parsing != NULL && need <= PIECE_MAX;
+    struct slab *s = small ? parsing->newest : NULL;
+    if (s == NULL || s->size - s->used < need) s = slab_new(small ? SLAB : need);
+    if (s == NULL) return NULL;
+    if (small) parsing->newest = s;
+    char *piece = s->bytes + s->used;
+    s->used += need;
+    s->live++;
+    memcpy(piece, &s, sizeof s);
+    return piece + sizeof s;
 }
 
 static void json_release(void *p) {
     if (p == NULL) return;
-    char *at = (char *)p - sizeof newest;
     struct slab *s;
-    memcpy(&s, at, sizeof s);
-    if (s == NULL) {
-        ada_os.release(at);
-        return;
+    memcpy(&s, (char *)p - sizeof s, sizeof s);
+    if (atomic_fetch_sub(&s->live, 1) == 1) slab_release(s);
+}
+
+static json_t *loaded(const char *text, size_t n, json_error_t *e, bool *refused) {
+    struct parse here = {0};
+    json_t *volatile j = NULL; /* volatile: what it holds counts after longjmp */
+    *refused = true;
+    parsing = &here;
+    if (setjmp(here.out) == 0) {
+        j = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, e);
+        *refused = false;
     }
-    (void)pthread_mutex_lock(&slab_mutex);
-    bool empty = --s->live == 0;
-    if (empty && s == newest) newest = NULL;
-    (void)pthread_mutex_unlock(&slab_mutex);
-    if (empty) ada_os.release(s);
+    parsing = NULL;
+    here.newest = NULL;
+    for (struct slab *s = here.all, *next; s != NULL; s = next) {
+        next = s->next;
+        s->owner = NULL;
+        if (*refused || s->live == 0) ada_os.release(s);
+    }
+    return j;
 }
 
 /* Before main, so that no tree is ever made by one allocator and freed by another. */
@@ -98,13 +131,11 @@ static ada_status widen_integers(const char *text, size_t n, ada_buf *out) {
 
 static ada_status parse(ada_json **j, const char *text, size_t n, const char *name, bool widen) {
     json_error_t e;
-    *j = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+    bool refused = false;
+    *j = loaded(text, n, &e, &refused);
     if (*j != NULL) return ADA_OK;
-    enum json_error_code code = json_error_code(&e);
-    if (code == json_error_out_of_memory ||
-        e.text[0] == 0) /* where jansson says nothing, memory was refused */
-        return ada_fail(ADA_ENOMEM, "out of memory while parsing '%s'", name);
-    if (code == json_error_numeric_overflow && widen) {
+    if (refused) return ada_fail(ADA_ENOMEM, "out of memory while parsing '%s'", name);
+    if (json_error_code(&e) == json_error_numeric_overflow && widen) {
         ada_buf wide = {0};
         ada_status st = widen_integers(text, n, &wide);
         if (st == ADA_OK) st = parse(j, wide.data, wide.len, name, false);

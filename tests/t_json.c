@@ -212,6 +212,8 @@ static void faults(void **state) {
     assert_ok(ada_buf_puts(&b, "[99999999999999999999"));
     for (int i = 0; i < 3000; i++)
         assert_ok(ada_buf_printf(&b, ", {\"k%d\": \"some longer text %d\"}", i, i));
+    for (int i = 0; i < 20; i++) /* long enough for memory of their own, key and value */
+        assert_ok(ada_buf_printf(&b, ", {\"%09000d\": \"%09000d\"}", i, i));
     assert_ok(ada_buf_puts(&b, "]"));
     long before = live;
     int failures = 0;
