@@ -2,18 +2,19 @@
  * Packed weights, and our own maker of products: the blocking around the kernels of k_matmul.h.
  *
  * A weight lies in panels of 32 rows (bf16: kp/2 lines of 32 words; f32: two halves of [kp, 16]), padded with
- * zeros. A task is a block of rows of x times a group of panels. It walks k in ranges: x's range is widened
- * into the worker's scratch, where it stays in L2; then each panel's range is widened into scratch that stays
- * in L1, and multiplied with all the rows. Sums wait in scratch between ranges, as f32. Must not know: layers.
- * Invariant: tasks, ranges and tiles follow from the shape alone. An element of x·Wᵀ is one chain over k, as in
- * the few rows of decoding; one of dy·W, whose inner side may be a vocabulary, adds up the ranges but the last,
- * then goes on through that: one chain of 49,152 is ten times as far from the truth. */
+ * zeros. The rows of x are widened once, by all threads, into scratch that stays in L3. A task is then a
+ * strip of y's columns: it walks k in ranges, each of the weight's widened into scratch that stays in L1 and
+ * multiplied with all the rows. Sums wait in scratch between ranges, as f32. Must not know: layers.
+ * Invariant: ranges follow from the shape alone. An element of x·Wᵀ is one chain over k, as in the few rows
+ * of decoding; one of dy·W, whose inner side may be a vocabulary, adds up ranges: one chain of 49,152 is ten
+ * times as far from the truth. */
 #include "engine/matmul.h"
 #include "engine/matmul_dnnl.h"
 #include "engine/par.h"
 #include "io/os.h"
 #include "simd/kernels.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +22,12 @@
 
 enum {
     PANEL = 32,
-    RANGE = 288, /* most of k at a time: half a panel of it in f32 is 18 KB of L1 */
-    BLOCK = 192, /* most rows at a time: with RANGE, 220 KB of L2 */
-    GROUP = 12,  /* most panels of a task */
-    TASKS = 8,   /* fewest tasks worth having, if there are panels enough */
-    FEW = 3      /* rows up to which reading the weight is all that matters */
+    HALF = 16,
+    RANGE = 288,  /* most of k at a time: half a panel of it in f32 is 18 KB of L1 */
+    BLOCK = 256,  /* most rows at a time */
+    WIDTH = 3072, /* most of dy's columns at a time */
+    STRIPS = 48,  /* fewest tasks worth having: of whole panels, if there are so many */
+    FEW = 3       /* rows up to which reading the weight is all that matters */
 };
 
 struct ada_mat {
@@ -37,18 +39,19 @@ struct ada_mat {
     char maker[48];
 };
 
-static struct {
-    float *few; /* [FEW, few_k]: widened x */
-    size_t few_k;
-    char *mem; /* workers × struct room */
-    int workers;
-} scratch;
-
 struct room { /* one worker's */
-    float x[BLOCK * (RANGE + 16)];
-    float b[2 * RANGE * 16];
-    float acc[GROUP * BLOCK * PANEL];
+    float b[2 * RANGE * HALF];
+    float acc[BLOCK * PANEL];
 };
+
+/* What products share, one product at a time. */
+static struct {
+    pthread_mutex_t busy;
+    float *x; /* [rows, columns] */
+    size_t rows, columns;
+    struct room *rooms; /* [workers] */
+    int workers;
+} scratch = {.busy = PTHREAD_MUTEX_INITIALIZER};
 
 static size_t round_up(size_t a, size_t b) {
     return (a + b - 1) / b * b;
@@ -265,82 +268,85 @@ struct product {
     float *y;
     size_t ldy;
     bool add, back;
-    size_t block, range, panels, groups;
+    size_t range, strip; /* of inner; columns of a task */
+    size_t from, to;     /* of inner, now */
+    const float *wide;   /* [m, to - from] */
+    size_t ldwide;
 };
 
-/* Lines j … j+n-1 of a panel of B in f32, into or as two halves. */
-static const float *panel_range(const struct product *p, size_t panel, size_t j, size_t n, float *to,
-                                size_t *ldb) {
+/* Lines j … j+n-1 of 16 columns of B in f32, where they are or in `to`. */
+static const float *half_range(const struct product *p, size_t col, size_t j, size_t n, float *to) {
     const ada_mat *w = p->w;
-    size_t kp = w->kp, line = PANEL * kp;
-    *ldb = RANGE * 16;
-    if (!p->back && w->type == ADA_BF16) {
-        ada_k.mm_widen(to, *ldb, (const uint32_t *)w->w + panel * line / 2 + j / 2 * PANEL, round_up(n, 2));
-    } else if (!p->back) {
-        *ldb = 16 * kp;
-        return (const float *)w->w + panel * line + j * 16;
+    size_t kp = w->kp, line = PANEL * kp, panel = col / PANEL, right = col % PANEL / HALF;
+    if (!p->back && w->type == ADA_F32) return (const float *)w->w + panel * line + (right * kp + j) * HALF;
+    if (!p->back) {
+        ada_k.mm_widen(to, (const uint32_t *)w->w + panel * line / 2 + j / 2 * PANEL + right * HALF,
+                       round_up(n, 2));
     } else if (w->type == ADA_BF16) {
-        const uint32_t *from = (const uint32_t *)w->w + j / PANEL * line / 2 + panel * PANEL / 2 * PANEL;
-        for (size_t i = 0; i < n; i += PANEL, from += line / 2) ada_k.mm_widen_back(to + i * 16, *ldb, from);
+        const uint32_t *from = (const uint32_t *)w->w + j / PANEL * line / 2 + col / 2 * PANEL;
+        for (size_t i = 0; i < n; i += PANEL, from += line / 2) ada_k.mm_widen_back(to + i * HALF, from);
     } else {
-        const float *from = (const float *)w->w + j / PANEL * line + panel * PANEL * 16;
-        for (size_t i = 0; i < n; i += 16, from += 16 * kp)
-            for (size_t v = 0; v < 2; v++)
-                ada_k.mm_turn(to + v * *ldb + i * 16, 16, from + v * 16 * 16, 16, 16, 16);
+        const float *from = (const float *)w->w + j / PANEL * line + col * HALF;
+        for (size_t i = 0; i < n; i += HALF, from += HALF * kp)
+            ada_k.mm_turn(to + i * HALF, HALF, from, HALF, HALF, HALF);
     }
     return to;
 }
 
-/* What panel_range will read next, to be prefetched meanwhile: for it would wait for each line of a block. */
-static void look_ahead(const struct product *p, size_t panel, size_t j, size_t n, ada_tile *t) {
-    size_t line = PANEL * p->w->kp;
+/* What half_range will read next, to be prefetched meanwhile: for it would wait for each line of a block. */
+static void look_ahead(const struct product *p, size_t col, size_t j, size_t n, ada_tile *t) {
+    size_t line = PANEL * p->w->kp, run = p->strip * 2 * sizeof(uint16_t);
     if (p->w->type != ADA_BF16) return;
-    t->ahead = (const uint32_t *)p->w->w + panel * line / 2 + j / 2 * PANEL;
-    t->nahead = n * PANEL * 2;
-    if (!p->back) return;
-    t->ahead = (const uint32_t *)p->w->w + j / PANEL * line / 2 + panel * PANEL / 2 * PANEL;
-    t->run = PANEL * PANEL * 2;
-    t->stride = line * 2;
-}
-
-static void x_range(const struct product *p, size_t row, size_t m, size_t j, size_t n, float *to, size_t ld) {
-    for (size_t i = 0; i < m; i++, to += ld) {
-        size_t at = (row + i) * p->ldx + j;
-        if (p->w->type == ADA_BF16)
-            ada_k.bf16_to_f32(to, (const uint16_t *)(const void *)p->x + at, n);
-        else
-            memcpy(to, (const float *)(const void *)p->x + at, n * sizeof *to);
+    t->nahead = n * p->strip * sizeof(uint16_t);
+    if (p->back) {
+        t->ahead = (const uint32_t *)p->w->w + j / PANEL * line / 2 + col / 2 * PANEL;
+        t->run = run * HALF;
+        t->stride = line * 2;
+    } else {
+        t->ahead = (const uint32_t *)p->w->w + col / PANEL * line / 2 + j / 2 * PANEL + col % PANEL;
+        t->run = run;
+        t->stride = PANEL * 2 * sizeof(uint16_t);
     }
 }
 
 static void task(void *ctx, size_t item, int worker) {
     const struct product *p = ctx;
-    struct room *room = (struct room *)(void *)(scratch.mem + (size_t)worker * sizeof *room);
-    size_t row = item / p->groups * p->block, group = item % p->groups;
-    size_t m = p->m - row < p->block ? p->m - row : p->block;
-    size_t first = group * p->panels / p->groups, last = (group + 1) * p->panels / p->groups;
-    for (size_t j = 0, n; j < p->inner; j += n) {
-        n = p->inner - j < p->range ? p->inner - j : p->range;
-        ada_tile t = {.x = room->x, .ldx = p->range + 16, .m = m, .k = n, .step = 16, .ldc = PANEL};
-        bool end = j + n == p->inner;
-        x_range(p, row, m, j, n, room->x, t.ldx);
-        for (size_t panel = first; panel < last; panel++) {
-            float *acc = room->acc + (panel - first) * BLOCK * PANEL;
-            size_t col = panel * PANEL, left = p->outer - col;
-            t.b = panel_range(p, panel, j, n, room->b, &t.ldb);
-            t.c = j && (end || !p->back) ? acc : NULL;
-            t.y = end ? p->y + row * p->ldy + col : acc;
-            t.ldy = end ? p->ldy : PANEL;
-            t.n = end && left < PANEL ? left : PANEL;
-            t.add = end ? p->add : p->back && j;
-            if (panel + 1 < last)
-                look_ahead(p, panel + 1, j, n, &t);
-            else if (!end)
-                look_ahead(p, first, j + n, n, &t);
-            else
-                t.ahead = NULL;
-            ada_k.mm_tile(&t);
+    struct room *room = &scratch.rooms[worker];
+    size_t col = item * p->strip, left = p->outer - col;
+    size_t next = col + (size_t)ada_par_threads() * p->strip;
+    ada_tile t = {.ldx = p->ldwide, .m = p->m, .ldb = RANGE * HALF, .step = HALF, .ldc = PANEL};
+    for (size_t j = p->from, n; j < p->to; j += n) {
+        n = p->to - j < p->range ? p->to - j : p->range;
+        bool first = j == p->from, last = j + n == p->to;
+        t.x = p->wide + (j - p->from);
+        t.k = n;
+        t.b = half_range(p, col, j, n, room->b);
+        if (p->strip == PANEL) {
+            const float *right = half_range(p, col + HALF, j, n, room->b + t.ldb);
+            t.ldb = (size_t)(right - t.b);
         }
+        t.c = !first && (last || !p->back) ? room->acc : NULL;
+        t.y = last ? p->y + col : room->acc;
+        t.ldy = last ? p->ldy : PANEL;
+        t.n = last && left < p->strip ? left : p->strip;
+        t.add = last ? p->add || p->from > 0 : p->back && !first;
+        t.ahead = NULL;
+        if (!last)
+            look_ahead(p, col, j + n, n, &t);
+        else if (next < p->outer)
+            look_ahead(p, next, p->from, p->range, &t);
+        ada_k.mm_tile(&t);
+    }
+}
+
+static void widen_rows(void *ctx, size_t strip, int worker) {
+    const struct product *p = ctx;
+    (void)worker;
+    for (size_t i = strip * 4; i < p->m && i < strip * 4 + 4; i++) {
+        size_t n = p->to - p->from;
+        float *to = scratch.x + i * p->ldwide;
+        ada_k.bf16_to_f32(to, (const uint16_t *)(const void *)p->x + i * p->ldx + p->from, n);
+        memset(to + n, 0, (p->ldwide - n) * sizeof *to);
     }
 }
 
@@ -348,33 +354,42 @@ static void few_panel(void *ctx, size_t panel, int worker) {
     const struct product *p = ctx;
     size_t kp = p->w->kp, col = panel * PANEL, left = p->outer - col;
     (void)worker;
-    ada_k.mm_rows(p->y + col, p->ldy, left < PANEL ? left : PANEL, p->add, scratch.few, kp, p->m,
+    ada_k.mm_rows(p->y + col, p->ldy, left < PANEL ? left : PANEL, p->add, p->wide, p->ldwide, p->m,
                   (const uint32_t *)p->w->w + col * kp / 2, kp);
 }
 
+/* At most BLOCK rows. */
+static void multiply_block(struct product *p) {
+    bool half = p->w->type == ADA_BF16, few = p->m <= FEW && !p->back && half;
+    size_t panels = pieces(p->outer, PANEL), width = p->back && half && p->inner > WIDTH ? WIDTH : p->inner;
+    p->range = round_up(pieces(width, pieces(width, RANGE)), PANEL);
+    p->strip = panels < STRIPS ? HALF : PANEL;
+    width = round_up(width, p->range);
+    for (p->from = 0; p->from < p->inner; p->from = p->to) {
+        p->to = p->inner - p->from < width ? p->inner : p->from + width;
+        p->wide = half ? scratch.x : (const float *)(const void *)p->x;
+        /* not a multiple of 4 KB: rows of a tile must not share their places in L1 */
+        p->ldwide = half ? round_up(p->to - p->from, PANEL) + HALF : p->ldx;
+        if (half) ada_par_for(p->m <= FEW ? 1 : pieces(p->m, 4), widen_rows, p);
+        ada_par_for(few ? panels : pieces(p->outer, p->strip), few ? few_panel : task, p);
+    }
+}
+
 static void multiply(struct product *p) {
-    size_t kp = p->w->kp;
     if (p->m == 0) return;
+    (void)pthread_mutex_lock(&scratch.busy);
     if (p->w->dnnl) {
         ada_dnnl_multiply(p->w->dnnl, p->back, p->x, p->ldx, p->m, p->y, p->ldy, p->add);
-        return;
+    } else {
+        size_t bytes = p->w->type == ADA_BF16 ? sizeof(uint16_t) : sizeof(float);
+        for (size_t m = p->m; m > 0; m -= p->m) {
+            p->m = m < scratch.rows ? m : scratch.rows;
+            multiply_block(p);
+            p->x += p->m * p->ldx * bytes;
+            p->y += p->m * p->ldy;
+        }
     }
-    p->panels = pieces(p->outer, PANEL);
-    if (p->m <= FEW && !p->back && p->w->type == ADA_BF16) {
-        x_range(p, 0, p->m, 0, p->inner, scratch.few, kp);
-        for (size_t i = 0; i < p->m; i++)
-            memset(scratch.few + i * kp + p->inner, 0, (kp - p->inner) * sizeof(float));
-        ada_par_for(p->panels, few_panel, p);
-        return;
-    }
-    p->range = round_up(pieces(p->inner, pieces(p->inner, RANGE)), PANEL);
-    size_t blocks = pieces(p->m, BLOCK);
-    p->block = round_up(pieces(p->m, blocks), 12);
-    blocks = pieces(p->m, p->block);
-    p->groups = pieces(p->panels, GROUP);
-    if (blocks * p->groups < TASKS) p->groups = pieces(TASKS, blocks);
-    if (p->groups > p->panels) p->groups = p->panels;
-    ada_par_for(blocks * p->groups, task, p);
+    (void)pthread_mutex_unlock(&scratch.busy);
 }
 
 void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, float *y, size_t ldy, bool add) {
@@ -396,30 +411,42 @@ void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, flo
                                .back = true});
 }
 
-ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k) {
-    size_t bytes, k = round_up(max_k, PANEL);
-    (void)max_m, (void)max_n;
-    if (k > scratch.few_k) {
-        ada_os.release(scratch.few);
-        scratch.few_k = 0;
-        if (!ada_mul_size(k, FEW * sizeof(float), &bytes) || !(scratch.few = ada_os.alloc(bytes)))
-            return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of a product", k);
-        scratch.few_k = k;
+static ada_status reserve(size_t rows, size_t columns, int team) {
+    size_t bytes;
+    if (rows < scratch.rows) rows = scratch.rows;
+    if (columns < scratch.columns) columns = scratch.columns;
+    if (rows > scratch.rows || columns > scratch.columns) {
+        ada_os.release(scratch.x);
+        scratch.rows = scratch.columns = 0;
+        if (!ada_mul_size(rows * sizeof(float), columns, &bytes) || !(scratch.x = ada_os.alloc(bytes)))
+            return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of a product", columns);
+        scratch.rows = rows, scratch.columns = columns;
     }
-    int team = ada_par_threads();
     if (team > scratch.workers) {
-        ada_os.release(scratch.mem);
+        ada_os.release(scratch.rooms);
         scratch.workers = 0;
-        if (!ada_mul_size((size_t)team, sizeof(struct room), &bytes) || !(scratch.mem = ada_os.alloc(bytes)))
+        if (!ada_mul_size((size_t)team, sizeof(struct room), &bytes) ||
+            !(scratch.rooms = ada_os.alloc(bytes)))
             return ada_fail(ADA_ENOMEM, "no memory for the scratch of %d threads", team);
         scratch.workers = team;
     }
     return ADA_OK;
 }
 
+ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k) {
+    size_t columns = max_n < WIDTH ? max_n : WIDTH;
+    if (max_k > columns) columns = max_k;
+    (void)pthread_mutex_lock(&scratch.busy);
+    ada_status st =
+        reserve(max_m < BLOCK ? max_m : BLOCK, round_up(columns, RANGE) + HALF, ada_par_threads());
+    (void)pthread_mutex_unlock(&scratch.busy);
+    return st;
+}
+
 void ada_matmul_release(void) {
     ada_dnnl_release();
-    ada_os.release(scratch.few);
-    ada_os.release(scratch.mem);
-    memset(&scratch, 0, sizeof scratch);
+    ada_os.release(scratch.x);
+    ada_os.release(scratch.rooms);
+    scratch.x = NULL, scratch.rooms = NULL;
+    scratch.rows = scratch.columns = 0, scratch.workers = 0;
 }

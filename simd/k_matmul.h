@@ -33,15 +33,15 @@ static void k_mm_rows(float *y, size_t ldy, size_t n, int add, const float *x, s
             *p = add ? *p + (float)acc : (float)acc;
         }
 }
-static void k_mm_widen(float *b, size_t ldb, const uint32_t *w, size_t k)
+static void k_mm_widen(float *b, const uint32_t *w, size_t k)
 {
     for (size_t j = 0; j < k; j++)
-        for (size_t h = 0; h < 32; h++) b[h / 16 * ldb + j * 16 + h % 16] = bf16_ref(w[j / 2 * 32 + h], j % 2);
+        for (size_t h = 0; h < 16; h++) b[j * 16 + h] = bf16_ref(w[j / 2 * 32 + h], j % 2);
 }
-static void k_mm_widen_back(float *b, size_t ldb, const uint32_t *w)
+static void k_mm_widen_back(float *b, const uint32_t *w)
 {
     for (size_t i = 0; i < 32; i++)
-        for (size_t j = 0; j < 32; j++) b[j / 16 * ldb + i * 16 + j % 16] = bf16_ref(w[j / 2 * 32 + i], j % 2);
+        for (size_t j = 0; j < 16; j++) b[i * 16 + j] = bf16_ref(w[j / 2 * 32 + i], j % 2);
 }
 static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, size_t k)
 {
@@ -192,26 +192,23 @@ static void k_mm_rows(float *y, size_t ldy, size_t n, int add, const float *x, s
     else if (m == 1) mm_few(y, ldy, n, add, x, ldx, 1, w, k);
 }
 
-static void k_mm_widen(float *b, size_t ldb, const uint32_t *w, size_t k)
+static void k_mm_widen(float *b, const uint32_t *w, size_t k)
 {
     const vi high = vi_set1((int32_t)0xffff0000);
-    for (size_t j = 0; j < k; j += 2, w += 32, b += 32)
-        UNROLL for (int v = 0; v < 2; v++) {
-            vi word = vi_load((const int32_t *)w + v * 16);
-            vf_store(b + (size_t)v * ldb, vi_bits(vi_shl(word, 16)));
-            vf_store(b + (size_t)v * ldb + 16, vi_bits(vi_and(word, high)));
-        }
+    for (size_t j = 0; j < k; j += 2, w += 32, b += 32) {
+        vi word = vi_load((const int32_t *)w);
+        vf_store(b, vi_bits(vi_shl(word, 16)));
+        vf_store(b + 16, vi_bits(vi_and(word, high)));
+    }
 }
 
-static void k_mm_widen_back(float *b, size_t ldb, const uint32_t *w)
+static void k_mm_widen_back(float *b, const uint32_t *w)
 {
     uint16_t rows[8][16]; /* eight rows of W */
-    for (size_t half = 0; half < 2; half++)
-        for (size_t i = 0; i < 32; i += 8) {
-            vi_turn8(rows, 8, w + half * 256 + i, 32);
-            for (size_t r = 0; r < 8; r++)
-                vf_store(b + half * ldb + (i + r) * 16, vf_load_bf16(rows[r]));
-        }
+    for (size_t i = 0; i < 32; i += 8) {
+        vi_turn8(rows, 8, w + i, 32);
+        for (size_t r = 0; r < 8; r++) vf_store(b + (i + r) * 16, vf_load_bf16(rows[r]));
+    }
 }
 
 static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, size_t k)
