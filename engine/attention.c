@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Attention in blocks. Forward: a task is a kv head and a run of query rows of one segment, with all query
  * heads that share the kv head; it walks the path's keys in blocks of KEYS aligned to the position on the
- * path. Backward: a task is a query head and a tree of the pack, walked in order; each head's share of dk and
- * dv is kept apart, and a kv head's shares are added in order of heads. Must not know: layers, rope.
- * Invariant: block borders follow from positions and tasks from the shape, so a row's bits depend on its path
- * alone, never on threads or on what else is in the pack. */
+ * path. Backward: a task is a tree of the pack, walked in order, and a kv head with its query heads, or one
+ * of these where tasks are few; each head's share of dk and dv is kept apart, and a kv head's shares are
+ * added in order of heads. Half a block that a row sees nothing of is left out. Must not know: layers, rope.
+ * Invariant: block borders follow from positions, so a row's bits depend on its path alone, never on threads
+ * or on what else is in the pack. */
 #include "engine/attention.h"
 #include "engine/kv.h"
 #include "engine/linear.h"
@@ -17,7 +18,8 @@ enum {
     KEYS = 64,       /* keys of a block */
     QUERIES = 64,    /* most query rows of a run */
     TILE_ROWS = 192, /* most rows of a product: query rows × the heads that share keys */
-    WIDE = 32        /* columns of mm_tile */
+    WIDE = 32,       /* columns of mm_tile */
+    AHEAD = 8        /* rows fetched ahead: they lie too far apart for the processor to guess */
 };
 
 /* One thread's scratch; w: head_dim rounded up to WIDE. */
@@ -111,6 +113,7 @@ struct call {
     const void *dout;
     float *dq, *dk, *dv;
     size_t lddq, lddkv;
+    size_t together; /* query heads of a task of backward */
 };
 
 static struct call call_of(const ada_attn *a, ada_attn_ws *ws) {
@@ -200,6 +203,10 @@ static void gather(const struct call *c, struct room *r, const struct piece *pie
         const void *k = piece[i].row < 0 ? ada_kv_keys(a->kv, a->layer, slot, head) : a->k;
         const void *v = piece[i].row < 0 ? ada_kv_values(a->kv, a->layer, slot, head) : a->v;
         for (int32_t j = 0; j < piece[i].n; j++, at += ld) {
+            if (j + AHEAD < piece[i].n) {
+                ada_fetch(a->type, k, at + AHEAD * ld, c->hd);
+                ada_fetch(a->type, v, at + AHEAD * ld, c->hd);
+            }
             size_t to = (size_t)(piece[i].at + j) * c->w;
             ada_widen(a->type, r->k + to, ada_at_const(a->type, k, at), c->hd);
             ada_widen(a->type, r->v + to, ada_at_const(a->type, v, at), c->hd);
@@ -215,25 +222,29 @@ static void turn(const struct call *c, float *to, const float *from, int32_t n) 
     }
 }
 
-/* y [m, KEYS] = x [m, head_dim] · turned keys; their first n. */
-static void scores(const struct call *c, float *y, const float *x, size_t m, const float *turned, int32_t n) {
-    for (size_t i = 0; i < (size_t)n; i += WIDE)
-        ada_k.mm_tile(&(ada_tile){.y = y + i,
+/* y [m, KEYS] = x [m, head_dim] · turned keys; their first n. The first `late` rows want only WIDE of these.
+ */
+static void scores(const struct call *c, float *y, const float *x, size_t m, size_t late, const float *turned,
+                   int32_t n) {
+    for (size_t i = 0; i < (size_t)n; i += WIDE) {
+        size_t from = i ? late : 0;
+        ada_k.mm_tile(&(ada_tile){.y = y + from * KEYS + i,
                                   .ldy = KEYS,
                                   .n = WIDE,
-                                  .x = x,
+                                  .x = x + from * c->w,
                                   .ldx = c->w,
-                                  .m = m,
+                                  .m = m - from,
                                   .b = turned + i * c->hd,
                                   .ldb = 16 * c->hd,
                                   .step = 16,
                                   .k = c->hd});
+    }
 }
 
 /* y [m, w] += x · b, b [k, w]; x [m, k], or [k, m] if turned, KEYS apart. */
 static void sums(const struct call *c, float *y, const float *x, bool turned, size_t m, const float *b,
                  size_t k) {
-    for (size_t i = 0; i < c->w; i += WIDE)
+    for (size_t i = 0; i < c->w && m > 0; i += WIDE)
         ada_k.mm_tile(&(ada_tile){.y = y + i,
                                   .ldy = c->w,
                                   .n = WIDE,
@@ -247,6 +258,22 @@ static void sums(const struct call *c, float *y, const float *x, bool turned, si
                                   .ldb = 16,
                                   .step = c->w,
                                   .k = k});
+}
+
+/* y [m, w] += x [m, n] · b [n, w], of which the first `late` rows have only WIDE. */
+static void row_sums(const struct call *c, float *y, const float *x, size_t m, size_t late, const float *b,
+                     size_t n) {
+    sums(c, y, x, false, late, b, n < WIDE ? n : WIDE);
+    sums(c, y + late * c->w, x + late * KEYS, false, m - late, b, n);
+}
+
+/* y [keys, w] += xᵀ · b for the keys at … at+keys-1 of a block; x [m, KEYS], b [m, w]. */
+static void key_sums(const struct call *c, float *y, const float *x, size_t m, size_t late, const float *b,
+                     size_t at, size_t keys) {
+    size_t early = at < WIDE ? WIDE - at : 0;
+    if (early > keys) early = keys;
+    sums(c, y, x + at, true, early, b, m);
+    sums(c, y + early * c->w, x + late * KEYS + at + early, true, keys - early, b + late * c->w, m - late);
 }
 
 /* ---- forward ---- */
@@ -267,14 +294,24 @@ static size_t within(struct range b, int32_t key) {
     return (size_t)(i < 0 ? 0 : i > b.n ? b.n : i);
 }
 
+/* How many of a run's rows, the first ones, see nothing of the block from WIDE on. */
+static size_t late_rows(const struct call *c, const struct run *run, struct range b) {
+    int32_t i = 0;
+    while (i < run->n && past_key(c, run, position(c, run, run->first + i)) <= b.pos + WIDE) i++;
+    return (size_t)i;
+}
+
 static void forward_block(const struct call *c, struct room *r, const struct run *run, struct range b,
                           int32_t head) {
     struct piece piece[KEYS];
     int32_t slot, pieces = cut(c, run->seg, b.pos, b.n, piece, &slot);
-    size_t n = (size_t)run->n, m = n * c->group;
+    size_t n = (size_t)run->n, late = late_rows(c, run, b);
     gather(c, r, piece, pieces, slot, b.pos, head);
     turn(c, r->kt, r->k, b.n);
-    scores(c, r->s, r->q, m, r->kt, b.n);
+    /* the heads' rows follow each other: in one go, where no row is late */
+    size_t go = late ? n : n * c->group;
+    for (size_t row = 0; row < n * c->group; row += go)
+        scores(c, r->s + row * KEYS, r->q + row * c->w, go, late, r->kt, b.n);
     for (size_t i = 0; i < n; i++) {
         int32_t pos = position(c, run, run->first + (int32_t)i);
         size_t lo = within(b, first_key(c, pos)), hi = within(b, past_key(c, run, pos));
@@ -285,7 +322,8 @@ static void forward_block(const struct call *c, struct room *r, const struct run
             if (factor != 1.0f) ada_k.scale(r->o + row * c->w, r->o + row * c->w, factor, c->w);
         }
     }
-    sums(c, r->o, r->s, false, m, r->v, (size_t)b.n);
+    for (size_t row = 0; row < n * c->group; row += go)
+        row_sums(c, r->o + row * c->w, r->s + row * KEYS, go, late, r->v, (size_t)b.n);
 }
 
 static void forward_task(void *ctx, size_t item, int worker) {
@@ -298,6 +336,7 @@ static void forward_task(void *ctx, size_t item, int worker) {
     size_t n = (size_t)run->n, m = n * c->group, heads = (size_t)a->c->heads;
     for (size_t row = 0; row < m; row++) {
         size_t q = (size_t)run->first + row % n, h = head * c->group + row / n;
+        if (row % n + AHEAD < n) ada_fetch(a->type, a->q, (q + AHEAD) * a->ldq + h * c->hd, c->hd);
         ada_widen(a->type, r->q + row * c->w, ada_at_const(a->type, a->q, q * a->ldq + h * c->hd), c->hd);
         r->stat[2 * row] = -INFINITY;
         r->stat[2 * row + 1] = 0;
@@ -333,66 +372,79 @@ void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws) {
 
 /* ---- backward ---- */
 
-static void backward_block(const struct call *c, struct room *r, const struct run *run, struct range b,
-                           size_t h, const float *mean) {
-    struct piece piece[KEYS];
-    int32_t slot, pieces = cut(c, run->seg, b.pos, b.n, piece, &slot);
-    size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads, keys = (size_t)b.n;
-    gather(c, r, piece, pieces, slot, b.pos, (int32_t)(h / c->group));
-    turn(c, r->kt, r->k, b.n);
-    turn(c, r->vt, r->v, b.n);
-    scores(c, r->s, r->q, n, r->kt, b.n);
-    scores(c, r->dp, r->out, n, r->vt, b.n);
+/* A block of keys, widened in r, for query head h, whose rows of r begin at `row`. */
+static void backward_head(const struct call *c, struct room *r, const struct run *run, struct range b,
+                          const struct piece *piece, int32_t pieces, size_t h, size_t row) {
+    size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads, late = late_rows(c, run, b);
+    const float *q = r->q + row * c->w, *out = r->out + row * c->w;
+    scores(c, r->s, q, n, late, r->kt, b.n);
+    scores(c, r->dp, out, n, late, r->vt, b.n);
     for (size_t i = 0; i < n; i++) {
-        int32_t q = run->first + (int32_t)i, pos = position(c, run, q);
+        int32_t at = run->first + (int32_t)i, pos = position(c, run, at);
         size_t lo = within(b, first_key(c, pos)), hi = within(b, past_key(c, run, pos));
-        ada_k.attend_back(r->s + i * KEYS, r->dp + i * KEYS, lo, hi, keys, c->scale, c->cap,
-                          c->a->lse[(size_t)q * heads + h], mean[i]);
+        ada_k.attend_back(r->s + i * KEYS, r->dp + i * KEYS, lo, hi, (size_t)b.n, c->scale, c->cap,
+                          c->a->lse[(size_t)at * heads + h], r->stat[row + i]);
     }
-    sums(c, r->o, r->dp, false, n, r->k, keys);
+    row_sums(c, r->o + row * c->w, r->dp, n, late, r->k, (size_t)b.n);
     for (int32_t i = 0; i < pieces; i++) {
         if (piece[i].row < 0) continue; /* the cache is frozen */
-        size_t to = (h * (size_t)c->a->pack->T + (size_t)piece[i].row) * c->w, at = (size_t)piece[i].at;
-        sums(c, c->ws->dv + to, r->s + at, true, (size_t)piece[i].n, r->out, n);
-        sums(c, c->ws->dk + to, r->dp + at, true, (size_t)piece[i].n, r->q, n);
+        size_t to = (h * (size_t)c->a->pack->T + (size_t)piece[i].row) * c->w;
+        size_t at = (size_t)piece[i].at, keys = (size_t)piece[i].n;
+        key_sums(c, c->ws->dv + to, r->s, n, late, out, at, keys);
+        key_sums(c, c->ws->dk + to, r->dp, n, late, q, at, keys);
     }
 }
 
-static void backward_run(const struct call *c, struct room *r, const struct run *run, size_t h) {
+/* Query heads first … first+count-1, which share a kv head. */
+static void backward_run(const struct call *c, struct room *r, const struct run *run, size_t first,
+                         size_t count) {
     const ada_attn *a = c->a;
     size_t n = (size_t)run->n, width = (size_t)a->c->heads * c->hd;
-    float *mean = r->stat; /* Σ p·dp of a row is o · dout */
-    for (size_t i = 0; i < n; i++) {
-        size_t q = (size_t)run->first + i, at = q * width + h * c->hd;
-        ada_widen(a->type, r->q + i * c->w, ada_at_const(a->type, a->o, at), c->hd);
-        ada_widen(a->type, r->out + i * c->w, ada_at_const(a->type, c->dout, at), c->hd);
-        mean[i] = ada_k.dot(r->q + i * c->w, r->out + i * c->w, c->hd);
-        ada_widen(a->type, r->q + i * c->w, ada_at_const(a->type, a->q, q * a->ldq + h * c->hd), c->hd);
-    }
-    memset(r->o, 0, n * c->w * sizeof *r->o);
+    for (size_t g = 0; g < count; g++)
+        for (size_t i = 0; i < n; i++) {
+            size_t head = (first + g) * c->hd, q = (size_t)run->first + i, row = g * n + i, at = row * c->w;
+            if (i + AHEAD < n) {
+                ada_fetch(a->type, a->o, (q + AHEAD) * width + head, c->hd);
+                ada_fetch(a->type, c->dout, (q + AHEAD) * width + head, c->hd);
+                ada_fetch(a->type, a->q, (q + AHEAD) * a->ldq + head, c->hd);
+            }
+            ada_widen(a->type, r->q + at, ada_at_const(a->type, a->o, q * width + head), c->hd);
+            ada_widen(a->type, r->out + at, ada_at_const(a->type, c->dout, q * width + head), c->hd);
+            r->stat[row] = ada_k.dot(r->q + at, r->out + at, c->hd); /* Σ p·dp of a row is o · dout */
+            ada_widen(a->type, r->q + at, ada_at_const(a->type, a->q, q * a->ldq + head), c->hd);
+        }
+    memset(r->o, 0, n * count * c->w * sizeof *r->o);
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
     for (int32_t key = first_key(c, position(c, run, run->first)); key < past;) {
         struct range b = block_at(key, past);
-        backward_block(c, r, run, b, h, mean);
+        struct piece piece[KEYS];
+        int32_t slot, pieces = cut(c, run->seg, b.pos, b.n, piece, &slot);
+        gather(c, r, piece, pieces, slot, b.pos, (int32_t)(first / c->group));
+        turn(c, r->kt, r->k, b.n);
+        turn(c, r->vt, r->v, b.n);
+        for (size_t i = 0; i < count; i++) backward_head(c, r, run, b, piece, pieces, first + i, i * n);
         key = b.pos + b.n;
     }
-    for (size_t i = 0; i < n; i++)
-        memcpy(c->dq + ((size_t)run->first + i) * c->lddq + h * c->hd, r->o + i * c->w,
-               c->hd * sizeof(float));
+    for (size_t row = 0; row < n * count; row++)
+        memcpy(c->dq + ((size_t)run->first + row % n) * c->lddq + (first + row / n) * c->hd,
+               r->o + row * c->w, c->hd * sizeof(float));
 }
 
 static void backward_task(void *ctx, size_t item, int worker) {
     const struct call *c = ctx;
     const ada_pack *p = c->a->pack;
-    size_t heads = (size_t)c->a->c->heads, h = item % heads;
-    for (int32_t g = c->ws->root[item / heads]; g >= 0; g = c->ws->next[g]) {
+    size_t shares = (size_t)c->a->c->heads / c->together, first = item % shares * c->together;
+    for (int32_t g = c->ws->root[item / shares]; g >= 0; g = c->ws->next[g]) {
         const ada_segment *e = &p->segs[g];
-        size_t at = (h * (size_t)p->T + (size_t)e->start) * c->w;
-        memset(c->ws->dk + at, 0, (size_t)e->len * c->w * sizeof(float));
-        memset(c->ws->dv + at, 0, (size_t)e->len * c->w * sizeof(float));
+        for (size_t h = first; h < first + c->together; h++) {
+            size_t at = (h * (size_t)p->T + (size_t)e->start) * c->w;
+            memset(c->ws->dk + at, 0, (size_t)e->len * c->w * sizeof(float));
+            memset(c->ws->dv + at, 0, (size_t)e->len * c->w * sizeof(float));
+        }
         for (int32_t q = c->ws->from[g]; q < c->ws->from[g + 1]; q += QUERIES) {
             int32_t left = c->ws->from[g + 1] - q;
-            backward_run(c, &c->ws->rooms[worker], &(struct run){g, q, left < QUERIES ? left : QUERIES}, h);
+            backward_run(c, &c->ws->rooms[worker], &(struct run){g, q, left < QUERIES ? left : QUERIES},
+                         first, c->together);
         }
     }
 }
@@ -437,6 +489,9 @@ void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, flo
     struct call c = call_of(a, ws);
     c.dout = dout, c.dq = dq, c.lddq = lddq, c.dk = dk, c.dv = dv, c.lddkv = lddkv;
     survey(&c);
-    ada_par_for(plant(a->pack, ws) * (size_t)a->c->heads, backward_task, &c);
+    size_t trees = plant(a->pack, ws), enough = 2 * (size_t)ada_par_threads();
+    bool room = c.group * QUERIES <= TILE_ROWS;
+    c.together = room && trees * (size_t)a->c->kv_heads >= enough ? c.group : 1;
+    ada_par_for(trees * (size_t)a->c->heads / c.together, backward_task, &c);
     ada_par_for(((size_t)a->pack->T + QUERIES - 1) / QUERIES, join_row, &c);
 }

@@ -44,6 +44,11 @@ static inline void ada_narrow(ada_dtype type, void *y, const float *x, size_t n)
     else
         memcpy(y, x, n * sizeof *x);
 }
+/* Values i … i+n-1 of p, on their way to L1. */
+static inline void ada_fetch(ada_dtype type, const void *p, size_t i, size_t n) {
+    const char *at = ada_at_const(type, p, i), *end = ada_at_const(type, p, i + n);
+    for (; at < end; at += 64) __builtin_prefetch(at);
+}
 static inline void ada_widen(ada_dtype type, float *y, const void *x, size_t n) {
     if (type == ADA_BF16)
         ada_k.bf16_to_f32(y, x, n);

@@ -47,6 +47,21 @@ VEC vm seen(size_t i, size_t lo, size_t hi)
     return vm_and(vm_first(b < 16 ? b : 16), vm_not(vm_first(a < 16 ? a : 16)));
 }
 
+/* VEC_EACH over s [n] where keys of [lo, hi) are, with `in`, NULL where all 16 are; zeros elsewhere. */
+#define SEEN_EACH(zeros, ...)                                                                                \
+    VEC_EACH(n, {                                                                                            \
+        if (i + 16 <= lo || i >= hi) {                                                                       \
+            zeros;                                                                                           \
+        } else if (i >= lo && i + 16 <= hi) {                                                                \
+            const int all = 1;                                                                               \
+            __VA_ARGS__;                                                                                     \
+        } else {                                                                                             \
+            const int all = 0;                                                                               \
+            __VA_ARGS__;                                                                                     \
+        }                                                                                                    \
+    })
+#define SEEN(v, otherwise) (all ? (v) : vf_select(seen(i, lo, hi), v, otherwise))
+
 /* scale·s, or cap·tanh(scale·s / cap); slope: its derivative by s. tanh x = σ(2x) - σ(-2x). */
 VEC vf capped(vf s, vf scale, float cap, vf *slope)
 {
@@ -60,33 +75,30 @@ VEC vf capped(vf s, vf scale, float cap, vf *slope)
 
 static float k_attend_row(float *s, size_t lo, size_t hi, size_t n, float scale, float cap, float *stat)
 {
-    const vf by = vf_set1(scale), low = vf_set1(-INFINITY);
-    vf top = low, sum = vf_zero(), slope;
-    if (lo >= hi) {
-        for (size_t i = 0; i < n; i += 16) vf_store_n(s + i, vf_zero(), n - i < 16 ? n - i : 16);
-        return 1.0f;
-    }
-    for (size_t i = 0; i < n; i += 16) {
-        size_t left = n - i < 16 ? n - i : 16;
-        vf y = vf_select(seen(i, lo, hi), capped(vf_load_n(s + i, left), by, cap, &slope), low);
-        vf_store_n(s + i, y, left);
-        top = vf_max(y, top); /* a NaN does not stay: it is in the sum */
-    }
-    const float old = stat[0], most = vf_hmax(top), m = most > old ? most : old;
-    for (size_t i = 0; i < n; i += 16) {
-        size_t left = n - i < 16 ? n - i : 16;
-        vf p = vf_exp(vf_sub(vf_load_n(s + i, left), vf_set1(m)));
-        p = vf_select(seen(i, lo, hi), p, vf_zero());
-        vf_store_n(s + i, p, left);
+    const vf by = vf_set1(scale), low = vf_set1(-INFINITY), zero = vf_zero();
+    vf top = low, sum = zero, slope;
+    /* a NaN does not stay in top: it is in the sum */
+    SEEN_EACH(, {
+        vf y = capped(LD(s), by, cap, &slope);
+        if (cap > 0) ST(s, y);
+        top = vf_max(SEEN(y, low), top);
+    });
+    if (lo >= hi) top = low;
+    const float old = stat[0], most = vf_hmax(top), greatest = most > old ? most : old;
+    const vf peak = vf_set1(greatest), factor = vf_set1(cap > 0 ? 1.0f : scale);
+    SEEN_EACH(ST(s, zero), {
+        vf p = SEEN(vf_exp(vf_sub(vf_mul(LD(s), factor), peak)), zero);
+        ST(s, p);
         sum = vf_add(sum, p);
-    }
+    });
+    if (lo >= hi) return 1.0f;
     float alpha = 1.0f;
-    if (m != old) {
+    if (greatest != old) {
         float lanes[16];
-        vf_store(lanes, vf_exp(vf_set1(old - m)));
+        vf_store(lanes, vf_exp(vf_set1(old - greatest)));
         alpha = lanes[0];
     }
-    stat[0] = m;
+    stat[0] = greatest;
     stat[1] = stat[1] * alpha + vf_hsum(sum);
     return alpha;
 }
@@ -94,24 +106,21 @@ static float k_attend_row(float *s, size_t lo, size_t hi, size_t n, float scale,
 static float k_attend_end(float *o, const float *stat, size_t n)
 {
     const vf sum = vf_set1(stat[1]);
-    for (size_t i = 0; i < n; i += 16) {
-        size_t left = n - i < 16 ? n - i : 16;
-        vf_store_n(o + i, vf_div(vf_load_n(o + i, left), sum), left);
-    }
+    VEC_EACH(n, ST(o, vf_div(LD(o), sum)));
     return (float)(stat[0] + log_double(stat[1]));
 }
 
 static void k_attend_back(float *s, float *dp, size_t lo, size_t hi, size_t n, float scale, float cap,
                           float lse, float d)
 {
-    const vf by = vf_set1(scale), l = vf_set1(lse), mean = vf_set1(d);
-    for (size_t i = 0; i < n; i += 16) {
-        size_t left = n - i < 16 ? n - i : 16;
-        vm in = seen(i, lo, hi);
-        vf slope, p = vf_exp(vf_sub(capped(vf_load_n(s + i, left), by, cap, &slope), l));
-        vf ds = vf_mul(p, vf_mul(vf_sub(vf_load_n(dp + i, left), mean), slope));
-        vf_store_n(s + i, vf_select(in, p, vf_zero()), left);
-        vf_store_n(dp + i, vf_select(in, ds, vf_zero()), left);
-    }
+    const vf by = vf_set1(scale), l = vf_set1(lse), mean = vf_set1(d), zero = vf_zero();
+    SEEN_EACH({ ST(s, zero); ST(dp, zero); }, {
+        vf slope, p = vf_exp(vf_sub(capped(LD(s), by, cap, &slope), l));
+        vf ds = vf_mul(p, vf_mul(vf_sub(LD(dp), mean), slope));
+        ST(s, SEEN(p, zero));
+        ST(dp, SEEN(ds, zero));
+    });
 }
+#undef SEEN_EACH
+#undef SEEN
 #endif
