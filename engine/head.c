@@ -65,14 +65,15 @@ static void loss_row(void *ctx, size_t i, int worker) {
     const loss_job *j = ctx;
     ada_dtype type = j->hd->type;
     size_t vocab = (size_t)j->hd->c->vocab, target = (size_t)j->target[i];
-    float *x = j->ws->logits + i * vocab;
+    const float *x = j->ws->logits + i * vocab;
+    float dx[PIECE];
     float lse = ada_k.lse(x, vocab);
     j->loss[i] = lse - x[target];
     for (size_t c = 0; j->back && c < vocab; c += PIECE) {
         size_t n = vocab - c < PIECE ? vocab - c : PIECE;
         /* a target before this piece wraps around to none of it */
-        ada_k.xent_back(x + c, lse, target - c, j->weight[i], n);
-        ada_narrow(type, ada_at(type, j->ws->dlogits, i * vocab + c), x + c, n);
+        ada_k.xent_back(dx, x + c, lse, target - c, j->weight[i], n);
+        ada_narrow(type, ada_at(type, j->ws->dlogits, i * vocab + c), dx, n);
     }
 }
 

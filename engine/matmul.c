@@ -3,7 +3,7 @@
  *
  * A weight lies in panels of 32 rows (bf16: kp/2 lines of 32 words; f32: two halves of [kp, 16]), padded with
  * zeros. The rows of x are widened once, by all threads, into scratch that stays in L3. A task is then a
- * strip of y's columns: it walks k in ranges, each of the weight's widened into scratch that stays in L1 and
+ * strip of y's columns: it walks k in ranges, each of the weight's widened into scratch that stays in L2 and
  * multiplied with all the rows. Sums wait in scratch between ranges, as f32. Must not know: layers.
  * Invariant: ranges follow from the shape alone. An element of x·Wᵀ is one chain over k, as in the few rows
  * of decoding; one of dy·W, whose inner side may be a vocabulary, adds up ranges: one chain of 49,152 is ten
@@ -23,7 +23,7 @@
 enum {
     PANEL = 32,
     HALF = 16,
-    RANGE = 288,  /* most of k at a time: half a panel of it in f32 is 18 KB of L1 */
+    RANGE = 576,  /* most of k at a time: 36 KB for half a panel, which L2 gives as fast as they are used */
     BLOCK = 256,  /* most rows at a time */
     WIDTH = 3072, /* most of dy's columns at a time */
     STRIPS = 48,  /* fewest tasks worth having: of whole panels, if there are so many */

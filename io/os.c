@@ -13,10 +13,16 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { HUGE_PAGE = 2 << 20 };
+
 static void *os_alloc(size_t bytes) {
     if (bytes >= (size_t)1 << 40) return NULL; /* no machine's; sanitizers end the process on such a size */
-    size_t whole = bytes == 0 ? 64 : (bytes + 63) & ~(size_t)63;
-    return aligned_alloc(64, whole);
+    size_t align = bytes < 2 * (size_t)HUGE_PAGE ? 64 : HUGE_PAGE;
+    size_t whole = bytes == 0 ? 64 : (bytes + align - 1) & ~(align - 1);
+    void *p = aligned_alloc(align, whole);
+    /* weights and activations are walked in strides that small pages' translations do not cover */
+    if (p != NULL && align == HUGE_PAGE) (void)madvise(p, bytes & ~(align - 1), MADV_HUGEPAGE);
+    return p;
 }
 
 static void *os_resize(void *p, size_t old, size_t bytes) {

@@ -204,11 +204,7 @@ static void k_mm_widen(float *b, const uint32_t *w, size_t k)
 
 static void k_mm_widen_back(float *b, const uint32_t *w)
 {
-    uint16_t rows[8][16]; /* eight rows of W */
-    for (size_t i = 0; i < 32; i += 8) {
-        vi_turn8(rows, 8, w + i, 32);
-        for (size_t r = 0; r < 8; r++) vf_store(b + (i + r) * 16, vf_load_bf16(rows[r]));
-    }
+    for (size_t i = 0; i < 32; i += 8) vf_turn8_bf16(b + i * 16, w + i, 32);
 }
 
 static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, size_t k)

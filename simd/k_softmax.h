@@ -52,14 +52,14 @@ VEC float softmax_row(float *y, const float *x, size_t n)
 static float k_softmax(float *x, size_t n) { return softmax_row(x, x, n); }
 static float k_lse(const float *x, size_t n) { return softmax_row(NULL, x, n); }
 
-static void k_xent_back(float *x, float lse, size_t target, float g, size_t n)
+static void k_xent_back(float *y, const float *x, float lse, size_t target, float g, size_t n)
 {
 #ifdef ADA_ISA_REF
-    for (size_t i = 0; i < n; i++) x[i] = (float)(g * (exp((double)x[i] - lse) - (i == target)));
+    for (size_t i = 0; i < n; i++) y[i] = (float)(g * (exp((double)x[i] - lse) - (i == target)));
 #else
     const vf l4 = vf_set1(lse), g4 = vf_set1(g);
     const vf at = target < n ? vf_exp(vf_sub(vf_set1(x[target]), l4)) : vf_zero();
-    VEC_EACH(n, ST(x, vf_mul(g4, vf_exp(vf_sub(LD(x), l4)))));
-    if (target < n) vf_store_n(x + target, vf_mul(g4, vf_sub(at, vf_set1(1.0f))), 1);
+    VEC_EACH(n, ST(y, vf_mul(g4, vf_exp(vf_sub(LD(x), l4)))));
+    if (target < n) vf_store_n(y + target, vf_mul(g4, vf_sub(at, vf_set1(1.0f))), 1);
 #endif
 }

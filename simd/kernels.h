@@ -27,7 +27,7 @@
  * k_softmax.h, one row:
  *   softmax: in place; returns ln Σ e^x. All NaN if x has a NaN or +inf, or only -inf. lse: that logarithm
  *     alone, the same bits; NaN if x has one, else +inf if x has it, -inf if x has nothing else.
- *   xent_back: x = g·(e^(x - lse) - [i == target]); a target of n or more is none.
+ *   xent_back: y = g·(e^(x - lse) - [i == target]), y may be x; a target of n or more is none.
  * k_rope.h, x [2·half], in place; c, s [half] cosines and sines:
  *   rope_half pairs x[i] with x[half + i], rope_interleave x[2i] with x[2i + 1]:
  *   (a, b) → (a·c - b·s·sign, b·c + a·s·sign).

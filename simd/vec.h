@@ -29,7 +29,9 @@
  *   vi_add sub and or xor (a, b), vi_shl vi_shr vi_sar (a, constant), vi_gt vi_eq (signed) → vm
  *   vf_from_vi(i)                            value, to nearest even
  *   vf_hsum(v): lanes i and i+8, then 4, 2, 1 apart are added; vf_hmax(v): the same tree of vf_max(low, high)
- *   vi_turn8(y, ldy, x, ldx)                 8×8 words in memory, y[j·ldy + i] = x[i·ldx + j]; VEC_TURN8 marks an ISA's own */
+ *   vi_turn8(y, ldy, x, ldx)                 8×8 words in memory, y[j·ldy + i] = x[i·ldx + j]
+ *   vf_turn8_bf16(y, x, ldx)                 likewise pairs of bf16, low half first, into y [8, 16] widened
+ *                                            VEC_TURN8 marks an ISA's own of these two */
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,6 +62,12 @@ VEC void vi_turn8(void *y, size_t ldy, const void *x, size_t ldx)
     for (size_t i = 0; i < 8; i++)
         for (size_t j = 0; j < 8; j++)
             __builtin_memcpy((char *)y + 4 * (j * ldy + i), (const char *)x + 4 * (i * ldx + j), 4);
+}
+VEC void vf_turn8_bf16(float *y, const uint32_t *x, size_t ldx)
+{
+    uint16_t rows[8][16];
+    vi_turn8(rows, 8, x, ldx);
+    for (size_t r = 0; r < 8; r++) vf_store(y + r * 16, vf_load_bf16(rows[r]));
 }
 #endif
 

@@ -187,19 +187,37 @@ VEC __m256 vec_rows(const float *p, size_t ld)
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * ld), 1);
 }
 #define VEC_TURN8
+/* four columns of eight rows of words: r[j] is a column */
+VEC void vec_turn4(__m256 r[4], const float *x, size_t ldx)
+{
+    __m256 a = vec_rows(x, ldx), b = vec_rows(x + ldx, ldx);
+    __m256 c = vec_rows(x + 2 * ldx, ldx), d = vec_rows(x + 3 * ldx, ldx);
+    __m256 ab = _mm256_unpacklo_ps(a, b), cd = _mm256_unpacklo_ps(c, d);
+    r[0] = _mm256_shuffle_ps(ab, cd, 0x44);
+    r[1] = _mm256_shuffle_ps(ab, cd, 0xee);
+    ab = _mm256_unpackhi_ps(a, b), cd = _mm256_unpackhi_ps(c, d);
+    r[2] = _mm256_shuffle_ps(ab, cd, 0x44);
+    r[3] = _mm256_shuffle_ps(ab, cd, 0xee);
+}
 VEC void vi_turn8(void *to, size_t ldy, const void *from, size_t ldx)
 {
-    const float *x = from;
-    float *y = to;
-    for (int half = 0; half < 2; half++, x += 4, y += 4 * ldy) {
-        __m256 a = vec_rows(x, ldx), b = vec_rows(x + ldx, ldx);
-        __m256 c = vec_rows(x + 2 * ldx, ldx), d = vec_rows(x + 3 * ldx, ldx);
-        __m256 ab = _mm256_unpacklo_ps(a, b), cd = _mm256_unpacklo_ps(c, d);
-        _mm256_storeu_ps(y, _mm256_shuffle_ps(ab, cd, 0x44));
-        _mm256_storeu_ps(y + ldy, _mm256_shuffle_ps(ab, cd, 0xee));
-        ab = _mm256_unpackhi_ps(a, b), cd = _mm256_unpackhi_ps(c, d);
-        _mm256_storeu_ps(y + 2 * ldy, _mm256_shuffle_ps(ab, cd, 0x44));
-        _mm256_storeu_ps(y + 3 * ldy, _mm256_shuffle_ps(ab, cd, 0xee));
+    for (size_t j = 0; j < 8; j += 4) {
+        __m256 r[4];
+        vec_turn4(r, (const float *)from + j, ldx);
+        for (size_t i = 0; i < 4; i++) _mm256_storeu_ps((float *)to + (j + i) * ldy, r[i]);
+    }
+}
+VEC void vf_turn8_bf16(float *to, const uint32_t *from, size_t ldx)
+{
+    for (size_t j = 0; j < 8; j += 4) {
+        __m256 r[4];
+        vec_turn4(r, (const float *)(const void *)(from + j), ldx);
+        for (size_t i = 0; i < 4; i++, to += 16) {
+            __m256i w = _mm256_castps_si256(r[i]);
+            __m256i l = _mm256_cvtepu16_epi32(_mm256_castsi256_si128(w));
+            __m256i h = _mm256_cvtepu16_epi32(_mm256_extracti128_si256(w, 1));
+            vi_store((int32_t *)to, (vi){_mm256_slli_epi32(l, 16), _mm256_slli_epi32(h, 16)});
+        }
     }
 }
 

@@ -179,7 +179,7 @@ ROW(softmax, inout(j, n, ANY), RETURNS(s->softmax(F(0), n)), if (b < 0) return 2
     return (depth(n, 8) + below_max(F(0), n, i)) * U * w + 0x1p-147)
 ROW(lse, in(j, n, ANY), RETURNS(s->lse(F(0), n)), return 2 * U * w + depth(n, 4) * U)
 ROW(xent_back, j->s[0] = 4.5f; j->s[1] = 1.25f; j->target = n * 2 / 3;
-    inout(j, n, ANY), s->xent_back(F(0), j->s[0], n % 4 ? j->target : n, j->s[1], n),
+    inout(j, n, ANY), s->xent_back(F(0), F(0), j->s[0], n % 4 ? j->target : n, j->s[1], n),
     const double x = F(0)[i] - (double)j->s[0];
     return j->s[1] * (exp(x) * (4 + argument(x)) + 2) * U + 0x1p-147)
 
