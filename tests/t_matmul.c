@@ -75,7 +75,7 @@ static ada_mat *pack(ada_arena *arena, const float *w, size_t n, size_t k, ada_d
 static void define(const struct operands *o, bool back, float *y) {
     for (size_t i = 0; i < o->m; i++)
         for (size_t h = 0; h < o->n; h++) {
-            size_t ranges = (o->k + 287) / 288, range = ((o->k + ranges - 1) / ranges + 31) / 32 * 32;
+            size_t ranges = (o->k + 575) / 576, range = ((o->k + ranges - 1) / ranges + 31) / 32 * 32;
             float acc = 0, before = 0;
             for (size_t j = 0; j < o->k; j++) {
                 if (back && j % range == 0 && j) before += acc, acc = o->k - j > range ? 0 : before;
