@@ -35,7 +35,8 @@ typedef struct ada_adapter ada_adapter;
 typedef struct ada_trainer ada_trainer;
 
 /* The environment: ADALINK_ISA names the kernels to use, ADALINK_MATMUL who multiplies (own, dnnl). EINVAL,
- * with what there is to choose from, when ADALINK_ISA names none that this CPU runs. ada_model_open calls it. */
+ * with what there is to choose from, when ADALINK_ISA names none that this CPU runs. ada_model_open calls
+ * it. */
 ADA_API ada_status ada_engine_check(void) ADA_MUST_USE;
 
 /* ---- models ---- */

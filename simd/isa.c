@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One ISA: vec.h and every k_*.h under one name, compiled once per ISA with its own flags (`isas` in meson.build).
- * ADA_ISA is the name, ADA_ISA_<NAME> is defined. `ref` has no vocabulary: it is the oracles in double.
+ * One ISA: vec.h and every k_*.h under one name, compiled once per ISA with its own flags (`isas` in
+ * meson.build). ADA_ISA is the name, ADA_ISA_<NAME> is defined. `ref` has no vocabulary: it is the oracles in
+ * double.
  * Invariant: nothing here is visible but the table, so that no code of one ISA can be linked into another. */
 #if defined(ADA_ISA_AVX2) && !(defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
 #error "avx2 wants -mavx2 -mfma -mf16c"

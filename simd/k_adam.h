@@ -16,8 +16,9 @@ static void k_adamw(float *p, float *pm, float *pv, const float *g, const float 
     }
 #else
     const vf scale = vf_set1(c[ADA_ADAMW_GRAD_SCALE]), decay = vf_set1(c[ADA_ADAMW_DECAY]);
-    const vf omb1 = vf_set1(c[ADA_ADAMW_OMB1]), b2 = vf_set1(c[ADA_ADAMW_BETA2]), omb2 = vf_set1(c[ADA_ADAMW_OMB2]);
-    const vf bc2 = vf_set1(c[ADA_ADAMW_BC2_SQRT]), eps = vf_set1(c[ADA_ADAMW_EPS]), step = vf_set1(c[ADA_ADAMW_STEP]);
+    const vf omb1 = vf_set1(c[ADA_ADAMW_OMB1]), b2 = vf_set1(c[ADA_ADAMW_BETA2]);
+    const vf omb2 = vf_set1(c[ADA_ADAMW_OMB2]), bc2 = vf_set1(c[ADA_ADAMW_BC2_SQRT]);
+    const vf eps = vf_set1(c[ADA_ADAMW_EPS]), step = vf_set1(c[ADA_ADAMW_STEP]);
     VEC_EACH(n, vf g4 = vf_mul(LD(g), scale); vf m4 = LD(pm); vf v4 = LD(pv);
              m4 = vf_fma(omb1, vf_sub(g4, m4), m4);
              v4 = vf_fma(vf_mul(omb2, g4), g4, vf_mul(v4, b2));

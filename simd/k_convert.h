@@ -50,7 +50,8 @@ VEC vi high4(const uint8_t *p) { return vi_shr(vi_load_u8(p), 4); }
 /* 16 where bit `lane` of two bytes is set */
 VEC vi fifth(const uint8_t *p)
 {
-    static const int32_t lane[16] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
+    static const int32_t lane[16] = {1,   2,   4,    8,    16,   32,   64,    128,
+                                     256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
     vi on = vi_and(vi_set1(p[0] | p[1] << 8), vi_load(lane));
     return vi_select(vi_eq(on, vi_zero()), vi_zero(), vi_set1(16));
 }
@@ -94,7 +95,10 @@ BLOCKS(q4_0, 32, 18)
 
 /* {f16 d, m; nibbles q[16]}: d·q + m */
 #ifdef ADA_ISA_REF
-static double q4_1_value(const uint8_t *b, size_t i) { return (double)half_at(b) * nibble(b + 4, i) + half_at(b + 2); }
+static double q4_1_value(const uint8_t *b, size_t i)
+{
+    return (double)half_at(b) * nibble(b + 4, i) + half_at(b + 2);
+}
 #else
 VEC void q4_1_body(float *y, const uint8_t *b)
 {
@@ -140,8 +144,14 @@ BLOCKS(q5_1, 32, 24)
 /* The _K blocks of 256 have eight groups of 32 with a scale and a minimum of six bits each, packed in 12
  * bytes: the first four in the low six bits of bytes 0-3 and 4-7, the others in nibbles of 8-11 with two high
  * bits there. */
-static int group_scale(const uint8_t *p, size_t j) { return j < 4 ? p[j] & 63 : (p[j + 4] & 15) | p[j - 4] >> 6 << 4; }
-static int group_min(const uint8_t *p, size_t j) { return j < 4 ? p[j + 4] & 63 : p[j + 4] >> 4 | p[j] >> 6 << 4; }
+static int group_scale(const uint8_t *p, size_t j)
+{
+    return j < 4 ? p[j] & 63 : (p[j + 4] & 15) | p[j - 4] >> 6 << 4;
+}
+static int group_min(const uint8_t *p, size_t j)
+{
+    return j < 4 ? p[j + 4] & 63 : p[j + 4] >> 4 | p[j] >> 6 << 4;
+}
 
 /* {f16 d, m; packed s[12]; q[128]}: groups 2i and 2i+1 are the low and high nibbles of 32 bytes; (d·s)·q -
  * m·min */
@@ -150,7 +160,8 @@ static double q4_k_value(const uint8_t *b, size_t i)
 {
     const uint8_t q = b[16 + i / 64 * 32 + i % 32];
     const size_t j = i / 32;
-    return (double)half_at(b) * group_scale(b + 4, j) * (j % 2 ? q >> 4 : q & 15) - (double)half_at(b + 2) * group_min(b + 4, j);
+    return (double)half_at(b) * group_scale(b + 4, j) * (j % 2 ? q >> 4 : q & 15) -
+           (double)half_at(b + 2) * group_min(b + 4, j);
 }
 #else
 VEC void q4_k_body(float *y, const uint8_t *b)
@@ -182,7 +193,8 @@ VEC void q5_k_body(float *y, const uint8_t *b)
     const float d = half_at(b), low = half_at(b + 2);
     for (int j = 0; j < 8; j++, y += 32) {
         const uint8_t *q = b + 48 + j / 2 * 32, *h = b + 16;
-        const float s = d * (float)group_scale(b + 4, (size_t)j), m = -(low * (float)group_min(b + 4, (size_t)j));
+        const float s = d * (float)group_scale(b + 4, (size_t)j);
+        const float m = -(low * (float)group_min(b + 4, (size_t)j));
         put_affine(y, vi_add(j % 2 ? high4(q) : low4(q), fifth_of(h, j)), s, m);
         put_affine(y + VL, vi_add(j % 2 ? high4(q + VL) : low4(q + VL), fifth_of(h + VL, j)), s, m);
     }

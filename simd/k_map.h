@@ -26,7 +26,11 @@ static num clamp(num x, num low, num high) { return x < low ? low : x > high ? h
 static num sigmoid(num x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
 static num normal_cdf(num x) { return 0.5 * erfc(-x / 1.4142135623730951); }
 static num tanh_argument(num x) { return 1.5957691216057308 * (x + 0.044715 * x * x * x); } /* 2√(2/π)(…) */
-static num tanh_slope(num x) { x = clamp(x, -1e3, 1e3); return 1.5957691216057308 * (1 + 3 * 0.044715 * x * x); }
+static num tanh_slope(num x)
+{
+    x = clamp(x, -1e3, 1e3);
+    return 1.5957691216057308 * (1 + 3 * 0.044715 * x * x);
+}
 static num gate_back(num x, num u, num slope)
 {
     return sigmoid(u) + clamp(x, -1e3, 1e3) * slope * sigmoid(u) * sigmoid(-u);
@@ -69,8 +73,9 @@ VEC vf normal_cdf2(vf x, vf *pdf)
     e = vf_fma(vf_mul(e, half), rest, e);
     *pdf = vf_mul(e, vf_set1(0x1.988454p-2f));
     vf d = vf_add(t, vf_set1(4.0f)), w = vf_div(vf_sub(t, vf_set1(4.0f)), d);
-    static const float c[10] = {-0x1.e61df8p-13f, 0x1.66ba3ep-13f, 0x1.af48ccp-10f, -0x1.c95a10p-9f, -0x1.ee7c98p-8f,
-                                0x1.eec6cep-5f, -0x1.7dfedep-3f, 0x1.8c6dbcp-2f, -0x1.373e3cp-1f, 0x1.82b4bcp-1f};
+    static const float c[10] = {-0x1.e61df8p-13f, 0x1.66ba3ep-13f, 0x1.af48ccp-10f, -0x1.c95a10p-9f,
+                                -0x1.ee7c98p-8f,  0x1.eec6cep-5f,  -0x1.7dfedep-3f, 0x1.8c6dbcp-2f,
+                                -0x1.373e3cp-1f,  0x1.82b4bcp-1f};
     vf p = vf_set1(-0x1.b07cf0p-15f);
     for (int i = 0; i < 10; i++) p = vf_fma(p, w, vf_set1(c[i]));
     vf q = vf_div(vf_mul(e, p), d);
@@ -107,8 +112,10 @@ MAP1(relu, 0 > a ? 0 : a, vf_max(vf_zero(), a))
 MAP2(relu_back, 0 >= b ? 0 : a, vf_select(vf_ge(vf_zero(), b), vf_zero(), a))
 
 MAP1(silu, clamp(a, -1e3, INFINITY) * sigmoid(a), vf_mul(settle(a), sigmoid(a)))
-MAP1(gelu_quick, clamp(a, -1e3, INFINITY) * sigmoid(1.702 * a), vf_mul(settle(a), sigmoid(vf_mul(vf_set1(1.702f), a))))
-MAP1(gelu_tanh, clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a)), vf_mul(settle(a), sigmoid(tanh_argument(a))))
+MAP1(gelu_quick, clamp(a, -1e3, INFINITY) * sigmoid(1.702 * a),
+     vf_mul(settle(a), sigmoid(vf_mul(vf_set1(1.702f), a))))
+MAP1(gelu_tanh, clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a)),
+     vf_mul(settle(a), sigmoid(tanh_argument(a))))
 MAP1(gelu_erf, clamp(a, -1e3, INFINITY) * normal_cdf(a), vf_mul(settle(a), normal_cdf(a)))
 
 /* (a·σ(u))' = σ(u) + a·u'·σ(u)·(1 - σ(u)) */

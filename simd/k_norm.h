@@ -38,7 +38,8 @@ static void k_rmsnorm_back(float *dx, const float *dy, const float *x, const flo
 VEC vf add_square(vf sum, vf x) { return vf_fma(x, x, sum); }
 #endif
 
-static void k_layernorm(float *y, const float *x, const float *w, const float *b, float eps, float stat[2], size_t n)
+static void k_layernorm(float *y, const float *x, const float *w, const float *b, float eps, float stat[2],
+                        size_t n)
 {
 #ifdef ADA_ISA_REF
     double mean = 0, var = 0;
@@ -62,7 +63,8 @@ static void k_layernorm(float *y, const float *x, const float *w, const float *b
 #endif
 }
 
-static void k_layernorm_back(float *dx, const float *dy, const float *x, const float *w, const float stat[2], size_t n)
+static void k_layernorm_back(float *dx, const float *dy, const float *x, const float *w, const float stat[2],
+                             size_t n)
 {
     const float mean = stat[0], rstd = stat[1];
 #ifdef ADA_ISA_REF

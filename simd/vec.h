@@ -13,7 +13,8 @@
 /* The words.
  *   vf_zero() vf_set1(s)                     vi_zero() vi_set1(i)
  *   vf_load(p) vf_store(p, v)                vi_load(p) vi_store(p, v)        any alignment
- *   vf_load_n(p, n) vf_store_n(p, v, n)      n in 0..16: lanes from n on load as 0, and are not touched in memory
+ *   vf_load_n(p, n) vf_store_n(p, v, n)      n in 0..16: lanes from n on load as 0, and are not touched in
+ *                                            memory
  *   vf_load_bf16(p) vf_load_bf16_n(p, n)     widened exactly
  *   vf_store_bf16(p, v) vf_store_bf16_n(..)  to nearest even; a NaN stays one, made quiet
  *   vf_load_f16, _n; vf_store_f16, _n        likewise, denormals kept

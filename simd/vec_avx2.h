@@ -55,7 +55,8 @@ VEC vi vi_load_i8(const int8_t *p)
 
 VEC __m256 vec_widen_bf16(const uint16_t *p)
 {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+    __m256i u = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(u, 16));
 }
 VEC __m256i vec_round_bf16(__m256 f)
 {
@@ -107,7 +108,10 @@ VEC void vf_store_f16_n(uint16_t *p, vf a, size_t n)
     __builtin_memcpy(p, t, 2 * n);
 }
 
-VEC __m256 vec_in_order(__m256 a) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(a), 0xd8)); }
+VEC __m256 vec_in_order(__m256 a)
+{
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(a), 0xd8));
+}
 VEC void vf_load2(const float *p, vf *e, vf *o)
 {
     vf a = vf_load(p), b = vf_load(p + 16);
@@ -128,11 +132,21 @@ VEC vf vf_add(vf a, vf b) { return BOTH(vf, _mm256_add_ps); }
 VEC vf vf_sub(vf a, vf b) { return BOTH(vf, _mm256_sub_ps); }
 VEC vf vf_mul(vf a, vf b) { return BOTH(vf, _mm256_mul_ps); }
 VEC vf vf_div(vf a, vf b) { return BOTH(vf, _mm256_div_ps); }
-VEC vf vf_fma(vf a, vf b, vf c) { return (vf){_mm256_fmadd_ps(a.l, b.l, c.l), _mm256_fmadd_ps(a.h, b.h, c.h)}; }
-VEC vf vf_fnma(vf a, vf b, vf c) { return (vf){_mm256_fnmadd_ps(a.l, b.l, c.l), _mm256_fnmadd_ps(a.h, b.h, c.h)}; }
+VEC vf vf_fma(vf a, vf b, vf c)
+{
+    return (vf){_mm256_fmadd_ps(a.l, b.l, c.l), _mm256_fmadd_ps(a.h, b.h, c.h)};
+}
+VEC vf vf_fnma(vf a, vf b, vf c)
+{
+    return (vf){_mm256_fnmadd_ps(a.l, b.l, c.l), _mm256_fnmadd_ps(a.h, b.h, c.h)};
+}
 VEC vf vf_sqrt(vf a) { return EACH(vf, _mm256_sqrt_ps); }
 VEC vf vf_neg(vf a) { return EACH(vf, _mm256_xor_ps, _mm256_set1_ps(-0.0f)); }
-VEC vf vf_abs(vf a) { vf b = vf_set1(-0.0f); return (vf){_mm256_andnot_ps(b.l, a.l), _mm256_andnot_ps(b.h, a.h)}; }
+VEC vf vf_abs(vf a)
+{
+    vf b = vf_set1(-0.0f);
+    return (vf){_mm256_andnot_ps(b.l, a.l), _mm256_andnot_ps(b.h, a.h)};
+}
 VEC vf vf_max(vf a, vf b) { return BOTH(vf, _mm256_max_ps); }
 VEC vf vf_min(vf a, vf b) { return BOTH(vf, _mm256_min_ps); }
 
@@ -149,7 +163,10 @@ VEC vm vm_first(size_t n)
     return (vm){_mm256_castsi256_ps(m.l), _mm256_castsi256_ps(m.h)};
 }
 VEC uint32_t vm_bits(vm a) { return (uint32_t)(_mm256_movemask_ps(a.l) | _mm256_movemask_ps(a.h) << 8); }
-VEC vf vf_select(vm m, vf a, vf b) { return (vf){_mm256_blendv_ps(b.l, a.l, m.l), _mm256_blendv_ps(b.h, a.h, m.h)}; }
+VEC vf vf_select(vm m, vf a, vf b)
+{
+    return (vf){_mm256_blendv_ps(b.l, a.l, m.l), _mm256_blendv_ps(b.h, a.h, m.h)};
+}
 
 VEC vi vf_bits(vf a) { return EACH(vi, _mm256_castps_si256); }
 VEC vf vi_bits(vi a) { return EACH(vf, _mm256_castsi256_ps); }
@@ -162,8 +179,16 @@ VEC vi vi_xor(vi a, vi b) { return BOTH(vi, _mm256_xor_si256); }
 VEC vi vi_shl(vi a, int s) { return EACH(vi, _mm256_slli_epi32, s); }
 VEC vi vi_shr(vi a, int s) { return EACH(vi, _mm256_srli_epi32, s); }
 VEC vi vi_sar(vi a, int s) { return EACH(vi, _mm256_srai_epi32, s); }
-VEC vm vi_gt(vi a, vi b) { vi m = BOTH(vi, _mm256_cmpgt_epi32); return (vm){_mm256_castsi256_ps(m.l), _mm256_castsi256_ps(m.h)}; }
-VEC vm vi_eq(vi a, vi b) { vi m = BOTH(vi, _mm256_cmpeq_epi32); return (vm){_mm256_castsi256_ps(m.l), _mm256_castsi256_ps(m.h)}; }
+VEC vm vi_gt(vi a, vi b)
+{
+    vi m = BOTH(vi, _mm256_cmpgt_epi32);
+    return (vm){_mm256_castsi256_ps(m.l), _mm256_castsi256_ps(m.h)};
+}
+VEC vm vi_eq(vi a, vi b)
+{
+    vi m = BOTH(vi, _mm256_cmpeq_epi32);
+    return (vm){_mm256_castsi256_ps(m.l), _mm256_castsi256_ps(m.h)};
+}
 VEC vf vf_from_vi(vi a) { return EACH(vf, _mm256_cvtepi32_ps); }
 
 VEC float vf_hsum(vf a)

@@ -22,7 +22,10 @@ VEC vf vf_set1(float s) { return (vf){vdupq_n_f32(s), vdupq_n_f32(s), vdupq_n_f3
 VEC vf vf_zero(void) { return vf_set1(0.0f); }
 VEC vi vi_set1(int32_t s) { return (vi){vdupq_n_s32(s), vdupq_n_s32(s), vdupq_n_s32(s), vdupq_n_s32(s)}; }
 VEC vi vi_zero(void) { return vi_set1(0); }
-VEC vf vf_load(const float *p) { return (vf){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}; }
+VEC vf vf_load(const float *p)
+{
+    return (vf){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
+}
 VEC void vf_store(float *p, vf x)
 {
     vst1q_f32(p, x.a);
@@ -30,7 +33,10 @@ VEC void vf_store(float *p, vf x)
     vst1q_f32(p + 8, x.c);
     vst1q_f32(p + 12, x.d);
 }
-VEC vi vi_load(const int32_t *p) { return (vi){vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)}; }
+VEC vi vi_load(const int32_t *p)
+{
+    return (vi){vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)};
+}
 VEC void vi_store(int32_t *p, vi x)
 {
     vst1q_s32(p, x.a);
@@ -55,8 +61,10 @@ VEC vi vi_load_u8(const uint8_t *p)
 {
     uint8x16_t v = vld1q_u8(p);
     uint16x8_t l = vmovl_u8(vget_low_u8(v)), h = vmovl_u8(vget_high_u8(v));
-    return (vi){vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(l))), vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(l))),
-                vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(h))), vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(h)))};
+    return (vi){vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(l))),
+                vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(l))),
+                vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(h))),
+                vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(h)))};
 }
 VEC vi vi_load_i8(const int8_t *p)
 {
@@ -150,7 +158,10 @@ VEC uint32_t vec_bits4(uint32x4_t m)
     static const uint32_t lane[4] = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(m, vld1q_u32(lane)));
 }
-VEC uint32_t vm_bits(vm x) { return vec_bits4(x.a) | vec_bits4(x.b) << 4 | vec_bits4(x.c) << 8 | vec_bits4(x.d) << 12; }
+VEC uint32_t vm_bits(vm x)
+{
+    return vec_bits4(x.a) | vec_bits4(x.b) << 4 | vec_bits4(x.c) << 8 | vec_bits4(x.d) << 12;
+}
 VEC vf vf_select(vm x, vf y, vf z) { return THREE(vf, vbslq_f32); }
 VEC vi vi_select(vm x, vi y, vi z) { return THREE(vi, vbslq_s32); }
 
@@ -162,7 +173,10 @@ VEC vi vi_and(vi x, vi y) { return TWO(vi, vandq_s32); }
 VEC vi vi_or(vi x, vi y) { return TWO(vi, vorrq_s32); }
 VEC vi vi_xor(vi x, vi y) { return TWO(vi, veorq_s32); }
 VEC vi vi_shl(vi x, int s) { vi y = vi_set1(s); return TWO(vi, vshlq_s32); }
-VEC int32x4_t vec_shr(int32x4_t a, int32x4_t s) { return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), s)); }
+VEC int32x4_t vec_shr(int32x4_t a, int32x4_t s)
+{
+    return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), s));
+}
 VEC vi vi_shr(vi x, int s) { vi y = vi_set1(-s); return TWO(vi, vec_shr); }
 VEC vi vi_sar(vi x, int s) { vi y = vi_set1(-s); return TWO(vi, vshlq_s32); }
 VEC vm vi_gt(vi x, vi y) { return TWO(vm, vcgtq_s32); }

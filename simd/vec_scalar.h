@@ -29,12 +29,18 @@ VEC vi vi_load_i8(const int8_t *p) { LANES(vi, p[i]); }
 
 VEC vf vf_load_bf16_n(const uint16_t *p, size_t n) { LANES(vf, (size_t)i < n ? ada_bf16_value(p[i]) : 0.0f); }
 VEC vf vf_load_bf16(const uint16_t *p) { return vf_load_bf16_n(p, 16); }
-VEC void vf_store_bf16_n(uint16_t *p, vf a, size_t n) { for (size_t i = 0; i < n; i++) p[i] = ada_bf16_of(a.v[i]); }
+VEC void vf_store_bf16_n(uint16_t *p, vf a, size_t n)
+{
+    for (size_t i = 0; i < n; i++) p[i] = ada_bf16_of(a.v[i]);
+}
 VEC void vf_store_bf16(uint16_t *p, vf a) { vf_store_bf16_n(p, a, 16); }
 
 VEC vf vf_load_f16_n(const uint16_t *p, size_t n) { LANES(vf, (size_t)i < n ? ada_f16_value(p[i]) : 0.0f); }
 VEC vf vf_load_f16(const uint16_t *p) { return vf_load_f16_n(p, 16); }
-VEC void vf_store_f16_n(uint16_t *p, vf a, size_t n) { for (size_t i = 0; i < n; i++) p[i] = ada_f16_of(a.v[i]); }
+VEC void vf_store_f16_n(uint16_t *p, vf a, size_t n)
+{
+    for (size_t i = 0; i < n; i++) p[i] = ada_f16_of(a.v[i]);
+}
 VEC void vf_store_f16(uint16_t *p, vf a) { vf_store_f16_n(p, a, 16); }
 
 VEC void vf_load2(const float *p, vf *e, vf *o)

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The kernels on other processors, by emulation: sh tests/cross.sh BUILD     (BUILD: a native build folder)
-# Owns: the AArch64 build of simd with its test, and which processors are tried: with and without bf16 (AArch64),
-# AVX2 without AVX-512, SSE4.2 alone (x86-64). Prints `ok NAME`, `not ok NAME` or `skip NAME: why`.
-# Must not know: what the kernel test checks. Invariant: a digest is over the bits of every kernel's results, so
-# equal digests mean equal bits.
+# Owns: the AArch64 build of simd with its test, and which processors are tried: with and without bf16
+# (AArch64), AVX2 without AVX-512, SSE4.2 alone (x86-64). Prints `ok NAME`, `not ok NAME` or `skip NAME: why`.
+# Must not know: what the kernel test checks. Invariant: a digest is over the bits of every kernel's results,
+# so equal digests mean equal bits.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 native=$1/kernels
@@ -31,9 +31,11 @@ digest=$(sed -n 's/^scalar: .*digest //p' "$tmp/native")
 if ! command -v qemu-x86_64 >/dev/null || [ "$(uname -m)" != x86_64 ]; then
     echo "skip x86-64 without AVX-512 and without AVX: no qemu-x86_64"
 else
-    # qemu 7.2 reads the lanes that vmaskmov masks out (the guard pages, silent on hardware, show it), so of AVX2
-    # under it only the choice and a whole run are asked; the bits of AVX2 are this machine's own run, where it has it.
-    if qemu-x86_64 -cpu Haswell "$1/adalink" inspect tests/cli/tiny >"$tmp/out" 2>&1 && grep -q 'isa  *avx2$' "$tmp/out" &&
+    # qemu 7.2 reads the lanes that vmaskmov masks out (the guard pages, silent on hardware, show it), so of
+    # AVX2 under it only the choice and a whole run are asked; the bits of AVX2 are this machine's own run,
+    # where it has it.
+    if qemu-x86_64 -cpu Haswell "$1/adalink" inspect tests/cli/tiny >"$tmp/out" 2>&1 &&
+        grep -q 'isa  *avx2$' "$tmp/out" &&
         qemu-x86_64 -cpu Haswell "$1/adalink" generate -m tests/cli/tiny -p word -n 8 >"$tmp/out" 2>&1; then
         echo "ok x86-64 Haswell: avx2, a whole run"
     else
@@ -50,7 +52,8 @@ if ! command -v "$cross" >/dev/null || ! command -v qemu-aarch64 >/dev/null; the
     exit $bad
 fi
 printf '#define ADA_ISAS(X) X(ref) X(scalar) X(neon)\n' >"$tmp/registry.h"
-flags="-std=gnu11 -O2 -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror -ffp-contract=off -D_GNU_SOURCE"
+flags="-std=gnu11 -O2 -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror -ffp-contract=off"
+flags="$flags -D_GNU_SOURCE"
 # shellcheck disable=SC2086
 compile() { # NAME ARGS…
     object=$tmp/$1.o
@@ -60,7 +63,8 @@ compile() { # NAME ARGS…
 if compile ref -DADA_ISA=ref -DADA_ISA_REF simd/isa.c &&
     compile scalar -DADA_ISA=scalar -DADA_ISA_SCALAR simd/isa.c &&
     compile neon -DADA_ISA=neon -DADA_ISA_NEON simd/isa.c &&
-    compile emulated -O1 -Itests/emulated -DADA_ISA=avx512_emulated -DADA_ISA_AVX512 -DADA_EMULATED simd/isa.c &&
+    compile emulated -O1 -Itests/emulated -DADA_ISA=avx512_emulated -DADA_ISA_AVX512 -DADA_EMULATED \
+        simd/isa.c &&
     compile dispatch simd/dispatch.c && compile kernels tests/kernels.c &&
     $cross -static -o "$tmp/kernels" "$tmp"/*.o -lm; then
     run "AArch64 with bf16" neon qemu-aarch64 -cpu max "$tmp/kernels"

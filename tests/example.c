@@ -38,7 +38,8 @@ static ada_status run(const char *model, const char *data, const char *saved, ad
     ada_status st;
     ADA_TRY(ada_model_open(m, model, &(ada_model_opts){.f32 = true}));
     ADA_TRY(ada_adapter_new(a, *m, &(ada_adapter_opts){.method = "adalink", .rank = 4}));
-    ADA_TRY(ada_trainer_open(t, *m, *a, &(ada_train_opts){.data = data, .steps = 10, .batch = 8, .lr = 0.02}));
+    ADA_TRY(
+        ada_trainer_open(t, *m, *a, &(ada_train_opts){.data = data, .steps = 10, .batch = 8, .lr = 0.02}));
     while ((st = ada_trainer_step(*t, &report)) == ADA_OK)
         printf("step %d of %d: loss %.4f\n", (int)report.step, (int)report.total, report.loss);
     if (st != ADA_DONE) return st;

@@ -133,7 +133,8 @@ system='assert ctype dirent errno fcntl fenv float getopt inttypes limits locale
     grep -v '^tests/\|^perf/\|^engine/par\.c:' "$tmp/code" | grep '#[ ]*pragma[ ]*omp\|^[^s].*_Pragma *(' |
         sed 's/^\([^:]*:[0-9]*:\).*/\1 OpenMP has one door: engine\/par.c/'
 } | rule "single doors"
-grep '^simd/' "$tmp/includes" | grep '<' | grep -v '<\(stdint\|stddef\|stdbool\|math\)\.h>\|^simd/vec_[a-z0-9]*\.h:' |
+grep '^simd/' "$tmp/includes" | grep '<' |
+    grep -v '<\(stdint\|stddef\|stdbool\|math\)\.h>\|^simd/vec_[a-z0-9]*\.h:' |
     grep -v '^simd/dispatch\.c:.*<\(stdlib\|string\|cpuid\|sys/auxv\|asm/hwcap\)\.h>' |
     sed 's/:#include/: simd may not include/' | rule "simd is arithmetic"
 

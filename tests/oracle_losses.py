@@ -84,8 +84,9 @@ def main():
     for who, x in (('ours', far), ('torch f32', theirs)):
         print(f'{who} from torch f64, step by step:', ' '.join(f'{v:.0e}' for v in x), file=sys.stderr)
     print(f'{"pass" if good else "fail"}: first {len(far)} f32 losses, largest relative difference from '
-          f'torch f64 {max(far):.2e} (bar {o.bar:g}); torch f32 from it {max(theirs):.2e}; ours from torch f32 '
-          f'{max(apart):.2e}; {ours[0]:.6f} ... {ours[-1]:.6f}, torch f64 {truth[0]:.6f} ... {truth[-1]:.6f}')
+          f'torch f64 {max(far):.2e} (bar {o.bar:g}); torch f32 from it {max(theirs):.2e}; '
+          f'ours from torch f32 {max(apart):.2e}; {ours[0]:.6f} ... {ours[-1]:.6f}, '
+          f'torch f64 {truth[0]:.6f} ... {truth[-1]:.6f}')
     sys.exit(int(not good))
 
 

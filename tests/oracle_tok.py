@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Compares this engine's tokenizers with Hugging Face's on many lines; prints the count of differences.
-# usage: oracle_tok.py --driver build/tok_driver --tokenizer tokenizer.json [--gguf MODEL.gguf] [--lines 100000]
-#                      [--variant-lines 4000] [--work DIR] TEXT…
-# Lines come from the texts (JSONL: its strings) and, half of them, are made: random Unicode of all planes, marks,
-# controls, added tokens in the midst of words, runs of spaces, newlines and digits. Compared are ids (with and
-# without special tokens), the decoding of ids and of random ids, and the sum of streamed pieces, for: the
-# tokenizer.json and the GGUF made from it; a SentencePiece-style vocabulary of 32,000, trained here, from its JSON
-# and from scores; each pre-tokenizer that a GGUF may name; a list of variants that put other normalizers,
-# pre-tokenizers, added tokens and decoders on the same vocabulary. Needs tokenizers and minutes: not in the tests.
+# usage: oracle_tok.py --driver build/tok_driver --tokenizer tokenizer.json [--gguf MODEL.gguf]
+#                      [--lines 100000] [--variant-lines 4000] [--work DIR] TEXT…
+# Lines come from the texts (JSONL: its strings) and, half of them, are made: random Unicode of all planes,
+# marks, controls, added tokens in the midst of words, runs of spaces, newlines and digits. Compared are ids
+# (with and without special tokens), the decoding of ids and of random ids, and the sum of streamed pieces,
+# for: the tokenizer.json and the GGUF made from it; a SentencePiece-style vocabulary of 32,000, trained
+# here, from its JSON and from scores; each pre-tokenizer that a GGUF may name; a list of variants that put
+# other normalizers, pre-tokenizers, added tokens and decoders on the same vocabulary. Needs tokenizers and
+# minutes: not in the tests.
 import argparse
 import json
 import os
@@ -18,7 +19,8 @@ import tempfile
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-CL100K = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+CL100K = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s"
+          r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 WORD = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
 NAME = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -41,9 +43,15 @@ def strings(path):
             yield line
 
 
-RANGES = [(0, 0x7f), (0, 0x7f), (0x80, 0x24f), (0x250, 0x1fff), (0x300, 0x36f), (0x2000, 0x206f), (0x20d0, 0x20ff), (0x2100, 0x2bff),
-          (0x3000, 0x9fff), (0xac00, 0xd7a3), (0xe000, 0xffff), (0x10000, 0x1ffff), (0x1f300, 0x1faff), (0x1f1e6, 0x1f1ff),
-          (0x20000, 0x2ffff), (0xe0000, 0xe01ff), (0x30000, 0x10ffff), (0x1680, 0x1680), (0x180e, 0x180e), (0xfe00, 0xfe0f), (0x200b, 0x200f)]
+RANGES = [(0, 0x7f), (0, 0x7f), (0x80, 0x24f), (0x250, 0x1fff), (0x300, 0x36f), (0x2000, 0x206f),
+          (0x20d0, 0x20ff), (0x2100, 0x2bff), (0x3000, 0x9fff), (0xac00, 0xd7a3), (0xe000, 0xffff),
+          (0x10000, 0x1ffff), (0x1f300, 0x1faff), (0x1f1e6, 0x1f1ff), (0x20000, 0x2ffff), (0xe0000, 0xe01ff),
+          (0x30000, 0x10ffff), (0x1680, 0x1680), (0x180e, 0x180e), (0xfe00, 0xfe0f), (0x200b, 0x200f)]
+DIGITS = "0123456789\u0663\u0967\u00bd\u2163"
+SPACES = [" ", "  ", "\n", "\r\n", "\t", "\u3000", "\xa0", "\x85", "\u2581", "\u2028"]
+ODDITIES = ["'s", "'LL", "'\u017f", "don't", "I'Ve", "...", "!?", "</s>", "<0x41>", "http://a.b/c?d=e",
+            "x\u0301", "\U0001f469\u200d\U0001f4bb", "\ufb01n", "\u00c5", "\u212b", "\u0130I", "\u1e9e",
+            "A\u030a", "\u00a8", "\u1100\u1161\u11a8"]
 
 
 def char(r):
@@ -59,11 +67,10 @@ def made(r, words, added):
         k = r.random()
         out.append(char(r) * r.choice([1, 1, 1, 2, 5]) if k < .35
                    else r.choice(words) if k < .55
-                   else r.choice([" ", "  ", "\n", "\r\n", "\t", "\u3000", "\xa0", "\x85", "\u2581", "\u2028"]) * r.randint(1, 6) if k < .7
-                   else "".join(r.choice("0123456789\u0663\u0967\u00bd\u2163") for _ in range(r.randint(1, 9))) if k < .77
+                   else r.choice(SPACES) * r.randint(1, 6) if k < .7
+                   else "".join(r.choice(DIGITS) for _ in range(r.randint(1, 9))) if k < .77
                    else r.choice(added) if k < .87
-                   else r.choice(["'s", "'LL", "'\u017f", "don't", "I'Ve", "...", "!?", "</s>", "<0x41>", "http://a.b/c?d=e", "x\u0301", "\U0001f469\u200d\U0001f4bb",
-                                  "\ufb01n", "\u00c5", "\u212b", "\u0130I", "\u1e9e", "A\u030a", "\u00a8", "\u1100\u1161\u11a8"]))
+                   else r.choice(ODDITIES))
     return "".join(out)
 
 
@@ -89,7 +96,8 @@ def ask(driver, path, questions):
 
 
 def decoded(tok, ids):
-    """Without and with special tokens; None where tokenizers itself panics (Strip, on a token shorter than it)."""
+    """Without and with special tokens; None where tokenizers itself panics (Strip, on a token shorter than
+    it)."""
     try:
         return [tok.decode(ids, skip_special_tokens=skip) for skip in (True, False)]
     except BaseException as e:
@@ -106,8 +114,10 @@ def compare(name, driver, path, tok, text):
     tok.encode_special_tokens = True
     plain = [e.ids for e in tok.encode_batch(text[-1000:], add_special_tokens=False)]
     tok.encode_special_tokens = False
-    rand = [[r.randrange(n + 3) for _ in range(r.randint(0, 12))] for _ in range(len(text) // 4)] + want[-len(text) // 4:]
-    got, timing = ask(driver, path, text + [{"special": s} for s in text[:1000]] + [{"plain": s} for s in text[-1000:]] + rand)
+    rand = [[r.randrange(n + 3) for _ in range(r.randint(0, 12))] for _ in range(len(text) // 4)]
+    rand += want[-len(text) // 4:]
+    got, timing = ask(driver, path, text + [{"special": s} for s in text[:1000]] +
+                      [{"plain": s} for s in text[-1000:]] + rand)
     bad, shown = 0, 0
     k = len(text)
 
@@ -141,10 +151,11 @@ def compare(name, driver, path, tok, text):
 
 # ---- tokenizers ----
 def sentencepiece_style(text, size):
-    """A vocabulary as SentencePiece trains it: specials, 256 bytes, pieces by rank; merges from the scores."""
+    """A vocabulary as SentencePiece trains it: specials, 256 bytes, pieces by rank; merges from scores."""
     t = Tokenizer(models.BPE(unk_token="<unk>"))
     t.pre_tokenizer = pre_tokenizers.Metaspace()
-    t.train_from_iterator(text, trainers.BpeTrainer(vocab_size=size - 259, special_tokens=["<unk>"], limit_alphabet=1500, show_progress=False))
+    t.train_from_iterator(text, trainers.BpeTrainer(vocab_size=size - 259, special_tokens=["<unk>"],
+                                                    limit_alphabet=1500, show_progress=False))
     pieces = [p for p, i in sorted(t.get_vocab().items(), key=lambda x: x[1]) if p != "<unk>"]
     pieces.sort(key=lambda p: len(p) == 1)  # characters last, as SentencePiece has them
     vocab = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + pieces
@@ -157,27 +168,33 @@ def sentencepiece_style(text, size):
         merges += sorted(local, key=lambda m: (-len(m[0]), -len(m[1])))
     t = Tokenizer(models.BPE(vocab=ids, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
+                                   decoders.Strip(" ", 1, 0)])
     t.add_special_tokens(["<unk>", "<s>", "</s>"])
     j = json.loads(t.to_str())
-    j["post_processor"] = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-                           "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-                           "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}}
+    j["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}}
     meta = {"tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": vocab, "tokenizer.ggml.scores": scores,
-            "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * len(pieces), "tokenizer.ggml.bos_token_id": 1,
-            "tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.unknown_token_id": 0}
+            "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * len(pieces),
+            "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2,
+            "tokenizer.ggml.unknown_token_id": 0}
     return j, meta
 
 
 def gguf_names(base):
-    """GGUF-like metadata of the vocabulary with every tokenizer.ggml.pre, and the tokenizer.json it stands for."""
+    """GGUF-like metadata of the vocabulary with every tokenizer.ggml.pre, and the tokenizer.json it stands
+    for."""
     vocab = sorted(base["model"]["vocab"], key=base["model"]["vocab"].get)
     special = {t["id"] for t in base["added_tokens"]}
     split = lambda p: {"type": "Split", "pattern": {"Regex": p}, "behavior": "Isolated", "invert": False}
     byte = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     digits = {"type": "Digits", "individual_digits": True}
-    rows = {"gpt-2": ([split(GPT2)], 0), "smollm": ([digits, split(GPT2)], 0), "llama-bpe": ([split(CL100K % r"\p{N}{1,3}")], 1),
-            "qwen2": ([split(CL100K % r"\p{N}")], 0), "tekken": ([split(WORD + "|" + NAME + r"|\p{N}" + REST)], 1),
+    rows = {"gpt-2": ([split(GPT2)], 0), "smollm": ([digits, split(GPT2)], 0),
+            "llama-bpe": ([split(CL100K % r"\p{N}{1,3}")], 1), "qwen2": ([split(CL100K % r"\p{N}")], 0),
+            "tekken": ([split(WORD + "|" + NAME + r"|\p{N}" + REST)], 1),
             "gpt-4o": ([split(WORD + ENDS + "|" + NAME + ENDS + r"|\p{N}{1,3}" + REST)], 0),
             "default": ([split(r"[\p{P}\$\+<=>\^~\|]+"), split(GPT2), split(r"\p{N}+")], 0)}
     for name, (steps, whole) in rows.items():
@@ -186,57 +203,76 @@ def gguf_names(base):
         j["model"]["ignore_merges"] = bool(whole)
         if name == "qwen2":
             j["normalizer"] = {"type": "NFC"}
-        meta = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": name, "tokenizer.ggml.tokens": vocab, "tokenizer.ggml.add_bos_token": False,
+        meta = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": name, "tokenizer.ggml.tokens": vocab,
+                "tokenizer.ggml.add_bos_token": False,
                 "tokenizer.ggml.merges": [" ".join(m) for m in base["model"]["merges"]],
                 "tokenizer.ggml.token_type": [3 if i in special else 1 for i in range(len(vocab))]}
         yield name, j, meta
 
 
 def variants(base, sp):
-    nt = lambda *a: {"type": "Sequence", "normalizers": [x if isinstance(x, dict) else {"type": x} for x in a]}
+    nt = lambda *a: {"type": "Sequence",
+                     "normalizers": [x if isinstance(x, dict) else {"type": x} for x in a]}
     pt = lambda *a: {"type": "Sequence", "pretokenizers": list(a)}
     byte = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    meta = lambda scheme, split: {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": split}
+    meta = lambda scheme, split: {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme,
+                                  "split": split}
     rx = lambda p, b, i=False: {"type": "Split", "pattern": {"Regex": p}, "behavior": b, "invert": i}
     st = lambda p, b, i=False: {"type": "Split", "pattern": {"String": p}, "behavior": b, "invert": i}
-    tok = lambda s, **k: dict({"content": s, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}, **k)
-    more = [tok("Café", normalized=True), tok("<a>", lstrip=True), tok("<b>", rstrip=True), tok("<ab>", lstrip=True, rstrip=True, special=True),
-            tok("word", single_word=True), tok("the", single_word=True, normalized=True), tok("<a><b>"), tok("\n\n"), tok("12", single_word=True)]
+    tok = lambda s, **k: dict({"content": s, "single_word": False, "lstrip": False, "rstrip": False,
+                               "normalized": False, "special": False}, **k)
+    more = [tok("Café", normalized=True), tok("<a>", lstrip=True), tok("<b>", rstrip=True),
+            tok("<ab>", lstrip=True, rstrip=True, special=True), tok("word", single_word=True),
+            tok("the", single_word=True, normalized=True), tok("<a><b>"), tok("\n\n"),
+            tok("12", single_word=True)]
     for name, change in {
-        "prefix space": {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}},
+        "prefix space": {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True,
+                                           "trim_offsets": True, "use_regex": True}},
         "digits together": {"pre_tokenizer": pt({"type": "Digits", "individual_digits": False}, byte)},
-        "NFC": {"normalizer": nt("NFC")}, "NFD": {"normalizer": nt("NFD")}, "NFKC": {"normalizer": nt("NFKC")}, "NFKD": {"normalizer": nt("NFKD")},
+        "NFC": {"normalizer": nt("NFC")}, "NFD": {"normalizer": nt("NFD")},
+        "NFKC": {"normalizer": nt("NFKC")}, "NFKD": {"normalizer": nt("NFKD")},
         "lower": {"normalizer": nt("Lowercase")}, "no accents": {"normalizer": nt("NFD", "StripAccents")},
         "strip": {"normalizer": {"type": "Strip", "strip_left": True, "strip_right": True}},
         "strip left": {"normalizer": {"type": "Strip", "strip_left": True, "strip_right": False}},
-        "replace": {"normalizer": nt({"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}, {"type": "Replace", "pattern": {"String": "e"}, "content": "éé"})},
+        "replace": {"normalizer": nt({"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+                                     {"type": "Replace", "pattern": {"String": "e"}, "content": "éé"})},
         "byte normalizer": {"normalizer": {"type": "ByteLevel"}, "pre_tokenizer": None},
-        "whitespace": {"pre_tokenizer": pt({"type": "Whitespace"}, byte)}, "whitespace split": {"pre_tokenizer": pt({"type": "WhitespaceSplit"}, byte)},
+        "whitespace": {"pre_tokenizer": pt({"type": "Whitespace"}, byte)},
+        "whitespace split": {"pre_tokenizer": pt({"type": "WhitespaceSplit"}, byte)},
         **{"punctuation " + b: {"pre_tokenizer": pt({"type": "Punctuation", "behavior": b}, byte)}
            for b in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")},
         **{f"split {b} {i}": {"pre_tokenizer": pt(rx(r"\w+|[^\w\s]", b, i), st("e.", b), st(" ", b, i), byte)}
-           for b in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous") for i in (False, True)},
-        "classes": {"pre_tokenizer": pt(rx(r"\b\d+\b|\h{2}|[\s\d]{2,3}|[^\S\n]+|\p{Han}+|\p{^L}\u0041|(?i:straße)|.$", "Isolated"), byte)},
-        "added": {"added_tokens": base["added_tokens"] + more}, "added, lower": {"added_tokens": base["added_tokens"] + more, "normalizer": nt("Lowercase")},
-        "added, NFC": {"added_tokens": base["added_tokens"] + more, "normalizer": nt("NFC"), "pre_tokenizer": pt(meta("first", True), byte)},
+           for b in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
+           for i in (False, True)},
+        "classes": {"pre_tokenizer": pt(rx(r"\b\d+\b|\h{2}|[\s\d]{2,3}|[^\S\n]+|\p{Han}+|\p{^L}\u0041"
+                                           r"|(?i:straße)|.$", "Isolated"), byte)},
+        "added": {"added_tokens": base["added_tokens"] + more},
+        "added, lower": {"added_tokens": base["added_tokens"] + more, "normalizer": nt("Lowercase")},
+        "added, NFC": {"added_tokens": base["added_tokens"] + more, "normalizer": nt("NFC"),
+                       "pre_tokenizer": pt(meta("first", True), byte)},
         "no decoder": {"decoder": None},
     }.items():
         j = json.loads(json.dumps(dict(base, **change)))
         for i, t in enumerate(x for x in j["added_tokens"] if x["content"] in [m["content"] for m in more]):
             known = base["model"]["vocab"].get(t["content"])
-            t["id"] = known if known is not None else max([len(base["model"]["vocab"]) - 1] + [x.get("id", -1) for x in j["added_tokens"] if "id" in x]) + 1
+            last = max([len(base["model"]["vocab"]) - 1] + [x["id"] for x in j["added_tokens"] if "id" in x])
+            t["id"] = known if known is not None else last + 1
         yield name, j
     for scheme in ("always", "first", "never"):
         for split in (True, False):
-            yield f"metaspace {scheme} {split}", dict(sp, normalizer=None, pre_tokenizer=meta(scheme, split), decoder=meta(scheme, split))
-    yield "metaspace first after strip", dict(sp, normalizer={"type": "Strip", "strip_left": True, "strip_right": True}, pre_tokenizer=meta("first", True), decoder=meta("first", True))
+            yield f"metaspace {scheme} {split}", dict(sp, normalizer=None, pre_tokenizer=meta(scheme, split),
+                                                      decoder=meta(scheme, split))
+    strip = {"type": "Strip", "strip_left": True, "strip_right": True}
+    yield "metaspace first after strip", dict(sp, normalizer=strip, pre_tokenizer=meta("first", True),
+                                              decoder=meta("first", True))
     yield "no byte fallback", dict(sp, model=dict(sp["model"], byte_fallback=False))
     yield "unknown not fused", dict(sp, model=dict(sp["model"], byte_fallback=False, fuse_unk=False))
     few = {k: v for k, v in sp["model"]["vocab"].items() if not k.startswith("<0xF")}
     ids = {k: i for i, k in enumerate(few)}
     yield "few bytes", dict(sp, model=dict(sp["model"], vocab=ids))
-    yield "strip decoder", dict(sp, decoder={"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-                                {"type": "ByteFallback"}, {"type": "Strip", "content": " ", "start": 2, "stop": 1}]})
+    yield "strip decoder", dict(sp, decoder={"type": "Sequence", "decoders": [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+        {"type": "Strip", "content": " ", "start": 2, "stop": 1}]})
     try:
         import sentencepiece
         from sentencepiece import sentencepiece_model_pb2 as pb
@@ -247,11 +283,14 @@ def variants(base, sp):
     import io
     for rule in ("nmt_nfkc", "nmt_nfkc_cf"):
         out = io.BytesIO()
-        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(["a b c abc"] * 20), model_writer=out, vocab_size=8, model_type="bpe",
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(["a b c abc"] * 20), model_writer=out,
+                                                 vocab_size=8, model_type="bpe",
                                                  normalization_rule_name=rule, minloglevel=2)
         m = pb.ModelProto.FromString(out.getvalue())
-        yield "precompiled " + rule, dict(sp, normalizer=nt({"type": "Precompiled", "precompiled_charsmap": base64.b64encode(m.normalizer_spec.precompiled_charsmap).decode()}),
-                                          pre_tokenizer=meta("always", True), decoder=meta("always", True))
+        charsmap = base64.b64encode(m.normalizer_spec.precompiled_charsmap).decode()
+        yield "precompiled " + rule, dict(
+            sp, normalizer=nt({"type": "Precompiled", "precompiled_charsmap": charsmap}),
+            pre_tokenizer=meta("always", True), decoder=meta("always", True))
 
 
 def main():
@@ -267,7 +306,9 @@ def main():
     args = a.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     base = json.load(open(args.tokenizer))
-    added = [t["content"] for t in base["added_tokens"]] + ["Café", "café", " <a> ", "<b>  ", " <ab> ", "word", "words", "the", "<a><b>", "12", "<s>", "</s>", "<unk>"]
+    added = [t["content"] for t in base["added_tokens"]]
+    added += ["Café", "café", " <a> ", "<b>  ", " <ab> ", "word", "words", "the", "<a><b>", "12", "<s>",
+              "</s>", "<unk>"]
     text = lines(args, added, args.lines)
     some = lines(args, added, args.variant_lines)
     bad = 0

@@ -150,7 +150,8 @@ export NINJA
 stage native native
 stage house house
 stage processors script tests/cross.sh "$out/native"
-# Not yet run to their end on a quiet machine, so not yet part of what must pass: ADALINK_TEST_ALL=1 runs them.
+# Not yet run to their end on a quiet machine, so not yet part of what must pass:
+# ADALINK_TEST_ALL=1 runs them.
 if [ -n "${ADALINK_TEST_ALL:-}" ]; then
     stage sanitizers sanitized
     stage fuzzers fuzz

@@ -61,8 +61,10 @@ wrong_isa() {
     [ $? = 2 ] && [ ! -s "$work/stdout" ] && [ "$(wc -l <"$work/stderr")" = 1 ] && grep -q "$3" "$work/stderr"
 }
 known_isa() { ADALINK_ISA=$1 "$adalink" --version >/dev/null 2>&1; }
-check "an unknown ISA is not refused" wrong_isa nosuch --version "ADALINK_ISA 'nosuch' is not in .* ref scalar"
-check "an unknown ISA runs a command" wrong_isa AVX2 "bench -m absent" "ADALINK_ISA 'AVX2' is not in this build"
+check "an unknown ISA is not refused" wrong_isa nosuch --version \
+    "ADALINK_ISA 'nosuch' is not in .* ref scalar"
+check "an unknown ISA runs a command" wrong_isa AVX2 "bench -m absent" \
+    "ADALINK_ISA 'AVX2' is not in this build"
 check "ADALINK_ISA=scalar is refused" known_isa scalar
 check "an empty ADALINK_ISA is refused" known_isa ''
 if ! known_isa avx512; then

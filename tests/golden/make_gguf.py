@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Makes quants.gguf, a tensor of each type that is read, and quants.safetensors, the same widened to float32 by
-# the gguf package: python3 make_gguf.py (needs gguf, safetensors, numpy).
+# Makes quants.gguf, a tensor of each type that is read, and quants.safetensors, the same widened to float32
+# by the gguf package: python3 make_gguf.py (needs gguf, safetensors, numpy).
 # Blocks hold random bits, but for their float16 scales, which are small: every code of every type is met.
 import os
 
@@ -13,8 +13,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 T = gguf.GGMLQuantizationType
 rng = np.random.default_rng(4)
 # offsets of the float16 scales in a block
-SCALES = {T.Q8_0: [0], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q4_K: [0, 2], T.Q5_K: [0, 2],
-          T.Q6_K: [208]}
+SCALES = {T.Q8_0: [0], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q4_K: [0, 2],
+          T.Q5_K: [0, 2], T.Q6_K: [208]}
 ROWS, COLUMNS = 3, 512
 
 

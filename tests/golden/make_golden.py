@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# Makes the tiny models beside this file, and what transformers in float32 says of each: logits, the loss of an
-# AdaLink adapter on some targets, and the adapter's gradients. Needs torch, transformers, safetensors, gguf, numpy.
+# Makes the tiny models beside this file, and what transformers in float32 says of each: logits, the loss of
+# an AdaLink adapter on some targets, and the adapter's gradients. Needs torch, transformers, safetensors,
+# gguf, numpy.
 # usage: make_golden.py [FOLDER]      (written into this folder by default; tests/golden.c reads it)
 import json
 import os
@@ -25,7 +26,8 @@ CASES = {
     'untied_bias': (LlamaConfig, dict(tie_word_embeddings=False, num_key_value_heads=4, attention_bias=True,
                                       mlp_bias=True, hidden_act='gelu_pytorch_tanh')),
     'rope_llama3': (LlamaConfig, dict(rope_parameters=LLAMA3)),
-    'rope_linear': (LlamaConfig, dict(rope_parameters=dict(rope_type='linear', rope_theta=10000.0, factor=2.5))),
+    'rope_linear': (LlamaConfig, dict(rope_parameters=dict(rope_type='linear', rope_theta=10000.0,
+                                                           factor=2.5))),
     'rope_yarn': (LlamaConfig, dict(rope_parameters=dict(rope_type='yarn', rope_theta=1000.0, factor=4.0,
                                                          original_max_position_embeddings=16))),
     'window': (MistralConfig, dict(sliding_window=5, num_hidden_layers=3, tie_word_embeddings=False)),
@@ -49,8 +51,8 @@ def answers(model, seed):
     adapted = model(inputs_embeds=(e + SCALE * (e @ down) @ up)[None]).logits[0]
     loss = torch.nn.functional.cross_entropy(adapted[wanted], ids[wanted + 1])
     loss.backward()
-    return dict(ids=ids.int(), wanted=wanted.int(), scale=torch.tensor([SCALE]), down=down.detach(), up=up.detach(),
-                logits=logits, loss=loss.detach()[None], grad_down=down.grad, grad_up=up.grad)
+    return dict(ids=ids.int(), wanted=wanted.int(), scale=torch.tensor([SCALE]), down=down.detach(),
+                up=up.detach(), logits=logits, loss=loss.detach()[None], grad_down=down.grad, grad_up=up.grad)
 
 
 def save_hf(model, folder, sharded):

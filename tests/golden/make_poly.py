@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The polynomials of simd/vec.h (e^x) and simd/k_map.h (the normal distribution): fitted anew, and the ones in
-the headers measured against the functions they stand for. Needs numpy.
-
-Usage: make_poly.py    prints both, exit 1 if a header's polynomial is more than twice as far off as a new fit.
-"""
+# The polynomials of simd/vec.h (e^x) and simd/k_map.h (the normal distribution): fitted anew, and the ones in
+# the headers measured against the functions they stand for. Needs numpy.
+# usage: make_poly.py
+# Prints both; exit 1 if a header's polynomial is more than twice as far off as a new fit.
 import math
 import re
 import sys
@@ -46,7 +45,8 @@ def normal_ratio(w):
 
 def judge(what, header, new, error, low, high):
     there, best = worst(lambda x: error(header, x), low, high), worst(lambda x: error(new, x), low, high)
-    print(f"{what}: {len(header) - 1} degrees, relative error 2^{math.log2(there):.2f}, fitted anew 2^{math.log2(best):.2f}")
+    print(f"{what}: {len(header) - 1} degrees, relative error 2^{math.log2(there):.2f}, "
+          f"fitted anew 2^{math.log2(best):.2f}")
     print("  header", " ".join(c.hex() for c in header))
     print("  anew  ", " ".join(c.hex() for c in new))
     return len(header) == len(new) and there <= 2 * best

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes tok_bytes.json and tok_pieces.json: a small byte-level BPE and a SentencePiece-style BPE with byte
-# fallback, each as tokenizer.json and as GGUF metadata, with lines and what Hugging Face tokenizers makes of them.
+# fallback, each as tokenizer.json and as GGUF metadata, with lines and what Hugging Face tokenizers makes of
+# them.
 # usage: python3 tests/golden/make_tok.py     (needs tokenizers; trains on this repository's headers)
-# "ids" have no special tokens, "special" have them, "plain" takes special entries in the text for text; "texts"
-# decodes the ids without and with special tokens. "pairs" are prompts and completions where the ids of the whole
-# begin with the ids of the prompt, as TRL wants them: the rest is the completion.
+# "ids" have no special tokens, "special" have them, "plain" takes special entries in the text for text;
+# "texts" decodes the ids without and with special tokens. "pairs" are prompts and completions where the ids
+# of the whole begin with the ids of the prompt, as TRL wants them: the rest is the completion.
 import glob
 import json
 import os
@@ -18,26 +19,31 @@ sys.path.insert(0, os.path.join(HERE, ".."))
 import oracle_tok  # noqa: E402
 
 LINES = [
-    "", " ", "a", "  two  spaces ", "It's 1,234.50 o'clock; don't PANIC!", "naïve café Ångström", "日本語とEnglish混在 12月",
-    "Привет, мир!", "مرحبا بالعالم", "नमस्ते दुनिया", "👩‍💻🇩🇪 emoji", "tab\tnew\nline\r\nend\n\n", "\x00\x01\x7f", "x" * 300,
-    "<s>bos in text</s>", "a<s> b </s> c<unk>", "<0x41>", "▁mark▁", "int main(void) { return 0; }", "\ufeffBOM", "\u2028\u3000",
+    "", " ", "a", "  two  spaces ", "It's 1,234.50 o'clock; don't PANIC!", "naïve café Ångström",
+    "日本語とEnglish混在 12月", "Привет, мир!", "مرحبا بالعالم", "नमस्ते दुनिया", "👩‍💻🇩🇪 emoji",
+    "tab\tnew\nline\r\nend\n\n", "\x00\x01\x7f", "x" * 300, "<s>bos in text</s>", "a<s> b </s> c<unk>",
+    "<0x41>", "▁mark▁", "int main(void) { return 0; }", "\ufeffBOM", "\u2028\u3000",
 ]
-PAIRS = [("The answer:", " yes"), ("The answer: ", "yes"), ("Label:", "positive"), ("", "alone"), ("Q\n", "A"), ("is it", "?"),
-         ("text </s>", "more"), ("<s>", " so"), ("a", " b c"), ("結果は", "良い"), ("number 12", " 34"), ("x", "\n")]
+PAIRS = [("The answer:", " yes"), ("The answer: ", "yes"), ("Label:", "positive"), ("", "alone"),
+         ("Q\n", "A"), ("is it", "?"), ("text </s>", "more"), ("<s>", " so"), ("a", " b c"),
+         ("結果は", "良い"), ("number 12", " 34"), ("x", "\n")]
 
 
 def bytes_style(text):
     t = Tokenizer(models.BPE())
-    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True),
-                                               pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
     t.decoder = decoders.ByteLevel()
     special = ["<s>", "</s>", "<unk>"]
-    t.train_from_iterator(text, trainers.BpeTrainer(vocab_size=700, special_tokens=special, show_progress=False,
-                                                    initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    t.train_from_iterator(text, trainers.BpeTrainer(
+        vocab_size=700, special_tokens=special, show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
     j = json.loads(t.to_str())
     vocab = sorted(j["model"]["vocab"], key=j["model"]["vocab"].get)
     meta = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "smollm", "tokenizer.ggml.tokens": vocab,
-            "tokenizer.ggml.merges": [" ".join(m) for m in j["model"]["merges"]], "tokenizer.ggml.eos_token_id": 1,
+            "tokenizer.ggml.merges": [" ".join(m) for m in j["model"]["merges"]],
+            "tokenizer.ggml.eos_token_id": 1,
             "tokenizer.ggml.token_type": [3 if p in special else 1 for p in vocab]}
     return j, meta
 
@@ -47,7 +53,8 @@ def write(name, j, meta):
     r = random.Random(5)
     words = [w for s in TEXT for w in s.split()]
     rows, pairs = [], []
-    for s in LINES + r.sample(TEXT, 15) + [oracle_tok.made(r, words, ["<s>", "</s>", "<unk>"]) for _ in range(90)]:
+    for s in (LINES + r.sample(TEXT, 15) +
+              [oracle_tok.made(r, words, ["<s>", "</s>", "<unk>"]) for _ in range(90)]):
         s = s[:300]
         ids = t.encode(s, add_special_tokens=False).ids
         t.encode_special_tokens = True
@@ -55,19 +62,22 @@ def write(name, j, meta):
         t.encode_special_tokens = False
         row = {"text": s, "ids": ids, "texts": [t.decode(ids, skip_special_tokens=k) for k in (True, False)]}
         special = t.encode(s).ids
-        rows.append({**row, **({"special": special} if special != ids else {}), **({"plain": plain} if plain != ids else {})})
+        rows.append({**row, **({"special": special} if special != ids else {}),
+                     **({"plain": plain} if plain != ids else {})})
     for p, c in PAIRS + [(w + ":", " " + v) for w, v in zip(words[:30], words[50:])]:
         first, whole = (t.encode(x, add_special_tokens=False).ids for x in (p, p + c))
         if whole[:len(first)] == first:
             pairs.append({"prompt": p, "completion": c, "ids": whole, "first": len(first)})
     n = t.get_vocab_size()
     random_ids = [[r.randrange(n + 2) for _ in range(r.randint(0, 9))] for _ in range(60)]
-    texts = [{"ids": v, "texts": [t.decode(v, skip_special_tokens=k) for k in (True, False)]} for v in random_ids]
-    config = {"bos_token": {"content": "<s>"}, "eos_token": "</s>", "chat_template": "{{ messages[0]['content'] }}"}
+    texts = [{"ids": v, "texts": [t.decode(v, skip_special_tokens=k) for k in (True, False)]}
+             for v in random_ids]
+    config = {"bos_token": {"content": "<s>"}, "eos_token": "</s>",
+              "chat_template": "{{ messages[0]['content'] }}"}
     path = os.path.join(HERE, f"tok_{name}.json")
     with open(path, "w", encoding="ascii") as f:
-        json.dump({"tokenizer": j, "config": config, "gguf": meta, "lines": rows, "texts": texts, "pairs": pairs}, f,
-                  separators=(",", ":"))
+        json.dump({"tokenizer": j, "config": config, "gguf": meta, "lines": rows, "texts": texts,
+                   "pairs": pairs}, f, separators=(",", ":"))
         f.write("\n")
     print(path, os.path.getsize(path), "bytes,", len(rows), "lines,", len(pairs), "pairs")
 
