@@ -51,7 +51,7 @@ source_ "$chain" engine '#include "apps/opt.h"\n'
 source_ "$chain" engine '#include "adapter.h"\n'
 source_ "$chain" engine '#include "../io/os.h"\n'
 for door in oneapi/dnnl/dnnl.h hdf5.h hdf5_hl.h jansson.h yaml.h openssl/evp.h omp.h mpi.h immintrin.h \
-    arm_neon.h pcre2.h utf8proc.h sqlite3.h png.h; do
+    arm_neon.h pcre2.h utf8proc.h setjmp.h sqlite3.h png.h; do
     source_ "single doors" engine "#include <$door>\n"
 done
 source_ "single doors" simd '#include <immintrin.h>\n'
