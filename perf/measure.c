@@ -15,15 +15,15 @@
 
 enum { CHAINS = 10, ROUNDS = 100000, MAX_REPEAT = 1000, PIECE = 1 << 18, PIECES = 128 };
 
-#define SPIN(name, width, isa)                                                                                \
-    isa static float name(float start) {                                                                      \
-        typedef float lanes __attribute__((vector_size(4 * width)));                                          \
-        lanes zero = {0}, a[CHAINS], b = zero + start, c = zero + start * 0.5f, sum = zero;                   \
-        for (int i = 0; i < CHAINS; i++) a[i] = zero + (float)i;                                              \
-        for (int r = 0; r < ROUNDS; r++)                                                                      \
-            for (int i = 0; i < CHAINS; i++) a[i] = a[i] * b + c;                                             \
-        for (int i = 0; i < CHAINS; i++) sum += a[i];                                                         \
-        return sum[0];                                                                                        \
+#define SPIN(name, width, isa)                                                                               \
+    isa static float name(float start) {                                                                     \
+        typedef float lanes __attribute__((vector_size(4 * width)));                                         \
+        lanes zero = {0}, a[CHAINS], b = zero + start, c = zero + start * 0.5f, sum = zero;                  \
+        for (int i = 0; i < CHAINS; i++) a[i] = zero + (float)i;                                             \
+        for (int r = 0; r < ROUNDS; r++)                                                                     \
+            for (int i = 0; i < CHAINS; i++) a[i] = a[i] * b + c;                                            \
+        for (int i = 0; i < CHAINS; i++) sum += a[i];                                                        \
+        return sum[0];                                                                                       \
     }
 SPIN(spin4, 4, )
 #if defined(__x86_64__)

@@ -29,8 +29,8 @@ mine() { # TASK: tokens a second
     esac
 }
 torch() { # DTYPE TASK TOKENS ROW
-    env LD_PRELOAD="${PEER_PRELOAD:-}" "$python" -W ignore "$here/peers/torch_speed.py" "$2" --model "$folder" \
-        --data "$data" --dtype "$1" --tokens "$3" --row "$4" 2>/dev/null | field tok_s
+    env LD_PRELOAD="${PEER_PRELOAD:-}" "$python" -W ignore "$here/peers/torch_speed.py" "$2" \
+        --model "$folder" --data "$data" --dtype "$1" --tokens "$3" --row "$4" 2>/dev/null | field tok_s
 }
 llama() { # TASK TOKENS
     "$python" "$here/peers/llama_speed.py" "$1" --model "$gguf" --tokens "$2" --threads "$OMP_NUM_THREADS" |

@@ -119,7 +119,8 @@ static const ada_linear *linear_of(const struct products *p, int32_t layer) {
 static void multiply(void *ctx) {
     const struct products *p = ctx;
     size_t T = (size_t)p->b->pack.T;
-    for (int32_t l = 0; l < p->b->stack.c.layers; l++) { /* the last one is cut otherwise: another stands for it */
+    /* the last layer is cut otherwise: another stands for it */
+    for (int32_t l = 0; l < p->b->stack.c.layers; l++) {
         const ada_mat *w = linear_of(p, l % (p->b->stack.c.layers - 1))->w;
         size_t n = ada_mat_rows(w), k = ada_mat_cols(w);
         for (size_t i = 0; i < T; i += ADA_PANEL) {

@@ -46,7 +46,8 @@ static void k_mm_widen_back(float *b, const uint32_t *w)
 static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, size_t k)
 {
     for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < k; j++) __builtin_memcpy((char *)b + 4 * (j * ldb + i), (const char *)x + 4 * (i * ldx + j), 4);
+        for (size_t j = 0; j < k; j++)
+            __builtin_memcpy((char *)b + 4 * (j * ldb + i), (const char *)x + 4 * (i * ldx + j), 4);
 }
 #else
 
@@ -72,7 +73,8 @@ VEC void mm_micro(const ada_tile *t, size_t i, size_t h, const int rows, const i
 {
     const float *x = t->x + (transposed ? i : i * t->ldx), *b = t->b + h * t->ldb;
     const size_t ldx = t->ldx, ldb = t->ldb, step = t->step, k = t->k;
-    const float *x3 = x + 3 * ldx, *x6 = x + 6 * ldx, *x9 = x + 9 * ldx; /* so that addresses need few registers */
+    /* so that addresses need few registers */
+    const float *x3 = x + 3 * ldx, *x6 = x + 6 * ldx, *x9 = x + 9 * ldx;
     vf acc[MM_ROWS][2];
     if (t->c) {
         const float *c = t->c + i * t->ldc + h * 16;

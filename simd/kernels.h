@@ -37,8 +37,8 @@
  * k_matmul.h, w: panels of bf16 pairs as its header says; b: two halves of 16 columns, ldb floats apart, each
  * [k, 16]:
  *   mm_tile: tile.h. mm_rows: y [m, n] = (or += with add) x [m, k] · the panel w, n ≤ 32, k even.
- *   mm_widen: one half, b [k, 16], of k lines (k even) of w. mm_widen_back: b[i][j] = W[i][j], 32 × 16, from 8
- *     lines of w.
+ *   mm_widen: one half, b [k, 16], of k lines (k even) of w. mm_widen_back: b[i][j] = W[i][j], 32 × 16, from
+ *     8 lines of w.
  *   mm_turn, on 32-bit words: b[j·ldb + i] = x[i·ldx + j], i < n, j < k.
  * k_attend.h, s [n] products of a query with a block of keys, of which it sees [lo, hi); with f(s) = scale·s,
  * or cap·tanh(scale·s/cap) where cap > 0; stat = {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first:

@@ -4,7 +4,6 @@
 # Owns: the list of breaches, at least one a rule. Must not know: how a rule is checked.
 # Invariant: each breach has a file of its own, so that one run shows them apart.
 set -u
-export ADA_HOUSE_OWED=
 cd "$(dirname "$0")/.." || exit 1
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT

@@ -75,7 +75,7 @@ static void refusals(void **state) {
     ada_os.alloc = rationed;
     for (int n = 0; n < 4; n++) {
         allowed = n;
-        ada_status st = ada_kv_open(&kv, &s, 4, 5000);
+        ada_status st = ada_kv_open(&kv, &s, 4, 50);
         assert_true(st == ADA_OK ? n > 0 && kv : st == ADA_ENOMEM && !kv);
         ada_kv_close(&kv);
     }
