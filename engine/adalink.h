@@ -42,7 +42,7 @@ ADA_API ada_status ada_engine_check(void) ADA_MUST_USE;
 /* ---- models ---- */
 typedef struct ada_model_opts {
     bool f32;    /* [bf16] weights and matmul inputs in f32 */
-    int threads; /* [all that this process may use] */
+    int threads; /* [all that this process may use] of the whole process; a later model can only lower it */
 } ada_model_opts;
 /* path: an HF folder, a .gguf, or our .h5. EIO, EFORMAT, EUNSUPPORTED (architecture, type), EMISMATCH
  * (tensors). */

@@ -222,7 +222,7 @@ ada_status ada_model_open(ada_model **m, const char *path, const ada_model_opts 
     double start = ada_os.now();
     *m = NULL;
     ADA_TRY(ada_engine_check());
-    if (o && o->threads > 0) ada_par_set(o->threads);
+    if (o && o->threads > 0) (void)ada_par_wish(o->threads);
     ada_model *x = ada_os.alloc(sizeof *x);
     if (!x) return ada_fail(ADA_ENOMEM, "no memory for a model");
     memset(x, 0, sizeof *x);

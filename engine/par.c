@@ -115,6 +115,10 @@ int ada_par_set(int wanted) {
     return ada_par_force(n == INT_MAX ? 1 : n);
 }
 
+int ada_par_wish(int wanted) {
+    return ada_par_set(threads > 0 && wanted > threads ? threads : wanted);
+}
+
 int ada_par_threads(void) {
     return threads ? threads : ada_par_set(0);
 }

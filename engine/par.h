@@ -11,8 +11,10 @@
  * later calls change the number (tests do). Returns the number in force. */
 int ada_par_set(int wanted);
 int ada_par_threads(void); /* the number in force; sets it by the rule if nobody has */
-int ada_par_force(
-    int n); /* exactly n, whatever the machine says: the tests of same bits need more than it has */
+/* As ada_par_set, but never more than the number in force: scratch may have been laid out for that. */
+int ada_par_wish(int wanted);
+/* Exactly n, whatever the machine says: the tests of same bits need more than it has. */
+int ada_par_force(int n);
 /* Runs body(ctx, i, worker) for i in [0, n); worker in [0, threads) names a thread's own scratch.
  * Items are handed out dynamically, one at a time. n == 1 or one thread runs inline. */
 typedef void (*ada_par_fn)(void *ctx, size_t i, int worker);

@@ -37,7 +37,7 @@ static outcome whole_run(const char *data, bool f32, int threads) {
     ada_json *j = NULL;
     ada_report rep;
     ada_model *m = tiny_model(f32);
-    (void)ada_par_set(threads);
+    (void)ada_par_force(threads);
     assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.rank = RANK, .activation = "gelu"}));
     assert_ok(ada_trainer_open(
         &t, m, a,

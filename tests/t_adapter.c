@@ -166,7 +166,7 @@ static void threads_do_not_matter(void **state) {
     for (int i = 0; i < ROWS * D; i++) e[i] = (float)sin(i);
     for (int t = 0; t < 2; t++) {
         ada_adapter *a = NULL;
-        (void)ada_par_set(t ? 4 : 1);
+        (void)ada_par_force(t ? 4 : 1);
         assert_ok(ada_adapter_new(&a, &fake, &(ada_adapter_opts){.rank = R, .activation = "gelu"}));
         assert_ok(ada_adapter_trainable(a));
         memcpy(a->params[1].p, e, a->params[1].n * sizeof *e);

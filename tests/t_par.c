@@ -48,6 +48,13 @@ static int rule(const struct fake *f, const char *omp, int wanted) {
     return n;
 }
 
+static void wish_only_lowers(void **state) {
+    (void)state;
+    (void)ada_par_force(1);
+    assert_int_equal(ada_par_wish(2), 1);
+    assert_int_equal(ada_par_threads(), 1);
+}
+
 static void thread_rule(void **state) {
     (void)state;
     static const struct fake none[] = {{NULL, NULL}};
@@ -104,6 +111,7 @@ static void each_item_once(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(thread_rule), cmocka_unit_test(each_item_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(thread_rule), cmocka_unit_test(wish_only_lowers),
+                                       cmocka_unit_test(each_item_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
