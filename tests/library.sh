@@ -26,6 +26,8 @@ case $so in *.a) static=--static ;; esac
 libs=$(unset PKG_CONFIG_SYSROOT_DIR && pkg-config --libs $static adalink)
 [ -n "$(printf %s "$cflags" | grep "$work/root")" ] || fail "cflags do not lead to the headers: $cflags"
 cp "$ADA_TESTS/example.c" "$work/"
+# a library under AddressSanitizer wants a program under it
+! nm -D "$so" | grep -q ' U __asan_init' || set -- "$@" -fsanitize=address,undefined
 "$@" -std=gnu11 -Wall -Werror $cflags "$work/example.c" -o "$work/example" "-L${so%/*}" $libs ||
     fail "an example does not compile against it"
 LD_LIBRARY_PATH="${so%/*}" "$work/example" "$ADA_TESTS/cli/tiny" >"$work/out" || fail "the example fails"
