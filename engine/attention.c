@@ -301,29 +301,45 @@ static size_t late_rows(const struct call *c, const struct run *run, struct rang
     return (size_t)i;
 }
 
-static void forward_block(const struct call *c, struct room *r, const struct run *run, struct range b,
-                          int32_t head) {
+/* A block of keys as a run meets it. */
+struct block {
+    struct range keys;
     struct piece piece[KEYS];
-    int32_t slot, pieces = cut(c, run->seg, b.pos, b.n, piece, &slot);
-    size_t n = (size_t)run->n, late = late_rows(c, run, b);
-    gather(c, r, piece, pieces, slot, b.pos, head);
-    turn(c, r->kt, r->k, b.n);
+    int32_t pieces;
+    size_t late; /* rows */
+};
+
+/* Its keys and values, widened into r, and the keys turned. */
+static struct block block_open(const struct call *c, struct room *r, const struct run *run, struct range keys,
+                               int32_t head) {
+    struct block b = {.keys = keys, .late = late_rows(c, run, keys)};
+    int32_t slot;
+    b.pieces = cut(c, run->seg, keys.pos, keys.n, b.piece, &slot);
+    gather(c, r, b.piece, b.pieces, slot, keys.pos, head);
+    turn(c, r->kt, r->k, keys.n);
+    return b;
+}
+
+static void forward_block(const struct call *c, struct room *r, const struct run *run, struct range keys,
+                          int32_t head) {
+    struct block b = block_open(c, r, run, keys, head);
+    size_t n = (size_t)run->n;
     /* the heads' rows follow each other: in one go, where no row is late */
-    size_t go = late ? n : n * c->group;
+    size_t go = b.late ? n : n * c->group;
     for (size_t row = 0; row < n * c->group; row += go)
-        scores(c, r->s + row * KEYS, r->q + row * c->w, go, late, r->kt, b.n);
+        scores(c, r->s + row * KEYS, r->q + row * c->w, go, b.late, r->kt, keys.n);
     for (size_t i = 0; i < n; i++) {
         int32_t pos = position(c, run, run->first + (int32_t)i);
-        size_t lo = within(b, first_key(c, pos)), hi = within(b, past_key(c, run, pos));
+        size_t lo = within(keys, first_key(c, pos)), hi = within(keys, past_key(c, run, pos));
         for (size_t g = 0; g < c->group; g++) {
             size_t row = g * n + i;
-            float factor =
-                ada_k.attend_row(r->s + row * KEYS, lo, hi, (size_t)b.n, c->scale, c->cap, r->stat + 2 * row);
+            float factor = ada_k.attend_row(r->s + row * KEYS, lo, hi, (size_t)keys.n, c->scale, c->cap,
+                                            r->stat + 2 * row);
             if (factor != 1.0f) ada_k.scale(r->o + row * c->w, r->o + row * c->w, factor, c->w);
         }
     }
     for (size_t row = 0; row < n * c->group; row += go)
-        row_sums(c, r->o + row * c->w, r->s + row * KEYS, go, late, r->v, (size_t)b.n);
+        row_sums(c, r->o + row * c->w, r->s + row * KEYS, go, b.late, r->v, (size_t)keys.n);
 }
 
 static void forward_task(void *ctx, size_t item, int worker) {
@@ -372,26 +388,25 @@ void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws) {
 
 /* ---- backward ---- */
 
-/* A block of keys, widened in r, for query head h, whose rows of r begin at `row`. */
-static void backward_head(const struct call *c, struct room *r, const struct run *run, struct range b,
-                          const struct piece *piece, int32_t pieces, size_t h, size_t row) {
-    size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads, late = late_rows(c, run, b);
+/* A block for query head h, whose rows of r begin at `row`. */
+static void backward_head(const struct call *c, struct room *r, const struct run *run, const struct block *b,
+                          size_t h, size_t row) {
+    size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads;
     const float *q = r->q + row * c->w, *out = r->out + row * c->w;
-    scores(c, r->s, q, n, late, r->kt, b.n);
-    scores(c, r->dp, out, n, late, r->vt, b.n);
+    scores(c, r->s, q, n, b->late, r->kt, b->keys.n);
+    scores(c, r->dp, out, n, b->late, r->vt, b->keys.n);
     for (size_t i = 0; i < n; i++) {
         int32_t at = run->first + (int32_t)i, pos = position(c, run, at);
-        size_t lo = within(b, first_key(c, pos)), hi = within(b, past_key(c, run, pos));
-        ada_k.attend_back(r->s + i * KEYS, r->dp + i * KEYS, lo, hi, (size_t)b.n, c->scale, c->cap,
+        size_t lo = within(b->keys, first_key(c, pos)), hi = within(b->keys, past_key(c, run, pos));
+        ada_k.attend_back(r->s + i * KEYS, r->dp + i * KEYS, lo, hi, (size_t)b->keys.n, c->scale, c->cap,
                           c->a->lse[(size_t)at * heads + h], r->stat[row + i]);
     }
-    row_sums(c, r->o + row * c->w, r->dp, n, late, r->k, (size_t)b.n);
-    for (int32_t i = 0; i < pieces; i++) {
-        if (piece[i].row < 0) continue; /* the cache is frozen */
-        size_t to = (h * (size_t)c->a->pack->T + (size_t)piece[i].row) * c->w;
-        size_t at = (size_t)piece[i].at, keys = (size_t)piece[i].n;
-        key_sums(c, c->ws->dv + to, r->s, n, late, out, at, keys);
-        key_sums(c, c->ws->dk + to, r->dp, n, late, q, at, keys);
+    row_sums(c, r->o + row * c->w, r->dp, n, b->late, r->k, (size_t)b->keys.n);
+    for (const struct piece *p = b->piece; p < b->piece + b->pieces; p++) {
+        if (p->row < 0) continue; /* the cache is frozen */
+        size_t to = (h * (size_t)c->a->pack->T + (size_t)p->row) * c->w;
+        key_sums(c, c->ws->dv + to, r->s, n, b->late, out, (size_t)p->at, (size_t)p->n);
+        key_sums(c, c->ws->dk + to, r->dp, n, b->late, q, (size_t)p->at, (size_t)p->n);
     }
 }
 
@@ -416,14 +431,10 @@ static void backward_run(const struct call *c, struct room *r, const struct run 
     memset(r->o, 0, n * count * c->w * sizeof *r->o);
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
     for (int32_t key = first_key(c, position(c, run, run->first)); key < past;) {
-        struct range b = block_at(key, past);
-        struct piece piece[KEYS];
-        int32_t slot, pieces = cut(c, run->seg, b.pos, b.n, piece, &slot);
-        gather(c, r, piece, pieces, slot, b.pos, (int32_t)(first / c->group));
-        turn(c, r->kt, r->k, b.n);
-        turn(c, r->vt, r->v, b.n);
-        for (size_t i = 0; i < count; i++) backward_head(c, r, run, b, piece, pieces, first + i, i * n);
-        key = b.pos + b.n;
+        struct block b = block_open(c, r, run, block_at(key, past), (int32_t)(first / c->group));
+        turn(c, r->vt, r->v, b.keys.n);
+        for (size_t i = 0; i < count; i++) backward_head(c, r, run, &b, first + i, i * n);
+        key = b.keys.pos + b.keys.n;
     }
     for (size_t row = 0; row < n * count; row++)
         memcpy(c->dq + ((size_t)run->first + row % n) * c->lddq + (first + row / n) * c->hd,

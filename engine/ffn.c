@@ -96,12 +96,10 @@ static void backward_strip(void *ctx, size_t s, int worker) {
     for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, f->norm.m); i++)
         for (size_t c = 0; c < w; c += PIECE) {
             size_t n = w - c < PIECE ? w - c : PIECE, at = i * 2 * w + c;
-            if (c + n < w) { /* the next pieces: each is too short for the processor to notice */
-                ada_fetch(f->type, f->gate_up, at + n, n);
-                ada_fetch(f->type, f->gate_up, at + w + n, n);
-            } else if (i + 1 < f->norm.m) {
-                ada_fetch(f->type, f->gate_up, (i + 1) * 2 * w, n);
-                ada_fetch(f->type, f->gate_up, (i + 1) * 2 * w + w, n);
+            size_t next = c + n < w ? at + n : (i + 1) * 2 * w;
+            if (next < f->norm.m * 2 * w) { /* its pieces are too short for the processor to notice */
+                ada_fetch(f->type, f->gate_up, next, n);
+                ada_fetch(f->type, f->gate_up, next + w, n);
             }
             ada_widen(f->type, g, ada_at_const(f->type, f->gate_up, at), n);
             ada_widen(f->type, u, ada_at_const(f->type, f->gate_up, at + w), n);

@@ -47,7 +47,7 @@ VEC vm seen(size_t i, size_t lo, size_t hi)
     return vm_and(vm_first(b < 16 ? b : 16), vm_not(vm_first(a < 16 ? a : 16)));
 }
 
-/* VEC_EACH over s [n] where keys of [lo, hi) are, with `in`, NULL where all 16 are; zeros elsewhere. */
+/* VEC_EACH over s [n]: `zeros` where no key is of [lo, hi), else the rest, with `all` if all 16 are. */
 #define SEEN_EACH(zeros, ...)                                                                                \
     VEC_EACH(n, {                                                                                            \
         if (i + 16 <= lo || i >= hi) {                                                                       \
@@ -83,7 +83,6 @@ static float k_attend_row(float *s, size_t lo, size_t hi, size_t n, float scale,
         if (cap > 0) ST(s, y);
         top = vf_max(SEEN(y, low), top);
     });
-    if (lo >= hi) top = low;
     const float old = stat[0], most = vf_hmax(top), greatest = most > old ? most : old;
     const vf peak = vf_set1(greatest), factor = vf_set1(cap > 0 ? 1.0f : scale);
     SEEN_EACH(ST(s, zero), {
@@ -91,7 +90,6 @@ static float k_attend_row(float *s, size_t lo, size_t hi, size_t n, float scale,
         ST(s, p);
         sum = vf_add(sum, p);
     });
-    if (lo >= hi) return 1.0f;
     float alpha = 1.0f;
     if (greatest != old) {
         float lanes[16];

@@ -53,10 +53,9 @@ VEC vi vi_load_i8(const int8_t *p)
                 _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)))};
 }
 
-VEC __m256 vec_widen_bf16(const uint16_t *p)
+VEC __m256 vec_widen_bf16(__m128i h)
 {
-    __m256i u = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(u, 16));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
 }
 VEC __m256i vec_round_bf16(__m256 f)
 {
@@ -66,7 +65,11 @@ VEC __m256i vec_round_bf16(__m256 f)
     __m256i quiet = _mm256_or_si256(hi, _mm256_set1_epi32(0x40));
     return _mm256_blendv_epi8(r, quiet, _mm256_castps_si256(_mm256_cmp_ps(f, f, _CMP_UNORD_Q)));
 }
-VEC vf vf_load_bf16(const uint16_t *p) { return (vf){vec_widen_bf16(p), vec_widen_bf16(p + 8)}; }
+VEC vf vf_load_bf16(const uint16_t *p)
+{
+    return (vf){vec_widen_bf16(_mm_loadu_si128((const __m128i *)p)),
+                vec_widen_bf16(_mm_loadu_si128((const __m128i *)(p + 8)))};
+}
 VEC void vf_store_bf16(uint16_t *p, vf a)
 {
     __m256i r = _mm256_packus_epi32(vec_round_bf16(a.l), vec_round_bf16(a.h));
@@ -239,9 +242,8 @@ VEC void vf_turn8_bf16(float *to, const uint32_t *from, size_t ldx)
         vec_turn4(r, (const float *)(const void *)(from + j), ldx);
         for (size_t i = 0; i < 4; i++, to += 16) {
             __m256i w = _mm256_castps_si256(r[i]);
-            __m256i l = _mm256_cvtepu16_epi32(_mm256_castsi256_si128(w));
-            __m256i h = _mm256_cvtepu16_epi32(_mm256_extracti128_si256(w, 1));
-            vi_store((int32_t *)to, (vi){_mm256_slli_epi32(l, 16), _mm256_slli_epi32(h, 16)});
+            vf_store(to, (vf){vec_widen_bf16(_mm256_castsi256_si128(w)),
+                              vec_widen_bf16(_mm256_extracti128_si256(w, 1))});
         }
     }
 }
