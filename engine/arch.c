@@ -90,10 +90,26 @@ static presence wanted(const ada_config *c, ada_param p, int64_t shape[2]) {
     /* Some tied checkpoints carry a copy of the table, which their own library ignores too. */
     case ADA_P_HEAD:
         return shape[0] = c->vocab, shape[1] = c->d, c->tie ? MAY_BE : MUST_BE;
+    case ADA_P_POSITIONS:
+        return shape[0] = c->max_positions, shape[1] = c->d, c->pos == ADA_POS_LEARNED ? MUST_BE : NOT_THERE;
     case ADA_P_FINAL_NORM:
     case ADA_P_ATTN_NORM:
     case ADA_P_FFN_NORM:
         return shape[0] = c->d, MUST_BE;
+    case ADA_P_FINAL_NORM_B:
+    case ADA_P_ATTN_NORM_B:
+    case ADA_P_FFN_NORM_B:
+        return shape[0] = c->d, c->norm == ADA_NORM_LAYER ? MUST_BE : NOT_THERE;
+    case ADA_P_ATTN_POST:
+    case ADA_P_FFN_POST:
+        return shape[0] = c->d, c->post_norms ? MUST_BE : NOT_THERE;
+    case ADA_P_Q_NORM:
+    case ADA_P_K_NORM:
+        return shape[0] = c->head_dim, c->qk_norm ? MUST_BE : NOT_THERE;
+    case ADA_P_QKV:
+        return shape[0] = q + 2 * kv, shape[1] = c->d, MUST_BE;
+    case ADA_P_QKV_B:
+        return shape[0] = q + 2 * kv, c->qkv_bias ? MUST_BE : NOT_THERE;
     case ADA_P_Q:
         return shape[0] = q, shape[1] = c->d, MUST_BE;
     case ADA_P_K:
@@ -109,9 +125,11 @@ static presence wanted(const ada_config *c, ada_param p, int64_t shape[2]) {
     case ADA_P_O_B:
         return shape[0] = c->d, c->out_bias ? MUST_BE : NOT_THERE;
     case ADA_P_GATE:
+        return shape[0] = c->ffn, shape[1] = c->d, c->gated ? MUST_BE : NOT_THERE;
     case ADA_P_UP:
         return shape[0] = c->ffn, shape[1] = c->d, MUST_BE;
     case ADA_P_GATE_B:
+        return shape[0] = c->ffn, c->gated && c->ffn_bias ? MUST_BE : NOT_THERE;
     case ADA_P_UP_B:
         return shape[0] = c->ffn, c->ffn_bias ? MUST_BE : NOT_THERE;
     case ADA_P_DOWN:
@@ -119,7 +137,7 @@ static presence wanted(const ada_config *c, ada_param p, int64_t shape[2]) {
     case ADA_P_DOWN_B:
         return shape[0] = c->d, c->ffn_bias ? MUST_BE : NOT_THERE;
     case ADA_P_ROPE_FACTORS:
-        return shape[0] = c->head_dim / 2, MAY_BE;
+        return shape[0] = ada_config_rope_dims(c) / 2, MAY_BE;
     default:
         return NOT_THERE;
     }
@@ -164,6 +182,11 @@ static ada_status check_shape(const ada_tensor *t, const int64_t want[2], bool t
                     (long long)w[0], (long long)w[1]);
 }
 
+static const char *without(const char *name, const char *prefix) {
+    size_t n = prefix ? strlen(prefix) : 0;
+    return n && !strncmp(name, prefix, n) ? name + n : name;
+}
+
 static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_config *c,
                         const ada_tensors *file, bool gguf, names *strangers) {
     for (size_t i = 0; i < ada_tensors_count(file); i++) {
@@ -172,7 +195,10 @@ static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_c
         int32_t layer = 0;
         for (; r->param != ADA_P_COUNT; r++) {
             const char *pattern = gguf ? r->gguf : r->hf;
-            if (pattern && name_matches(pattern, t->name, c->layers, &layer)) break;
+            if (!pattern) continue;
+            if (name_matches(pattern, t->name, c->layers, &layer)) break;
+            const char *bare = gguf ? pattern : without(pattern, arch->hf_prefix);
+            if (bare != pattern && name_matches(bare, t->name, c->layers, &layer)) break;
         }
         if (r->param == ADA_P_IGNORED) continue;
         if (r->param == ADA_P_COUNT || cl->at[r->param][layer].t)
@@ -183,7 +209,7 @@ static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_c
     return ADA_OK;
 }
 
-static ada_status check(const ada_claims *cl, const struct ada_arch *arch, const ada_config *c, bool gguf,
+static ada_status check(ada_claims *cl, const struct ada_arch *arch, const ada_config *c, bool gguf,
                         names *strangers, names *missing) {
     for (const ada_arch_row *r = arch->rows; r->param != ADA_P_COUNT; r++) {
         const char *pattern = gguf ? r->gguf : r->hf;
@@ -198,6 +224,7 @@ static ada_status check(const ada_claims *cl, const struct ada_arch *arch, const
                 ADA_TRY(check_shape(k->t, shape, (k->flags & ADA_ROW_TRANSPOSED) != 0));
             else if (want == MUST_BE)
                 ADA_TRY(names_add(missing, pattern, l));
+            if (k->t && !(c->tie && r->param == ADA_P_HEAD)) cl->params += ada_tensor_count(k->t);
         }
     }
     if (missing->n) return names_fail(missing, "tensors missing from the model");
@@ -216,7 +243,7 @@ ada_status ada_arch_claim(ada_claims *cl, const struct ada_arch *arch, ada_confi
     ada_status st = claim(cl, arch, c, file, gguf, &strangers);
     if (st == ADA_OK && gguf) {
         c->tie = !cl->at[ADA_P_HEAD][0].t;
-        c->qkv_bias = cl->at[ADA_P_Q_B][0].t != NULL;
+        c->qkv_bias = cl->at[ADA_P_Q_B][0].t || cl->at[ADA_P_QKV_B][0].t;
         c->out_bias = cl->at[ADA_P_O_B][0].t != NULL;
         c->ffn_bias = cl->at[ADA_P_DOWN_B][0].t != NULL;
     }

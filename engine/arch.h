@@ -45,8 +45,13 @@ typedef enum {
     ADA_P_COUNT
 } ada_param;
 
-/* What undoes a source's quirk: [k, rows] in the file; heads' rows with rotary pairs side by side. */
-enum { ADA_ROW_TRANSPOSED = 1, ADA_ROW_UNPERMUTE = 2 };
+/* What undoes a source's quirk. */
+enum {
+    ADA_ROW_TRANSPOSED = 1, /* [k, rows] in the file */
+    ADA_ROW_UNPERMUTE = 2,  /* heads' rows with rotary pairs side by side */
+    ADA_ROW_PLUS_ONE = 4,   /* a norm's weight less 1 */
+    ADA_ROW_BY_HEAD = 8     /* rows of q, k and v of the first head, then of the next; not q, then k, then v */
+};
 
 typedef struct ada_arch_row {
     ada_param param;
@@ -58,6 +63,7 @@ struct ada_arch {
     const char *name;
     const char *const *hf_types;   /* config.json model_type values, NULL-terminated */
     const char *const *gguf_names; /* general.architecture values */
+    const char *hf_prefix;         /* of hf names, which files of the bare model leave out; or NULL */
     ada_status (*from_hf)(ada_config *c, const ada_json *config);
     ada_status (*from_gguf)(ada_config *c, const ada_json *meta);
     const ada_arch_row *rows; /* ends with .param = ADA_P_COUNT */
@@ -70,6 +76,7 @@ typedef struct ada_claim {
 } ada_claim;
 typedef struct ada_claims {
     ada_claim *at[ADA_P_COUNT]; /* each [layers]; what is not a layer's stands at 0 */
+    size_t params;              /* numbers in the claimed tensors, a tied head's copy not counted */
 } ada_claims;
 
 /* Fills c from the metadata of an open file: which architecture, its switches. EUNSUPPORTED names an unknown

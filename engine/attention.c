@@ -118,7 +118,6 @@ struct call {
 
 static struct call call_of(const ada_attn *a, ada_attn_ws *ws) {
     const ada_config *c = a->c;
-    bool windowed = c->window && (!c->window_every || a->layer % c->window_every != c->window_every - 1);
     return (struct call){.a = a,
                          .ws = ws,
                          .hd = (size_t)c->head_dim,
@@ -126,7 +125,7 @@ static struct call call_of(const ada_attn *a, ada_attn_ws *ws) {
                          .group = (size_t)(c->heads / c->kv_heads),
                          .scale = c->attn_scale > 0 ? c->attn_scale : (float)(1 / sqrt(c->head_dim)),
                          .cap = c->attn_cap,
-                         .window = windowed ? c->window : INT32_MAX,
+                         .window = ada_config_windowed(c, a->layer) ? c->window : INT32_MAX,
                          .full = c->mask == ADA_MASK_FULL};
 }
 

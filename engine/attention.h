@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Attention over a pack, forward and backward, in blocks with online softmax: no [T, T] matrix in memory.
  * A row sees itself and what precedes it on its path (its segment, its ancestors, the cache slot before the
- * root), and of that the last c.window positions only, where a window is set. Invariant: a row's result has
+ * root), and of that the last c.window positions only, where its layer is windowed. Invariant: a row's result has
  * the same bits in any pack that gives it the same path. Must not know: layers, rope. */
 #ifndef ADA_ENGINE_ATTENTION_H
 #define ADA_ENGINE_ATTENTION_H

@@ -14,17 +14,20 @@ ada_status ada_config_check(const ada_config *c) {
     ADA_TRY(size_check("number of layers", c->layers, 1 << 12));
     ADA_TRY(size_check("number of heads", c->heads, 1 << 12));
     ADA_TRY(size_check("number of key/value heads", c->kv_heads, c->heads));
-    ADA_TRY(size_check("head dimension", c->head_dim, 1 << 10));
+    ADA_TRY(size_check("head dimension", c->head_dim, ADA_MAX_HEAD_DIM));
     ADA_TRY(size_check("ffn size", c->ffn, 1 << 20));
     ADA_TRY(size_check("vocabulary", c->vocab, 1 << 24));
     ADA_TRY(size_check("number of positions", c->max_positions, 1 << 30));
     if (c->heads % c->kv_heads)
         return ada_fail(ADA_EFORMAT, "%d heads cannot share %d key/value heads", c->heads, c->kv_heads);
-    if (c->head_dim % 2)
-        return ada_fail(ADA_EFORMAT, "head dimension is %d, rotary pairs want it even", c->head_dim);
+    int32_t rotary = ada_config_rope_dims(c);
+    if (rotary < 0 || rotary > c->head_dim || rotary % 2)
+        return ada_fail(ADA_EFORMAT, "rotary dimensions are %d of %d, wanted an even number", rotary,
+                        c->head_dim);
     if (!(c->norm_eps > 0))
         return ada_fail(ADA_EFORMAT, "norm epsilon is %g, wanted above 0", (double)c->norm_eps);
-    if (!(c->rope_theta > 1)) return ada_fail(ADA_EFORMAT, "rope theta is %g, wanted above 1", c->rope_theta);
+    if (c->pos == ADA_POS_ROPE && !(c->rope_theta > 1))
+        return ada_fail(ADA_EFORMAT, "rope theta is %g, wanted above 1", c->rope_theta);
     if (c->rope_scaling != ADA_ROPE_PLAIN && !(c->rope_factor >= 1))
         return ada_fail(ADA_EFORMAT, "rope scaling factor is %g, wanted at least 1", c->rope_factor);
     if (c->rope_scaling == ADA_ROPE_LLAMA3 &&
@@ -35,28 +38,23 @@ ada_status ada_config_check(const ada_config *c) {
     if (c->rope_scaling == ADA_ROPE_YARN && !(c->rope_high > 0 && c->rope_low > 0 && c->rope_original > 0))
         return ada_fail(ADA_EFORMAT, "yarn rope scaling wants betas above 0, found %g and %g", c->rope_low,
                         c->rope_high);
-    if (c->window < 0) return ada_fail(ADA_EFORMAT, "sliding window is %d", c->window);
+    if (c->window < 0 || c->window_every < 0 || c->window_from < 0)
+        return ada_fail(ADA_EFORMAT, "sliding window is %d, in all but each %d. layer from %d on", c->window,
+                        c->window_every, c->window_from);
+    if (c->rope_local != 0 && !(c->rope_local > 1))
+        return ada_fail(ADA_EFORMAT, "rope theta of windowed layers is %g, wanted above 1", c->rope_local);
+    if (!(c->attn_scale >= 0 && c->attn_cap >= 0 && c->logit_cap >= 0 && c->embed_scale >= 0))
+        return ada_fail(ADA_EFORMAT, "a scale or a soft cap is below 0");
 
     const struct {
         bool set;
         const char *what;
     } refused[] = {
-        {c->norm != ADA_NORM_RMS, "LayerNorm"},
-        {c->norm_plus_one, "norm weights stored as w - 1"},
-        {c->post_norms, "norms after attention and ffn"},
-        {c->parallel, "parallel attention and ffn"},
-        {!c->gated, "an ffn without gate"},
-        {c->pos != ADA_POS_ROPE, "positions other than rotary"},
+        {c->pos == ADA_POS_BUCKETS, "relative position buckets"},
         {c->rope_pairs != ADA_ROPE_HALF, "interleaved rotary pairs"},
-        {c->rope_dims != 0, "partial rotary dimensions"},
         {c->mask != ADA_MASK_CAUSAL, "attention other than causal"},
-        {c->window_every != 0, "sliding windows in some layers"},
-        {c->qk_norm, "norms of query and key"},
         {c->head_bias, "a bias of the head"},
-        {c->attn_scale != 0, "a given attention scale"},
-        {c->attn_cap != 0 || c->logit_cap != 0, "soft caps"},
-        {c->embed_scale != 0 || c->residual_scale != 0 || c->logit_scale != 0,
-         "scales of embeddings, residuals or logits"},
+        {c->residual_scale != 0 || c->logit_scale != 0, "scales of residuals or logits"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (refused[i].set)

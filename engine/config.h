@@ -30,28 +30,31 @@ typedef enum {
  * batch */
 typedef enum { ADA_MASK_CAUSAL = 0, ADA_MASK_FULL, ADA_MASK_PREFIX } ada_mask_kind;
 
+enum { ADA_MAX_HEAD_DIM = 1 << 10 };
+
 typedef struct ada_config {
     int32_t d, layers, heads, kv_heads, head_dim, ffn, vocab;
     int32_t max_positions;
     ada_norm_kind norm;
     float norm_eps;
-    bool norm_plus_one; /* weight stored as w - 1 (Gemma) */
-    bool post_norms;    /* norms after attention and ffn too (Gemma 2) */
-    bool parallel;      /* attention and ffn from the same input (NeoX) */
+    bool post_norms; /* what attention and ffn add is normed, too (Gemma 2) */
+    bool parallel;   /* attention and ffn from the same input (NeoX) */
     ada_act_kind act;
     bool gated; /* ffn: act(gate) · up */
     ada_pos_kind pos;
     ada_rope_pairs rope_pairs;
     double rope_theta;
-    int32_t rope_dims; /* 0: all of head_dim */
+    double rope_local; /* theta of windowed layers, which then are not scaled (Gemma 3); 0: as the others */
+    int32_t rope_dims; /* the first of head_dim; 0: all */
     ada_rope_scaling rope_scaling;
     double rope_factor, rope_original; /* of any scaling; the length before it */
     double rope_low, rope_high;        /* llama3: low/high_freq_factor; yarn: beta_slow, beta_fast */
     float rope_mscale;                 /* yarn: factor on cos and sin; 0: 1 */
     ada_mask_kind mask;
     int32_t window;       /* sliding window; 0 = none */
-    int32_t window_every; /* layers with (i % every) != every - 1 are windowed; 0 = all */
-    bool qk_norm;
+    int32_t window_every; /* of so many layers the last sees all; 0: none does */
+    int32_t window_from;  /* the layers before this one see all */
+    bool qk_norm;         /* heads of queries and keys are normed before they are rotated */
     bool qkv_bias, out_bias, ffn_bias, head_bias;
     float attn_scale;                  /* 0: 1/sqrt(head_dim) */
     float attn_cap, logit_cap;         /* soft caps; 0 = none */
@@ -59,6 +62,18 @@ typedef struct ada_config {
     float residual_scale, logit_scale; /* 0: 1 */
     bool tie;                          /* the head is the embedding table */
 } ada_config;
+
+static inline bool ada_config_windowed(const ada_config *c, int32_t layer) {
+    return c->window && layer >= c->window_from &&
+           (!c->window_every || layer % c->window_every != c->window_every - 1);
+}
+static inline int32_t ada_config_rope_dims(const ada_config *c) {
+    return c->pos != ADA_POS_ROPE ? 0 : c->rope_dims ? c->rope_dims : c->head_dim;
+}
+/* Rows of an ffn's first product: gate, then up; or up alone. */
+static inline int32_t ada_config_up_rows(const ada_config *c) {
+    return c->gated ? 2 * c->ffn : c->ffn;
+}
 
 /* EFORMAT when a size makes no sense; EUNSUPPORTED for a switch that no code here reads yet: a switch is
  * honoured or refused, never ignored. */

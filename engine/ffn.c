@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Owns: the gated feed-forward op pair. Must not know: where its rows come from.
+ * Owns: the feed-forward op pair. Must not know: where its rows come from.
  * Backward works on pieces of a row that fit in L1 beside each other: widen, differentiate, narrow. */
 #include "engine/ffn.h"
 
-/* h = act(g) · u, h may be g; and dg, du from dh, where dg may be g and du u or dh. */
-static void act_mul(ada_act_kind act, float *h, const float *g, const float *u, size_t n) {
+/* h = act(g), h may be g. */
+static void act_of(ada_act_kind act, float *h, const float *g, size_t n) {
     switch (act) {
     case ADA_ACT_SILU:
-        ada_k.swiglu(h, g, u, n);
-        return;
+        ada_k.silu(h, g, n);
+        break;
     case ADA_ACT_GELU_TANH:
         ada_k.gelu_tanh(h, g, n);
         break;
@@ -22,6 +22,15 @@ static void act_mul(ada_act_kind act, float *h, const float *g, const float *u, 
         ada_k.relu(h, g, n);
         break;
     }
+}
+
+/* h = act(g) · u, h may be g. */
+static void act_mul(ada_act_kind act, float *h, const float *g, const float *u, size_t n) {
+    if (act == ADA_ACT_SILU) {
+        ada_k.swiglu(h, g, u, n);
+        return;
+    }
+    act_of(act, h, g, n);
     ada_k.mul(h, h, u, n);
 }
 
@@ -65,55 +74,79 @@ typedef struct {
     void *h;
 } ffn_job;
 
+static size_t up_rows(const ada_ffn *f) {
+    return f->gated ? 2 * f->width : f->width;
+}
+
 static void forward_strip(void *ctx, size_t s, int worker) {
     (void)worker;
     const ffn_job *j = ctx;
     const ada_ffn *f = j->f;
-    size_t w = f->width;
+    size_t w = f->width, n = up_rows(f);
     for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, f->norm.m); i++) {
-        float *t = j->p->t + i * 2 * w;
-        if (f->gate_up) ada_narrow(f->type, ada_at(f->type, f->gate_up, i * 2 * w), t, 2 * w);
-        act_mul(f->act, t, t, t + w, w);
+        float *t = j->p->t + i * n;
+        if (f->gate_up) ada_narrow(f->type, ada_at(f->type, f->gate_up, i * n), t, n);
+        if (f->gated)
+            act_mul(f->act, t, t, t + w, w);
+        else
+            act_of(f->act, t, t, w);
         ada_narrow(f->type, ada_at(f->type, j->h, i * w), t, w);
     }
 }
 
 void ada_ffn_forward(const ada_ffn *f, const ada_panel *p, float *x) {
-    size_t m = f->norm.m, d = f->norm.d, w = f->width;
+    size_t m = f->norm.m, d = f->norm.d;
     void *a = f->up_in ? f->up_in : p->a, *h = f->down_in ? f->down_in : p->h;
-    ada_norm_forward(&f->norm, f->type, x, a, p->n, f->x, f->rstd);
-    ada_linear_forward(f->up, a, d, m, p->t, 2 * w, false);
+    ada_norm_forward(&f->norm, f->type, x, a, p->n, f->x, f->stat);
+    ada_linear_forward(f->up, a, d, m, p->t, up_rows(f), false);
     ada_par_for(ada_strips(m), forward_strip, &(ffn_job){f, p, h});
-    ada_linear_forward(f->down, h, w, m, x, d, true);
+    ada_residual_forward(&f->end, p, h, f->width, x);
+}
+
+/* Columns c … c+n-1 of row i. */
+static void gated_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
+    const ada_ffn *f = j->f;
+    size_t w = f->width, at = i * 2 * w + c;
+    size_t next = c + n < w ? at + n : (i + 1) * 2 * w;
+    float g[PIECE], u[PIECE];
+    if (next < f->norm.m * 2 * w) { /* its pieces are too short for the processor to notice */
+        ada_fetch(f->type, f->gate_up, next, n);
+        ada_fetch(f->type, f->gate_up, next + w, n);
+    }
+    ada_widen(f->type, g, ada_at_const(f->type, f->gate_up, at), n);
+    ada_widen(f->type, u, ada_at_const(f->type, f->gate_up, at + w), n);
+    act_mul_back(f->act, g, u, j->p->t + i * w + c, g, u, n);
+    ada_narrow(f->type, ada_at(f->type, j->h, at), g, n);
+    ada_narrow(f->type, ada_at(f->type, j->h, at + w), u, n);
+}
+
+static void plain_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
+    const ada_ffn *f = j->f;
+    size_t at = i * f->width + c;
+    float u[PIECE], *dh = j->p->t + at;
+    ada_widen(f->type, u, ada_at_const(f->type, f->gate_up, at), n);
+    act_back(f->act, dh, dh, u, n);
+    ada_narrow(f->type, ada_at(f->type, j->h, at), dh, n);
 }
 
 static void backward_strip(void *ctx, size_t s, int worker) {
     (void)worker;
     const ffn_job *j = ctx;
-    const ada_ffn *f = j->f;
-    size_t w = f->width;
-    float g[PIECE], u[PIECE];
-    for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, f->norm.m); i++)
+    size_t w = j->f->width;
+    for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, j->f->norm.m); i++)
         for (size_t c = 0; c < w; c += PIECE) {
-            size_t n = w - c < PIECE ? w - c : PIECE, at = i * 2 * w + c;
-            size_t next = c + n < w ? at + n : (i + 1) * 2 * w;
-            if (next < f->norm.m * 2 * w) { /* its pieces are too short for the processor to notice */
-                ada_fetch(f->type, f->gate_up, next, n);
-                ada_fetch(f->type, f->gate_up, next + w, n);
-            }
-            ada_widen(f->type, g, ada_at_const(f->type, f->gate_up, at), n);
-            ada_widen(f->type, u, ada_at_const(f->type, f->gate_up, at + w), n);
-            act_mul_back(f->act, g, u, j->p->t + i * w + c, g, u, n);
-            ada_narrow(f->type, ada_at(f->type, j->h, at), g, n);
-            ada_narrow(f->type, ada_at(f->type, j->h, at + w), u, n);
+            size_t n = w - c < PIECE ? w - c : PIECE;
+            if (j->f->gated)
+                gated_piece(j, i, c, n);
+            else
+                plain_piece(j, i, c, n);
         }
 }
 
 void ada_ffn_backward(const ada_ffn *f, const ada_panel *p, float *dx) {
-    size_t m = f->norm.m, d = f->norm.d, w = f->width;
-    ada_narrow_rows(f->type, p->a, dx, d, m, d);
-    ada_linear_backward(f->down, f->down_in, w, p->a, d, m, p->t, w);
+    size_t m = f->norm.m, d = f->norm.d;
+    ada_residual_backward(&f->end, p, f->down_in, f->width, dx, p->t, f->width);
     ada_par_for(ada_strips(m), backward_strip, &(ffn_job){f, p, p->h});
-    ada_linear_backward(f->up, f->up_in, d, p->h, 2 * w, m, p->n, d);
-    ada_norm_backward(&f->norm, f->type, p->n, f->x, f->rstd, p->r, dx, true);
+    ada_linear_backward(f->up, f->up_in, d, p->h, up_rows(f), m, p->n, d);
+    ada_norm_backward(&f->norm, f->type, p->n, f->x, f->stat, p->r, dx, true);
 }

@@ -7,7 +7,7 @@
 #include "engine/stack.h"
 
 typedef struct ada_head {
-    float *norm;    /* [d] */
+    float *norm, *norm_b; /* [d]; b may be NULL */
     ada_linear out; /* [vocab, d]; with c.tie its w is the embedding's */
     const ada_config *c;
     ada_dtype type;

@@ -77,24 +77,15 @@ ada_status ada_model_import(const char *source, const char *out, ada_dtype dtype
 
 /* ---- what a model says of itself ---- */
 
-static size_t linear_params(const ada_linear *l) {
-    return l->w ? ada_mat_rows(l->w) * (ada_mat_cols(l->w) + (l->b ? 1 : 0)) : 0;
-}
-
-static void count(const ada_model *m, double *params, double *bytes) {
-    const ada_linear *out = &m->head.out;
-    size_t table = m->table ? ada_tensor_count(m->table) : 0, d = (size_t)m->c.d;
-    *params = (double)(linear_params(out) + table + d);
-    *bytes = (double)ada_mat_bytes(out->w);
+static double weight_bytes(const ada_model *m) {
+    double bytes = (double)ada_mat_bytes(m->head.out.w);
     for (int32_t i = 0; i < m->c.layers; i++) {
         const ada_layer *y = &m->stack.layers[i];
         const ada_linear *all[] = {&y->qkv, &y->q, &y->o, &y->up, &y->down};
-        *params += (double)(2 * d);
-        for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
-            *params += (double)linear_params(all[k]);
-            if (all[k]->w) *bytes += (double)ada_mat_bytes(all[k]->w);
-        }
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+            if (all[k]->w) bytes += (double)ada_mat_bytes(all[k]->w);
     }
+    return bytes;
 }
 
 static ada_status put_str(ada_json *j, const char *key, const char *s) {
@@ -105,8 +96,6 @@ static ada_status describe(const ada_model *m, ada_json *j) {
     static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn"};
     static const char *const acts[] = {"silu", "gelu_tanh", "gelu_erf", "gelu_quick", "relu"};
     const ada_config *c = &m->c;
-    double params, bytes;
-    count(m, &params, &bytes);
     const struct {
         const char *key;
         int64_t value;
@@ -119,8 +108,8 @@ static ada_status describe(const ada_model *m, ada_json *j) {
                  {"vocabulary", c->vocab},
                  {"positions", c->max_positions},
                  {"window", c->window},
-                 {"parameters", (int64_t)params},
-                 {"weight_bytes", (int64_t)bytes},
+                 {"parameters", (int64_t)m->params},
+                 {"weight_bytes", (int64_t)weight_bytes(m)},
                  {"threads", ada_par_threads()}};
     ADA_TRY(put_str(j, "name", m->name));
     ADA_TRY(put_str(j, "architecture", m->arch->name));
@@ -128,8 +117,10 @@ static ada_status describe(const ada_model *m, ada_json *j) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         ADA_TRY(ada_json_set(j, sizes[i].key, ada_json_new_int(sizes[i].value)));
     ADA_TRY(put_str(j, "activation", acts[c->act]));
-    ADA_TRY(ada_json_set(j, "rope_theta", ada_json_new_num(c->rope_theta)));
-    ADA_TRY(put_str(j, "rope_scaling", scalings[c->rope_scaling]));
+    if (c->pos == ADA_POS_ROPE) {
+        ADA_TRY(ada_json_set(j, "rope_theta", ada_json_new_num(c->rope_theta)));
+        ADA_TRY(put_str(j, "rope_scaling", scalings[c->rope_scaling]));
+    }
     ADA_TRY(ada_json_set(j, "tied", ada_json_new_bool(c->tie)));
     ADA_TRY(put_str(j, "type", ada_dtype_name(m->type)));
     ADA_TRY(put_str(j, "matmul", ada_mat_maker(m->stack.layers[0].up.w)));

@@ -72,6 +72,11 @@ struct packing {
     atomic_bool failed;
 };
 
+/* Rows of the tensor that a part is from. */
+static size_t part_of(const ada_mat_part *p) {
+    return p->of ? p->of : p->rows;
+}
+
 /* Row i of the stacked parts into f32 [k] or, when both sides are bf16, into bf16. */
 static bool read_row(const struct packing *p, size_t i, float *f, uint16_t *h) {
     size_t part = 0, k = p->w->k;
@@ -79,7 +84,7 @@ static bool read_row(const struct packing *p, size_t i, float *f, uint16_t *h) {
     const ada_mat_part *q = &p->parts[part];
     if (q->rows_perm) i = (size_t)q->rows_perm[i];
     if (p->wide[part]) {
-        for (size_t j = 0; j < k; j++) f[j] = p->wide[part][j * q->rows + i];
+        for (size_t j = 0; j < k; j++) f[j] = p->wide[part][j * part_of(q) + i];
     } else if (h && q->t->dtype == ADA_BF16) {
         memcpy(h, (const char *)q->t->data + i * k * 2, k * 2);
         return true;
@@ -126,9 +131,9 @@ static void plain_rows(void *ctx, size_t panel, int worker) {
 static ada_status check_part(const ada_mat_part *p, size_t k) {
     size_t values, bytes, count;
     float first[256];
-    if (!ada_mul_size(p->rows, k, &count) || count != ada_tensor_count(p->t))
+    if (!ada_mul_size(part_of(p), k, &count) || count != ada_tensor_count(p->t))
         return ada_fail(ADA_EMISMATCH, "tensor '%s' has %zu values, wanted %zu x %zu", p->t->name,
-                        ada_tensor_count(p->t), p->rows, k);
+                        ada_tensor_count(p->t), part_of(p), k);
     ada_dtype_block(p->t->dtype, &values, &bytes);
     if (count == 0 || values > 256 || (!p->transposed && k % values))
         return ada_fail(ADA_EUNSUPPORTED, "tensor '%s' of type %s cannot be cut into rows of %zu", p->t->name,
@@ -144,7 +149,7 @@ static ada_status read_parts(ada_mat *w, ada_arena *tmp, struct packing *p, size
     for (size_t i = 0; i < nparts; i++) {
         ADA_TRY(check_part(&p->parts[i], w->k));
         if (!p->parts[i].transposed) continue;
-        size_t count = p->parts[i].rows * w->k;
+        size_t count = part_of(&p->parts[i]) * w->k;
         ADA_TRY(ada_arena_take(tmp, &wide[i], count, sizeof(float)));
         ADA_TRY(ada_tensor_f32(p->parts[i].t, 0, count, wide[i]));
     }

@@ -14,49 +14,93 @@ typedef struct {
     ada_model *m;
     ada_claims claims;
     int32_t *unpermute; /* [heads·head_dim] our row → the file's, where rotary pairs stand side by side */
+    int32_t *by_head;   /* [(heads + 2·kv_heads)·head_dim] row of q over k over v → the file's, of one tensor */
+    int32_t *in_order;  /* likewise, where the file's order is ours */
 } loader;
 
-static ada_status make_unpermute(loader *o) {
-    int32_t hd = o->m->c.head_dim, half = hd / 2, rows = o->m->c.heads * hd;
-    ADA_TRY(ada_arena_take(&o->m->weights, &o->unpermute, (size_t)rows, sizeof *o->unpermute));
-    for (int32_t i = 0; i < rows; i++) o->unpermute[i] = i - i % hd + 2 * (i % hd % half) + i % hd / half;
+static ada_status make_orders(loader *o) {
+    const ada_config *c = &o->m->c;
+    int32_t hd = c->head_dim, half = hd / 2, q = c->heads * hd, kv = c->kv_heads * hd, all = q + 2 * kv;
+    ADA_TRY(ada_arena_take(&o->m->weights, &o->unpermute, (size_t)q, sizeof *o->unpermute));
+    ADA_TRY(ada_arena_take(&o->m->weights, &o->by_head, (size_t)all, sizeof *o->by_head));
+    ADA_TRY(ada_arena_take(&o->m->weights, &o->in_order, (size_t)all, sizeof *o->in_order));
+    for (int32_t i = 0; i < q && half; i++)
+        o->unpermute[i] = i - i % hd + 2 * (i % hd % half) + i % hd / half;
+    /* A group is one kv head, the query heads that share it, its keys and its values. */
+    int32_t group = q / c->kv_heads;
+    for (int32_t i = 0; i < all; i++) {
+        o->in_order[i] = i;
+        int32_t part = i < q ? 0 : i < q + kv ? 1 : 2, at = i - (part ? q + (part - 1) * kv : 0);
+        int32_t size = part ? hd : group, within = part ? group + (part - 1) * hd : 0;
+        o->by_head[i] = at / size * (group + 2 * hd) + within + at % size;
+    }
     return ADA_OK;
 }
 
-static const int32_t *perm_of(const loader *o, const ada_claim *k) {
-    return k->flags & ADA_ROW_UNPERMUTE ? o->unpermute : NULL;
+/* The rows of q, k or v in the tensor that holds all three; .t NULL: p is none of them, or there is none. */
+static ada_mat_part fused_part(const loader *o, ada_param p, int32_t layer) {
+    const ada_config *c = &o->m->c;
+    size_t q = (size_t)(c->heads * c->head_dim), kv = (size_t)(c->kv_heads * c->head_dim);
+    const struct {
+        ada_param p, of;
+        size_t first, rows;
+    } all[] = {{ADA_P_Q, ADA_P_QKV, 0, q},           {ADA_P_Q_B, ADA_P_QKV_B, 0, q},
+               {ADA_P_K, ADA_P_QKV, q, kv},          {ADA_P_K_B, ADA_P_QKV_B, q, kv},
+               {ADA_P_V, ADA_P_QKV, q + kv, kv},     {ADA_P_V_B, ADA_P_QKV_B, q + kv, kv}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i].p != p) continue;
+        const ada_claim *k = &o->claims.at[all[i].of][layer];
+        const int32_t *order = k->flags & ADA_ROW_BY_HEAD ? o->by_head : o->in_order;
+        return (ada_mat_part){.t = k->t,
+                              .rows = all[i].rows,
+                              .of = q + 2 * kv,
+                              .transposed = (k->flags & ADA_ROW_TRANSPOSED) != 0,
+                              .rows_perm = order + all[i].first};
+    }
+    return (ada_mat_part){0};
+}
+
+static ada_mat_part part_of(const loader *o, ada_param p, int32_t layer) {
+    const ada_claim *k = &o->claims.at[p][layer];
+    if (!k->t) return fused_part(o, p, layer);
+    bool t = (k->flags & ADA_ROW_TRANSPOSED) != 0;
+    return (ada_mat_part){.t = k->t,
+                          .rows = (size_t)k->t->shape[t],
+                          .transposed = t,
+                          .rows_perm = k->flags & ADA_ROW_UNPERMUTE ? o->unpermute : NULL};
 }
 
 /* One weight of the named parameters, stacked by rows. */
 static ada_status load_mat(const loader *o, ada_mat **w, int32_t layer, size_t k, const ada_param *p,
                            size_t n) {
     ada_mat_part parts[3];
-    for (size_t i = 0; i < n; i++) {
-        const ada_claim *c = &o->claims.at[p[i]][layer];
-        bool t = (c->flags & ADA_ROW_TRANSPOSED) != 0;
-        parts[i] = (ada_mat_part){c->t, (size_t)c->t->shape[t], t, perm_of(o, c)};
-    }
+    for (size_t i = 0; i < n; i++) parts[i] = part_of(o, p[i], layer);
     return ada_mat_pack(w, &o->m->weights, parts, n, k, o->m->type);
 }
 
-/* One vector of the named parameters, end to end. */
+/* One vector of the named parameters, end to end; NULL where the file has none. */
 static ada_status load_vec(const loader *o, float **out, int32_t layer, const ada_param *p, size_t n) {
     size_t total = 0, at = 0, longest = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t len = ada_tensor_count(o->claims.at[p[i]][layer].t);
-        total += len;
+        ada_mat_part part = part_of(o, p[i], layer);
+        if (!part.t) return *out = NULL, ADA_OK;
+        size_t len = ada_tensor_count(part.t);
+        total += part.of ? part.rows : len;
         if (len > longest) longest = len;
     }
     float *file;
     ADA_TRY(ada_arena_take(&o->m->weights, out, total, sizeof **out));
     ADA_TRY(ada_arena_take(&o->m->weights, &file, longest, sizeof *file));
     for (size_t i = 0; i < n; i++) {
-        const ada_claim *c = &o->claims.at[p[i]][layer];
-        const int32_t *perm = perm_of(o, c);
-        size_t len = ada_tensor_count(c->t);
-        ADA_TRY(ada_tensor_f32(c->t, 0, len, perm ? file : *out + at));
-        for (size_t r = 0; perm && r < len; r++) (*out)[at + r] = file[perm[r]];
-        at += len;
+        ada_mat_part part = part_of(o, p[i], layer);
+        size_t len = ada_tensor_count(part.t), rows = part.of ? part.rows : len;
+        bool plus_one = (o->claims.at[p[i]][layer].flags & ADA_ROW_PLUS_ONE) != 0;
+        ADA_TRY(ada_tensor_f32(part.t, 0, len, file));
+        for (size_t r = 0; r < rows; r++) {
+            float v = file[part.rows_perm ? part.rows_perm[r] : (int32_t)r];
+            (*out)[at + r] = plus_one ? v + 1 : v;
+        }
+        at += rows;
     }
     return ADA_OK;
 }
@@ -64,11 +108,22 @@ static ada_status load_vec(const loader *o, float **out, int32_t layer, const ad
 #define LIST(...)                                                                                            \
     (const ada_param[]){__VA_ARGS__}, sizeof((const ada_param[]){__VA_ARGS__}) / sizeof(ada_param)
 
+static ada_status load_norms(const loader *o, ada_layer *y, int32_t l) {
+    struct {
+        float **to;
+        ada_param p;
+    } all[] = {{&y->attn_norm, ADA_P_ATTN_NORM}, {&y->attn_norm_b, ADA_P_ATTN_NORM_B},
+               {&y->ffn_norm, ADA_P_FFN_NORM},   {&y->ffn_norm_b, ADA_P_FFN_NORM_B},
+               {&y->attn_post, ADA_P_ATTN_POST}, {&y->ffn_post, ADA_P_FFN_POST},
+               {&y->q_norm, ADA_P_Q_NORM},       {&y->k_norm, ADA_P_K_NORM}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) ADA_TRY(load_vec(o, all[i].to, l, &all[i].p, 1));
+    return ADA_OK;
+}
+
 static ada_status load_layer(const loader *o, ada_layer *y, int32_t l) {
     const ada_config *c = &o->m->c;
     size_t d = (size_t)c->d, q = (size_t)c->heads * (size_t)c->head_dim, ffn = (size_t)c->ffn;
-    ADA_TRY(load_vec(o, &y->attn_norm, l, LIST(ADA_P_ATTN_NORM)));
-    ADA_TRY(load_vec(o, &y->ffn_norm, l, LIST(ADA_P_FFN_NORM)));
+    ADA_TRY(load_norms(o, y, l));
     if (l + 1 < c->layers) {
         ADA_TRY(load_mat(o, &y->qkv.w, l, d, LIST(ADA_P_Q, ADA_P_K, ADA_P_V)));
         if (c->qkv_bias) ADA_TRY(load_vec(o, &y->qkv.b, l, LIST(ADA_P_Q_B, ADA_P_K_B, ADA_P_V_B)));
@@ -80,20 +135,33 @@ static ada_status load_layer(const loader *o, ada_layer *y, int32_t l) {
     }
     ADA_TRY(load_mat(o, &y->o.w, l, q, LIST(ADA_P_O)));
     if (c->out_bias) ADA_TRY(load_vec(o, &y->o.b, l, LIST(ADA_P_O_B)));
-    ADA_TRY(load_mat(o, &y->up.w, l, d, LIST(ADA_P_GATE, ADA_P_UP)));
-    if (c->ffn_bias) ADA_TRY(load_vec(o, &y->up.b, l, LIST(ADA_P_GATE_B, ADA_P_UP_B)));
+    if (c->gated) {
+        ADA_TRY(load_mat(o, &y->up.w, l, d, LIST(ADA_P_GATE, ADA_P_UP)));
+        if (c->ffn_bias) ADA_TRY(load_vec(o, &y->up.b, l, LIST(ADA_P_GATE_B, ADA_P_UP_B)));
+    } else {
+        ADA_TRY(load_mat(o, &y->up.w, l, d, LIST(ADA_P_UP)));
+        if (c->ffn_bias) ADA_TRY(load_vec(o, &y->up.b, l, LIST(ADA_P_UP_B)));
+    }
     ADA_TRY(load_mat(o, &y->down.w, l, ffn, LIST(ADA_P_DOWN)));
     if (c->ffn_bias) ADA_TRY(load_vec(o, &y->down.b, l, LIST(ADA_P_DOWN_B)));
     return ADA_OK;
 }
 
-static ada_status load_rope(const loader *o) {
+static ada_status load_positions(const loader *o) {
     ada_model *m = o->m;
     float *factors = NULL;
-    if (o->claims.at[ADA_P_ROPE_FACTORS][0].t) ADA_TRY(load_vec(o, &factors, 0, LIST(ADA_P_ROPE_FACTORS)));
-    ADA_TRY(ada_arena_take(&m->weights, &m->stack.inv_freq, (size_t)m->c.head_dim / 2, sizeof(float)));
+    size_t half = (size_t)ada_config_rope_dims(&m->c) / 2;
+    ADA_TRY(load_vec(o, &m->stack.positions, 0, LIST(ADA_P_POSITIONS)));
+    if (!half) return ADA_OK;
+    ADA_TRY(load_vec(o, &factors, 0, LIST(ADA_P_ROPE_FACTORS)));
+    ADA_TRY(ada_arena_take(&m->weights, &m->stack.inv_freq, half, sizeof(float)));
     ada_rope_freqs(&m->c, factors, m->stack.inv_freq);
     m->stack.rope_mscale = m->c.rope_mscale != 0 ? m->c.rope_mscale : 1;
+    if (m->c.rope_local == 0) return ADA_OK;
+    ada_config local = m->c;
+    local.rope_theta = m->c.rope_local, local.rope_scaling = ADA_ROPE_PLAIN;
+    ADA_TRY(ada_arena_take(&m->weights, &m->stack.inv_local, half, sizeof(float)));
+    ada_rope_freqs(&local, NULL, m->stack.inv_local);
     return ADA_OK;
 }
 
@@ -101,13 +169,15 @@ static ada_status load(ada_model *m) {
     loader o = {.m = m};
     ADA_TRY(ada_arch_read(&m->arch, &m->c, ada_tensors_meta(m->file)));
     ADA_TRY(ada_arch_claim(&o.claims, m->arch, &m->c, m->file, &m->weights));
-    ADA_TRY(make_unpermute(&o));
+    m->params = o.claims.params;
+    ADA_TRY(make_orders(&o));
     m->stack.c = m->c, m->stack.type = m->type;
     m->head.c = &m->c, m->head.type = m->type;
     ADA_TRY(ada_arena_zero(&m->weights, &m->stack.layers, (size_t)m->c.layers, sizeof *m->stack.layers));
     for (int32_t l = 0; l < m->c.layers; l++) ADA_TRY(load_layer(&o, &m->stack.layers[l], l));
-    ADA_TRY(load_rope(&o));
+    ADA_TRY(load_positions(&o));
     ADA_TRY(load_vec(&o, &m->head.norm, 0, LIST(ADA_P_FINAL_NORM)));
+    ADA_TRY(load_vec(&o, &m->head.norm_b, 0, LIST(ADA_P_FINAL_NORM_B)));
     const ada_param out = m->c.tie ? ADA_P_EMBED : ADA_P_HEAD;
     ADA_TRY(load_mat(&o, &m->head.out.w, 0, (size_t)m->c.d, &out, 1));
     if (!m->c.tie) {
@@ -153,6 +223,7 @@ void ada_model_embed(const ada_model *m, int32_t id, float *e) {
     /* cannot fail: type and shape were shown good at open */
     else if (ada_tensor_f32(m->table, (size_t)id * d, d, e) != ADA_OK)
         memset(e, 0, d * sizeof *e);
+    if (m->c.embed_scale > 0) ada_k.scale(e, e, m->c.embed_scale, d);
 }
 
 /* ---- text ---- */

@@ -27,13 +27,14 @@ struct ada_model {
     ada_arena weights;
     int directions;
     double open_seconds;
+    size_t params; /* numbers in its tensors */
 };
 
 ada_status ada_model_digest(ada_model *m, const char **hex) ADA_MUST_USE; /* computed once, then kept */
 ada_status ada_model_name(char **name, ada_arena *a, const ada_tensors *file, const char *path) ADA_MUST_USE;
 /* Packs for backward too; idempotent. */
 ada_status ada_model_prepare(ada_model *m, int directions) ADA_MUST_USE;
-/* Embedding row of a token, f32 [d]: e of the paper. id is in range. */
+/* Embedding row of a token as the model scales it, f32 [d]: e of the paper. id is in range. */
 void ada_model_embed(const ada_model *m, int32_t id, float *e);
 /* EUNSUPPORTED with the reason when the model has no tokenizer. */
 ada_status ada_model_text(const ada_model *m) ADA_MUST_USE;

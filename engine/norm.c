@@ -3,55 +3,73 @@
  * Must not know: layers. A row's result has the same bits in any company. */
 #include "engine/norm.h"
 
+/* What a job's strips work on; each function uses its own of these. */
 typedef struct {
     const ada_norm_rows *r;
     ada_dtype type;
-    const float *x;
-    void *y, *keep;
-    float *tmp, *rstd;
-} forward_job;
+    const float *x, *stat;
+    float *tmp, *y, *dx, *to_stat;
+    const void *kept;
+    void *keep, *out;
+    bool add;
+} job;
 
 static size_t source(const ada_norm_rows *r, size_t i) {
     return r->map ? (size_t)r->map[i] : i;
 }
 
+/* stat [2]: mean (of LayerNorm), 1/deviation */
+static void row_forward(const ada_norm_rows *r, float *y, const float *x, float *stat) {
+    if (r->kind == ADA_NORM_LAYER) {
+        ada_k.layernorm(y, x, r->w, r->b, r->eps, stat, r->d);
+        return;
+    }
+    stat[0] = 0;
+    stat[1] = ada_k.rmsnorm(y, x, r->w, r->eps, r->d);
+    if (r->b) ada_k.add(y, y, r->b, r->d);
+}
+
+static void row_backward(const ada_norm_rows *r, float *dx, const float *dy, const float *x,
+                         const float *stat) {
+    if (r->kind == ADA_NORM_LAYER)
+        ada_k.layernorm_back(dx, dy, x, r->w, stat, r->d);
+    else
+        ada_k.rmsnorm_back(dx, dy, x, r->w, stat[1], r->d);
+}
+
+/* Keeps row x, and norms it into y. */
+static void keep_and_norm(const job *j, size_t i, float *y, const float *x) {
+    float spare[2];
+    if (j->keep) ada_narrow(j->type, ada_at(j->type, j->keep, i * j->r->d), x, j->r->d);
+    row_forward(j->r, y, x, j->to_stat ? j->to_stat + 2 * i : spare);
+}
+
 static void forward_strip(void *ctx, size_t s, int worker) {
     (void)worker;
-    const forward_job *j = ctx;
+    const job *j = ctx;
     const ada_norm_rows *r = j->r;
     for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, r->m); i++) {
-        const float *x = j->x + source(r, i) * r->d;
-        float rstd = ada_k.rmsnorm(j->tmp + i * r->d, x, r->w, r->eps, r->d);
-        ada_narrow(j->type, ada_at(j->type, j->y, i * r->d), j->tmp + i * r->d, r->d);
-        if (j->keep) ada_narrow(j->type, ada_at(j->type, j->keep, i * r->d), x, r->d);
-        if (j->rstd) j->rstd[i] = rstd;
+        float *y = j->tmp + i * r->d;
+        keep_and_norm(j, i, y, j->x + source(r, i) * r->d);
+        ada_narrow(j->type, ada_at(j->type, j->out, i * r->d), y, r->d);
     }
 }
 
 void ada_norm_forward(const ada_norm_rows *r, ada_dtype type, const float *x, void *y, float *tmp, void *keep,
-                      float *rstd) {
-    ada_par_for(ada_strips(r->m), forward_strip, &(forward_job){r, type, x, y, keep, tmp, rstd});
+                      float *stat) {
+    job j = {.r = r, .type = type, .x = x, .out = y, .tmp = tmp, .keep = keep, .to_stat = stat};
+    ada_par_for(ada_strips(r->m), forward_strip, &j);
 }
-
-typedef struct {
-    const ada_norm_rows *r;
-    ada_dtype type;
-    float *dy;
-    const void *x;
-    const float *rstd;
-    float *tmp, *dx;
-    bool add;
-} backward_job;
 
 static void backward_strip(void *ctx, size_t s, int worker) {
     (void)worker;
-    const backward_job *j = ctx;
+    const job *j = ctx;
     const ada_norm_rows *r = j->r;
     for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, r->m); i++) {
         size_t at = source(r, i);
-        float *dy = j->dy + i * r->d, *x = j->tmp + i * r->d, *dx = j->dx + at * r->d;
-        ada_widen(j->type, x, ada_at_const(j->type, j->x, at * r->d), r->d);
-        ada_k.rmsnorm_back(dy, dy, x, r->w, j->rstd[at], r->d);
+        float *dy = j->y + i * r->d, *x = j->tmp + i * r->d, *dx = j->dx + at * r->d;
+        ada_widen(j->type, x, ada_at_const(j->type, j->kept, at * r->d), r->d);
+        row_backward(r, dy, dy, x, j->stat + 2 * at);
         if (j->add)
             ada_k.add(dx, dx, dy, r->d);
         else
@@ -59,7 +77,42 @@ static void backward_strip(void *ctx, size_t s, int worker) {
     }
 }
 
-void ada_norm_backward(const ada_norm_rows *r, ada_dtype type, float *dy, const void *x, const float *rstd,
+void ada_norm_backward(const ada_norm_rows *r, ada_dtype type, float *dy, const void *x, const float *stat,
                        float *tmp, float *dx, bool add) {
-    ada_par_for(ada_strips(r->m), backward_strip, &(backward_job){r, type, dy, x, rstd, tmp, dx, add});
+    job j = {.r = r, .type = type, .y = dy, .kept = x, .stat = stat, .tmp = tmp, .dx = dx, .add = add};
+    ada_par_for(ada_strips(r->m), backward_strip, &j);
+}
+
+static void add_strip(void *ctx, size_t s, int worker) {
+    (void)worker;
+    const job *j = ctx;
+    const ada_norm_rows *r = j->r;
+    for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, r->m); i++) {
+        float *y = j->y + i * r->d, *x = j->dx + i * r->d;
+        keep_and_norm(j, i, y, y);
+        ada_k.add(x, x, y, r->d);
+    }
+}
+
+void ada_norm_add(const ada_norm_rows *r, ada_dtype type, float *y, void *keep, float *stat, float *x) {
+    job j = {.r = r, .type = type, .y = y, .keep = keep, .to_stat = stat, .dx = x};
+    ada_par_for(ada_strips(r->m), add_strip, &j);
+}
+
+static void add_backward_strip(void *ctx, size_t s, int worker) {
+    (void)worker;
+    const job *j = ctx;
+    const ada_norm_rows *r = j->r;
+    for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, r->m); i++) {
+        float *x = j->tmp + i * r->d, *dy = j->y + i * r->d;
+        ada_widen(j->type, x, ada_at_const(j->type, j->kept, i * r->d), r->d);
+        row_backward(r, dy, j->x + i * r->d, x, j->stat + 2 * i);
+        ada_narrow(j->type, ada_at(j->type, j->out, i * r->d), dy, r->d);
+    }
+}
+
+void ada_norm_add_backward(const ada_norm_rows *r, ada_dtype type, const float *dx, const void *keep,
+                           const float *stat, float *tmp, float *wide, void *dy) {
+    job j = {.r = r, .type = type, .x = dx, .kept = keep, .stat = stat, .tmp = tmp, .y = wide, .out = dy};
+    ada_par_for(ada_strips(r->m), add_backward_strip, &j);
 }

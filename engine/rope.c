@@ -17,19 +17,20 @@ static double llama3(const ada_config *c, double f) {
 
 /* The pair index whose wavelength makes `turns` turns in the original length. */
 static double yarn_dim(const ada_config *c, double turns) {
-    return c->head_dim * log(c->rope_original / (turns * tau)) / (2 * log(c->rope_theta));
+    return ada_config_rope_dims(c) * log(c->rope_original / (turns * tau)) / (2 * log(c->rope_theta));
 }
 
 static double yarn(const ada_config *c, double f, int32_t i) {
     double low = fmax(floor(yarn_dim(c, c->rope_high)), 0);
-    double high = fmin(ceil(yarn_dim(c, c->rope_low)), c->head_dim - 1);
+    double high = fmin(ceil(yarn_dim(c, c->rope_low)), ada_config_rope_dims(c) - 1);
     double ramp = fmin(fmax((i - low) / (high == low ? 0.001 : high - low), 0), 1);
     return f / c->rope_factor * ramp + f * (1 - ramp);
 }
 
 void ada_rope_freqs(const ada_config *c, const float *factors, float *inv_freq) {
-    for (int32_t i = 0; i < c->head_dim / 2; i++) {
-        float exponent = (float)(2 * i) / (float)c->head_dim;
+    int32_t dims = ada_config_rope_dims(c);
+    for (int32_t i = 0; i < dims / 2; i++) {
+        float exponent = (float)(2 * i) / (float)dims;
         double f = 1.0F / (float)pow(c->rope_theta, exponent);
         switch (c->rope_scaling) {
         case ADA_ROPE_PLAIN:

@@ -6,8 +6,8 @@
 
 #include "engine/config.h"
 
-/* inv_freq [head_dim/2], scaling applied. factors [head_dim/2]: divisors that a GGUF file carries, or NULL.
- */
+/* inv_freq [rotary dimensions / 2], scaling applied. factors, of as many: divisors that a GGUF file carries,
+ * or NULL. */
 void ada_rope_freqs(const ada_config *c, const float *factors, float *inv_freq);
 /* cs, sn [half] of one position, both times mscale. */
 void ada_rope_row(const float *inv_freq, int32_t half, float mscale, int32_t pos, float *cs, float *sn);

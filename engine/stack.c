@@ -13,14 +13,18 @@
  * share one. */
 typedef struct {
     void *x;             /* [T, d] the stream before attention; training only */
-    float *x_rstd;       /* [T] */
+    float *x_stat;       /* [T, 2] */
     void *qkv;           /* [T, n] rotated; of the last layer k and v */
     void *q;             /* [rows, heads·head_dim] of the last layer, else qkv's first columns */
+    void *raw, *raw_q;   /* heads of qkv, of q before they were normed, with qk_norm, packed */
+    float *raw_stat, *raw_q_stat; /* [T, heads], [rows, heads] of these */
     void *att;           /* [rows, heads·head_dim] */
     float *lse;          /* [rows, heads] */
     void *mid;           /* [rows, d] the stream before the ffn; training only, as the rest */
-    float *mid_rstd;     /* [rows] */
-    void *gate_up;       /* [rows, 2·ffn] */
+    float *mid_stat;     /* [rows, 2] */
+    void *gate_up;       /* [rows, 2·ffn], or [rows, ffn] */
+    void *att_end, *ffn_end; /* [rows, d] what is normed before it is added, with post_norms */
+    float *att_stat, *ffn_stat; /* [rows, 2] of these */
     void *qkv_in, *q_in; /* [T, d], [rows, d]: inputs of products, each only if that product is trained */
     void *up_in, *down_in;
 } kept;
@@ -28,7 +32,8 @@ typedef struct {
 struct ada_pass {
     bool train;
     kept *layers;   /* [c.layers] */
-    float *cs, *sn; /* [T, head_dim/2] */
+    float *cs, *sn;             /* [T, half] */
+    float *cs_local, *sn_local; /* likewise, where windowed layers have their own */
     ada_panel panel;
     ada_attn_ws *attn;
     float *dqkv;  /* [T, n] training only, as the rest */
@@ -37,7 +42,7 @@ struct ada_pass {
 };
 
 typedef struct {
-    size_t d, q, kv, qkv, ffn, half, wide;
+    size_t d, q, kv, qkv, ffn, up, half, wide;
 } dims;
 
 static dims dims_of(const ada_config *c) {
@@ -46,9 +51,10 @@ static dims dims_of(const ada_config *c) {
               .q = (size_t)c->heads * hd,
               .kv = (size_t)c->kv_heads * hd,
               .ffn = (size_t)c->ffn,
-              .half = hd / 2};
+              .up = (size_t)ada_config_up_rows(c),
+              .half = (size_t)ada_config_rope_dims(c) / 2};
     n.qkv = n.q + 2 * n.kv;
-    n.wide = n.qkv > 2 * n.ffn ? n.qkv : 2 * n.ffn;
+    n.wide = n.qkv > n.up ? n.qkv : n.up;
     return n;
 }
 
@@ -69,6 +75,17 @@ static ada_status take_if(ada_arena *a, const float *g, void *out, size_t rows, 
     return g ? take(a, out, rows, width, size) : ADA_OK;
 }
 
+static ada_status layout_raw(kept *k, ada_arena *a, const ada_stack *s, int32_t l, size_t T, size_t rows) {
+    dims n = dims_of(&s->c);
+    size_t ts = ada_type_size(s->type), fs = sizeof(float), hd = (size_t)s->c.head_dim;
+    size_t width = is_last(s, l) ? n.kv : n.q + n.kv;
+    ADA_TRY(take(a, &k->raw, T, width, ts));
+    ADA_TRY(take(a, &k->raw_stat, T, width / hd, fs));
+    if (!is_last(s, l)) return ADA_OK;
+    ADA_TRY(take(a, &k->raw_q, rows, n.q, ts));
+    return take(a, &k->raw_q_stat, rows, n.q / hd, fs);
+}
+
 static ada_status layout_layer(kept *k, ada_arena *a, const ada_stack *s, int32_t l, size_t T, size_t out,
                                bool train) {
     dims n = dims_of(&s->c);
@@ -85,10 +102,17 @@ static ada_status layout_layer(kept *k, ada_arena *a, const ada_stack *s, int32_
     if (!train) return ADA_OK;
     ADA_TRY(take(a, &k->lse, rows, (size_t)s->c.heads, fs));
     ADA_TRY(take(a, &k->x, T, n.d, ts));
-    ADA_TRY(take(a, &k->x_rstd, T, 1, fs));
+    ADA_TRY(take(a, &k->x_stat, T, 2, fs));
     ADA_TRY(take(a, &k->mid, rows, n.d, ts));
-    ADA_TRY(take(a, &k->mid_rstd, rows, 1, fs));
-    ADA_TRY(take(a, &k->gate_up, rows, 2 * n.ffn, ts));
+    ADA_TRY(take(a, &k->mid_stat, rows, 2, fs));
+    ADA_TRY(take(a, &k->gate_up, rows, n.up, ts));
+    if (s->c.qk_norm) ADA_TRY(layout_raw(k, a, s, l, T, rows));
+    if (s->c.post_norms) {
+        ADA_TRY(take(a, &k->att_end, rows, n.d, ts));
+        ADA_TRY(take(a, &k->att_stat, rows, 2, fs));
+        ADA_TRY(take(a, &k->ffn_end, rows, n.d, ts));
+        ADA_TRY(take(a, &k->ffn_stat, rows, 2, fs));
+    }
     ADA_TRY(take_if(a, y->qkv.g, &k->qkv_in, T, n.d, ts));
     ADA_TRY(take_if(a, y->q.g, &k->q_in, rows, n.d, ts));
     ADA_TRY(take_if(a, y->up.g, &k->up_in, rows, n.d, ts));
@@ -102,6 +126,9 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
     size_t layers = (size_t)s->c.layers, panel = T < ADA_PANEL ? T : ADA_PANEL;
     ada_pass w = {.train = train};
     kept k = {0};
+    if (s->positions && max_path > s->c.max_positions)
+        return ada_fail(ADA_EINVAL, "rows of up to %d tokens exceed the model's %d positions", max_path,
+                        s->c.max_positions);
     ADA_TRY(ada_arena_take(a, p, 1, sizeof **p));
     ADA_TRY(ada_arena_take(a, &w.layers, layers, sizeof *w.layers));
     for (int32_t l = 0; l < s->c.layers; l++) {
@@ -113,6 +140,8 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
     }
     ADA_TRY(take(a, &w.cs, T, n.half, fs));
     ADA_TRY(take(a, &w.sn, T, n.half, fs));
+    ADA_TRY(take_if(a, s->inv_local, &w.cs_local, T, n.half, fs));
+    ADA_TRY(take_if(a, s->inv_local, &w.sn_local, T, n.half, fs));
     ADA_TRY(take(a, &w.panel.a, panel, n.d, ts));
     ADA_TRY(take(a, &w.panel.n, panel, n.d, fs));
     ADA_TRY(take(a, &w.panel.r, panel, n.d, fs));
@@ -129,22 +158,30 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
     return ada_matmul_reserve(panel, n.wide, n.wide > n.d ? n.wide : n.d);
 }
 
-/* ---- rotary positions of a pack ---- */
+/* ---- positions of a pack ---- */
 
 typedef struct {
     const ada_stack *s;
     const ada_pack *p;
     ada_pass *w;
-} angle_job;
+    float *x;
+} position_job;
 
-static void angle_segment(void *ctx, size_t g, int worker) {
+/* The angles of a segment's rows; or what is added to these. */
+static void place_segment(void *ctx, size_t g, int worker) {
     (void)worker;
-    const angle_job *j = ctx;
+    const position_job *j = ctx;
+    const ada_stack *s = j->s;
     const ada_segment *e = &j->p->segs[g];
-    int32_t half = j->s->c.head_dim / 2;
+    size_t d = (size_t)s->c.d, half = dims_of(&s->c).half;
     for (int32_t i = 0; i < e->len; i++) {
-        size_t at = (size_t)(e->start + i) * (size_t)half;
-        ada_rope_row(j->s->inv_freq, half, j->s->rope_mscale, e->pos + i, j->w->cs + at, j->w->sn + at);
+        size_t row = (size_t)(e->start + i), pos = (size_t)(e->pos + i), at = row * half;
+        if (s->positions) ada_k.add(j->x + row * d, j->x + row * d, s->positions + pos * d, d);
+        if (s->inv_freq)
+            ada_rope_row(s->inv_freq, (int32_t)half, s->rope_mscale, e->pos + i, j->w->cs + at, j->w->sn + at);
+        if (s->inv_local)
+            ada_rope_row(s->inv_local, (int32_t)half, 1, e->pos + i, j->w->cs_local + at,
+                         j->w->sn_local + at);
     }
 }
 
@@ -154,38 +191,82 @@ typedef struct {
     const ada_stack *s;
     const ada_pass *w;
     const ada_linear *l;
-    int32_t rotated;    /* heads of the product's rows that are rotated: its first ones */
+    int32_t layer;
+    int32_t q_heads, k_heads; /* the product's first heads, which are normed and rotated */
     size_t m;           /* rows */
     const int32_t *map; /* row i stands at map[i] of the pack; NULL: at i */
     void *in;           /* [m, d] the product's input is kept here, or NULL */
     void *keep;         /* [m, d] the stream is kept here, or NULL */
-    float *rstd;        /* [m] */
+    float *stat;        /* [m, 2] */
+    void *raw;          /* [m, q_heads + k_heads, head_dim] heads before they were normed, or NULL */
+    float *raw_stat;    /* [m, q_heads + k_heads] */
 } projection;
 
 typedef struct {
     const projection *j;
     size_t first, m; /* the panel */
     void *y;         /* forward: [m, n] narrowed rows out. backward: panel.h */
-    float *x;        /* forward: panel.t, rotated in place. backward: [m, n] gradient, likewise */
-    float sign;
+    float *x;        /* forward: panel.t, changed in place. backward: [m, n] gradient, likewise */
+    bool back;
 } rotation;
 
-static void rotate_strip(void *ctx, size_t strip, int worker) {
+/* Row `at` of the projection, x [heads, head_dim]: each head normed, then rotated. */
+static void heads_forward(const projection *j, size_t at, float *x, const float *cs, const float *sn,
+                          size_t half) {
+    const ada_layer *y = &j->s->layers[j->layer];
+    size_t hd = (size_t)j->s->c.head_dim, heads = (size_t)(j->q_heads + j->k_heads);
+    if (j->raw) ada_narrow(j->s->type, ada_at(j->s->type, j->raw, at * heads * hd), x, heads * hd);
+    for (size_t h = 0; h < heads; h++) {
+        float *v = x + h * hd;
+        if (y->q_norm) {
+            const float *w = h < (size_t)j->q_heads ? y->q_norm : y->k_norm;
+            float rstd = ada_k.rmsnorm(v, v, w, j->s->c.norm_eps, hd);
+            if (j->raw) j->raw_stat[at * heads + h] = rstd;
+        }
+        if (half) ada_k.rope_half(v, cs, sn, 1, half);
+    }
+}
+
+/* The gradient at the product, from that at normed and rotated heads. */
+static void heads_backward(const projection *j, size_t at, float *x, const float *cs, const float *sn,
+                           size_t half) {
+    const ada_layer *y = &j->s->layers[j->layer];
+    size_t hd = (size_t)j->s->c.head_dim, heads = (size_t)(j->q_heads + j->k_heads);
+    float raw[ADA_MAX_HEAD_DIM];
+    for (size_t h = 0; h < heads; h++) {
+        float *v = x + h * hd;
+        if (half) ada_k.rope_half(v, cs, sn, -1, half);
+        if (!y->q_norm) continue;
+        const float *w = h < (size_t)j->q_heads ? y->q_norm : y->k_norm;
+        ada_widen(j->s->type, raw, ada_at_const(j->s->type, j->raw, (at * heads + h) * hd), hd);
+        ada_k.rmsnorm_back(v, v, raw, w, j->raw_stat[at * heads + h], hd);
+    }
+}
+
+static void heads_strip(void *ctx, size_t strip, int worker) {
     (void)worker;
     const rotation *r = ctx;
     const projection *j = r->j;
-    size_t n = ada_mat_rows(j->l->w), hd = (size_t)j->s->c.head_dim, half = hd / 2;
+    const ada_pass *p = j->w;
+    size_t n = ada_mat_rows(j->l->w), half = dims_of(&j->s->c).half;
+    bool local = j->s->inv_local && ada_config_windowed(&j->s->c, j->layer);
+    const float *cs = local ? p->cs_local : p->cs, *sn = local ? p->sn_local : p->sn;
     for (size_t i = strip * ADA_STRIP; i < ada_strip_end(strip, r->m); i++) {
         size_t at = r->first + i, row = j->map ? (size_t)j->map[at] : at;
         float *x = r->x + i * n;
-        for (int32_t h = 0; h < j->rotated; h++)
-            ada_k.rope_half(x + (size_t)h * hd, j->w->cs + row * half, j->w->sn + row * half, r->sign, half);
+        (r->back ? heads_backward : heads_forward)(j, at, x, cs + row * half, sn + row * half, half);
         ada_narrow(j->s->type, ada_at(j->s->type, r->y, i * n), x, n);
     }
 }
 
-static ada_norm_rows norm_of(const ada_stack *s, const float *w, size_t m) {
-    return (ada_norm_rows){.w = w, .eps = s->c.norm_eps, .m = m, .d = (size_t)s->c.d};
+static ada_norm_rows norm_of(const ada_stack *s, const float *w, const float *b, size_t m) {
+    return (ada_norm_rows){
+        .kind = s->c.norm, .w = w, .b = b, .eps = s->c.norm_eps, .m = m, .d = (size_t)s->c.d};
+}
+
+static ada_norm_rows attn_norm(const projection *j, size_t m) {
+    const ada_layer *y = &j->s->layers[j->layer];
+    return norm_of(j->s, y->attn_norm, y->attn_norm_b, m);
 }
 
 static size_t panel_rows(size_t first, size_t m) {
@@ -196,67 +277,99 @@ static void *row_of(ada_dtype type, void *p, size_t i) {
     return p ? ada_at(type, p, i) : NULL;
 }
 
-/* y [m, n] = rotated product of the normed stream x. */
-static void project(const projection *j, const float *norm, const float *x, void *y) {
+/* y [m, n] = product of the normed stream x, its heads normed and rotated. */
+static void project(const projection *j, const float *x, void *y) {
     const ada_panel *p = &j->w->panel;
     ada_dtype type = j->s->type;
     size_t d = (size_t)j->s->c.d, n = ada_mat_rows(j->l->w);
     for (size_t i = 0; i < j->m; i += ADA_PANEL) {
         size_t m = panel_rows(i, j->m);
         void *a = j->in ? ada_at(type, j->in, i * d) : p->a;
-        ada_norm_rows r = norm_of(j->s, norm, m);
+        ada_norm_rows r = attn_norm(j, m);
         if (j->map) r.map = j->map + i;
         ada_norm_forward(&r, type, j->map ? x : x + i * d, a, p->n, row_of(type, j->keep, i * d),
-                         j->keep ? j->rstd + i : NULL);
+                         j->keep ? j->stat + 2 * i : NULL);
         ada_linear_forward(j->l, a, d, m, p->t, n, false);
-        ada_par_for(ada_strips(m), rotate_strip, &(rotation){j, i, m, ada_at(type, y, i * n), p->t, 1});
+        ada_par_for(ada_strips(m), heads_strip, &(rotation){j, i, m, ada_at(type, y, i * n), p->t, false});
     }
 }
 
-/* dx (+)= the gradient at the stream; dy [m, n] is consumed. keep and rstd are read. */
-static void project_back(const projection *j, const float *norm, float *dy, float *dx, bool add) {
+/* dx (+)= the gradient at the stream; dy [m, n] is consumed. keep and stat are read. */
+static void project_back(const projection *j, float *dy, float *dx, bool add) {
     const ada_panel *p = &j->w->panel;
     ada_dtype type = j->s->type;
     size_t d = (size_t)j->s->c.d, n = ada_mat_rows(j->l->w);
     for (size_t i = 0; i < j->m; i += ADA_PANEL) {
         size_t m = panel_rows(i, j->m), at = j->map ? 0 : i;
-        ada_norm_rows r = norm_of(j->s, norm, m);
+        ada_norm_rows r = attn_norm(j, m);
         if (j->map) r.map = j->map + i;
-        ada_par_for(ada_strips(m), rotate_strip, &(rotation){j, i, m, p->h, dy + i * n, -1});
+        ada_par_for(ada_strips(m), heads_strip, &(rotation){j, i, m, p->h, dy + i * n, true});
         ada_linear_backward(j->l, row_of(type, j->in, i * d), d, p->h, n, m, p->n, d);
-        ada_norm_backward(&r, type, p->n, ada_at(type, j->keep, at * d), j->rstd + at, p->r, dx + at * d,
+        ada_norm_backward(&r, type, p->n, ada_at(type, j->keep, at * d), j->stat + 2 * at, p->r, dx + at * d,
                           add);
     }
 }
 
 static projection qkv_of(const ada_stack *s, const ada_pass *w, int32_t l, size_t T) {
     const kept *k = &w->layers[l];
-    int32_t rotated = s->c.kv_heads + (is_last(s, l) ? 0 : s->c.heads);
-    return (projection){s, w, &s->layers[l].qkv, rotated, T, NULL, k->qkv_in, k->x, k->x_rstd};
+    return (projection){.s = s,
+                        .w = w,
+                        .l = &s->layers[l].qkv,
+                        .layer = l,
+                        .q_heads = is_last(s, l) ? 0 : s->c.heads,
+                        .k_heads = s->c.kv_heads,
+                        .m = T,
+                        .in = k->qkv_in,
+                        .keep = k->x,
+                        .stat = k->x_stat,
+                        .raw = k->raw,
+                        .raw_stat = k->raw_stat};
 }
 
 static projection q_of(const ada_stack *s, const ada_pass *w, const ada_pack *p) {
-    const kept *k = &w->layers[s->c.layers - 1];
-    return (projection){
-        s, w, &s->layers[s->c.layers - 1].q, s->c.heads, (size_t)p->nout, p->out, k->q_in, NULL, NULL};
+    int32_t l = s->c.layers - 1;
+    const kept *k = &w->layers[l];
+    return (projection){.s = s,
+                        .w = w,
+                        .l = &s->layers[l].q,
+                        .layer = l,
+                        .q_heads = s->c.heads,
+                        .m = (size_t)p->nout,
+                        .map = p->out,
+                        .in = k->q_in,
+                        .raw = k->raw_q,
+                        .raw_stat = k->raw_q_stat};
 }
 
 /* ---- the rest of a block: attention's output product and the ffn, on m rows x in place ---- */
 
 static ada_ffn ffn_of(const ada_stack *s, const kept *k, const ada_layer *y, size_t first, size_t m) {
     ada_dtype t = s->type;
-    size_t d = (size_t)s->c.d, w = (size_t)s->c.ffn;
-    return (ada_ffn){.norm = norm_of(s, y->ffn_norm, m),
+    size_t d = (size_t)s->c.d, w = (size_t)s->c.ffn, up = dims_of(&s->c).up;
+    return (ada_ffn){.norm = norm_of(s, y->ffn_norm, y->ffn_norm_b, m),
                      .type = t,
                      .act = s->c.act,
+                     .gated = s->c.gated,
                      .width = w,
                      .up = &y->up,
-                     .down = &y->down,
+                     .end = {.out = &y->down,
+                             .type = t,
+                             .post = norm_of(s, y->ffn_post, NULL, m),
+                             .keep = row_of(t, k->ffn_end, first * d),
+                             .stat = k->ffn_end ? k->ffn_stat + 2 * first : NULL},
                      .x = row_of(t, k->mid, first * d),
-                     .rstd = k->mid ? k->mid_rstd + first : NULL,
-                     .gate_up = row_of(t, k->gate_up, first * 2 * w),
+                     .stat = k->mid ? k->mid_stat + 2 * first : NULL,
+                     .gate_up = row_of(t, k->gate_up, first * up),
                      .up_in = row_of(t, k->up_in, first * d),
                      .down_in = row_of(t, k->down_in, first * w)};
+}
+
+static ada_residual attn_end(const ada_stack *s, const kept *k, const ada_layer *y, size_t first, size_t m) {
+    return (ada_residual){.out = &y->o,
+                          .type = s->type,
+                          .post = norm_of(s, y->attn_post, NULL, m),
+                          .keep = row_of(s->type, k->att_end, first * (size_t)s->c.d),
+                          .stat = k->att_end ? k->att_stat + 2 * first : NULL};
 }
 
 static void finish(const ada_stack *s, const ada_pass *w, int32_t l, size_t m, float *x) {
@@ -265,8 +378,12 @@ static void finish(const ada_stack *s, const ada_pass *w, int32_t l, size_t m, f
     size_t d = (size_t)s->c.d, q = dims_of(&s->c).q;
     for (size_t i = 0; i < m; i += ADA_PANEL) {
         ada_ffn f = ffn_of(s, k, y, i, panel_rows(i, m));
-        ada_linear_forward(&y->o, ada_at(s->type, k->att, i * q), q, f.norm.m, x + i * d, d, true);
-        ada_ffn_forward(&f, &w->panel, x + i * d);
+        ada_residual o = attn_end(s, k, y, i, f.norm.m);
+        const void *att = ada_at(s->type, k->att, i * q);
+        /* in parallel: the ffn reads the rows before attention has added to them */
+        if (s->c.parallel) ada_ffn_forward(&f, &w->panel, x + i * d);
+        ada_residual_forward(&o, &w->panel, att, q, x + i * d);
+        if (!s->c.parallel) ada_ffn_forward(&f, &w->panel, x + i * d);
     }
 }
 
@@ -279,10 +396,11 @@ static void finish_back(const ada_stack *s, const ada_pass *w, int32_t l, size_t
     size_t d = (size_t)s->c.d, q = dims_of(&s->c).q;
     for (size_t i = 0; i < m; i += ADA_PANEL) {
         ada_ffn f = ffn_of(s, k, y, i, panel_rows(i, m));
-        ada_ffn_backward(&f, p, dx + i * d);
-        ada_narrow_rows(s->type, p->a, dx + i * d, d, f.norm.m, d);
-        ada_linear_backward(&y->o, ada_at(s->type, k->att, i * q), q, p->a, d, f.norm.m, p->t, q);
+        ada_residual o = attn_end(s, k, y, i, f.norm.m);
+        if (!s->c.parallel) ada_ffn_backward(&f, p, dx + i * d);
+        ada_residual_backward(&o, p, ada_at(s->type, k->att, i * q), q, dx + i * d, p->t, q);
         ada_narrow_rows(s->type, ada_at(s->type, w->datt, i * q), p->t, q, f.norm.m, q);
+        if (s->c.parallel) ada_ffn_backward(&f, p, dx + i * d);
     }
 }
 
@@ -311,14 +429,13 @@ static ada_attn attn_of(const ada_stack *s, const ada_pass *w, const ada_pack *p
 
 void ada_stack_forward(const ada_stack *s, const ada_pack *p, ada_pass *ws, ada_kv *kv, float *x, float *h) {
     size_t d = (size_t)s->c.d;
-    ada_par_for((size_t)p->nsegs, angle_segment, &(angle_job){s, p, ws});
+    ada_par_for((size_t)p->nsegs, place_segment, &(position_job){s, p, ws, x});
     for (int32_t l = 0; l < s->c.layers; l++) {
-        const float *norm = s->layers[l].attn_norm;
         projection j = qkv_of(s, ws, l, (size_t)p->T);
-        project(&j, norm, x, ws->layers[l].qkv);
+        project(&j, x, ws->layers[l].qkv);
         if (is_last(s, l)) {
             j = q_of(s, ws, p);
-            project(&j, norm, x, ws->layers[l].q);
+            project(&j, x, ws->layers[l].q);
             for (int32_t i = 0; i < p->nout; i++)
                 memcpy(h + (size_t)i * d, x + (size_t)p->out[i] * d, d * sizeof *h);
         }
@@ -332,7 +449,6 @@ void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, con
     dims n = dims_of(&s->c);
     memcpy(ws->dlast, dh, (size_t)p->nout * n.d * sizeof *dh);
     for (int32_t l = s->c.layers - 1; l >= 0; l--) {
-        const float *norm = s->layers[l].attn_norm;
         bool last = is_last(s, l);
         ada_attn a = attn_of(s, ws, p, NULL, l);
         finish_back(s, ws, l, (size_t)a.m, last ? ws->dlast : dx);
@@ -341,11 +457,11 @@ void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, con
         float *dk = ws->dqkv + (last ? 0 : n.q), *dq = last ? ws->dqkv + (size_t)p->T * ld : ws->dqkv;
         ada_attn_backward(&a, ws->attn, ws->datt, dq, last ? n.q : ld, dk, dk + n.kv, ld);
         projection j = qkv_of(s, ws, l, (size_t)p->T);
-        project_back(&j, norm, ws->dqkv, dx, !last);
+        project_back(&j, ws->dqkv, dx, !last);
         if (!last) continue;
         j = q_of(s, ws, p);
-        j.keep = ws->layers[l].x, j.rstd = ws->layers[l].x_rstd;
-        project_back(&j, norm, dq, dx, true);
+        j.keep = ws->layers[l].x, j.stat = ws->layers[l].x_stat;
+        project_back(&j, dq, dx, true);
         for (int32_t i = 0; i < p->nout; i++) {
             float *y = dx + (size_t)p->out[i] * n.d;
             ada_k.add(y, y, ws->dlast + (size_t)i * n.d, n.d);
@@ -355,25 +471,31 @@ void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, con
 
 /* ---- work ---- */
 
-static double visible(const ada_config *c, const ada_segment *e, int32_t row) {
+static double visible(const ada_config *c, int32_t layer, const ada_segment *e, int32_t row) {
     int32_t keys = e->pos + (row - e->start) + 1;
-    return c->window && keys > c->window ? c->window : keys;
+    return ada_config_windowed(c, layer) && keys > c->window ? c->window : keys;
+}
+
+static double seen_keys(const ada_stack *s, const ada_pack *p, int32_t layer) {
+    double keys = 0;
+    for (int32_t g = 0, o = 0; g < p->nsegs; g++) {
+        const ada_segment *e = &p->segs[g];
+        for (int32_t i = e->start; i < e->start + e->len; i++) {
+            bool wanted = o < p->nout && p->out[o] == i;
+            o += wanted;
+            if (wanted || !is_last(s, layer)) keys += visible(&s->c, layer, e, i);
+        }
+    }
+    return keys;
 }
 
 double ada_stack_flops(const ada_stack *s, const ada_pack *p, bool back) {
     dims n = dims_of(&s->c);
-    double all = 0, wanted = 0; /* keys seen by all rows, by the wanted ones */
-    for (int32_t g = 0, o = 0; g < p->nsegs; g++) {
-        const ada_segment *e = &p->segs[g];
-        for (int32_t i = e->start; i < e->start + e->len; i++) {
-            double keys = visible(&s->c, e, i);
-            all += keys;
-            if (o < p->nout && p->out[o] == i) wanted += keys, o++;
-        }
-    }
+    double keys = 0; /* seen by all rows, in the last layer by the wanted ones */
+    for (int32_t l = 0; l < s->c.layers; l++) keys += seen_keys(s, p, l);
     double before = (double)n.d * (double)(2 * n.kv), query = (double)n.d * (double)n.q;
-    double after = (double)n.q * (double)n.d + 3.0 * (double)n.ffn * (double)n.d;
-    double keys = all * (s->c.layers - 1) + wanted, full = (double)p->T * (s->c.layers - 1) + p->nout;
+    double after = (double)n.q * (double)n.d + (double)(n.up + n.ffn) * (double)n.d;
+    double full = (double)p->T * (s->c.layers - 1) + p->nout;
     /* scores and values forward; their two factors' gradients each backward */
     double attention = keys * (double)n.q * (back ? 8 : 4);
     return 2 * ((double)p->T * s->c.layers * before + full * (query + after)) + attention;

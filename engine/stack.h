@@ -11,12 +11,15 @@
 #include "engine/pack.h"
 
 typedef struct ada_layer {
-    float *attn_norm, *ffn_norm; /* [d] */
+    float *attn_norm, *attn_norm_b; /* [d]; biases may be NULL */
+    float *ffn_norm, *ffn_norm_b;
+    float *attn_post, *ffn_post; /* [d], with c.post_norms */
+    float *q_norm, *k_norm;      /* [head_dim], with c.qk_norm */
     ada_linear
         qkv; /* [(heads + 2·kv_heads)·head_dim, d], rows q then k then v; of the last layer: k then v */
     ada_linear q; /* the last layer's query alone, [heads·head_dim, d], since only the wanted rows need it */
     ada_linear o; /* [d, heads·head_dim] */
-    ada_linear up;   /* [2·ffn, d], gate rows then up rows */
+    ada_linear up;   /* [2·ffn, d], gate rows then up rows; without a gate [ffn, d] */
     ada_linear down; /* [d, ffn] */
 } ada_layer;
 
@@ -24,8 +27,10 @@ typedef struct ada_stack {
     ada_config c;
     ada_dtype type;    /* of matmul inputs, weights and kept activations: ADA_BF16 or ADA_F32 */
     ada_layer *layers; /* [c.layers] */
-    float *inv_freq;   /* [head_dim/2] after scaling */
+    float *inv_freq;   /* [rotary dimensions / 2] after scaling; NULL: no rotary positions */
+    float *inv_local;  /* of windowed layers, where theirs differ */
     float rope_mscale; /* 1 unless yarn */
+    float *positions;  /* [max_positions, d] added to the rows, with ADA_POS_LEARNED */
 } ada_stack;
 
 /* What a pass needs, laid out once in an arena: workspace, and what backward reads (train). `max_T` rows at

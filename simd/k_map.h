@@ -142,3 +142,25 @@ static void k_swiglu_back(float *dg, float *du, const float *dh, const float *g,
              ST(du, vf_mul(d, vf_mul(settle(a), p))));
 #endif
 }
+
+/* tanh x = σ(2x) - σ(-2x) */
+static void k_softcap(float *y, const float *pa, float cap, size_t n)
+{
+#ifdef ADA_ISA_REF
+    for (size_t i = 0; i < n; i++) y[i] = (float)(cap * tanh(pa[i] / (double)cap));
+#else
+    const vf c = vf_set1(cap);
+    VEC_EACH(n, vf q; vf a = vf_div(LD(pa), c); vf p = vf_sigmoid2(vf_add(a, a), &q);
+             ST(y, vf_mul(c, vf_sub(p, q))));
+#endif
+}
+
+static void k_softcap_back(float *dx, const float *dy, const float *y, float cap, size_t n)
+{
+#ifdef ADA_ISA_REF
+    for (size_t i = 0; i < n; i++) dx[i] = (float)(dy[i] * (1 - y[i] / (double)cap * (y[i] / (double)cap)));
+#else
+    const vf c = vf_set1(cap), one = vf_set1(1.0f);
+    VEC_EACH(n, vf t = vf_div(LD(y), c); ST(dx, vf_mul(LD(dy), vf_fnma(t, t, one))));
+#endif
+}

@@ -73,84 +73,118 @@ static void test_linear(void **state) {
     ada_arena_free(&a);
 }
 
-/* ---- norm ---- */
+/* ---- norm: before a sublayer, and of what one adds ---- */
 
 typedef struct {
+    ada_norm_kind kind;
     size_t m, d;
-    double *x, *w, *y;
+    double *x, *w, *b, *y;
     float *dy;
 } norm_case;
 
 static double norm_value(void *ctx) {
     norm_case *c = ctx;
-    plain_norm(c->y, c->x, c->w, 1e-5, c->m, c->d);
+    if (c->kind == ADA_NORM_LAYER)
+        plain_layernorm(c->y, c->x, c->w, c->b, 1e-5, c->m, c->d);
+    else
+        plain_norm(c->y, c->x, c->w, 1e-5, c->m, c->d);
     return weighed(c->y, c->dy, c->m * c->d);
+}
+
+static void norm_agrees(ada_norm_kind kind) {
+    ada_arena a = {0};
+    norm_case c = {.kind = kind, .m = 7, .d = 45};
+    size_t n = c.m * c.d;
+    float *x, *w, *b, *y, *tmp, *keep, *stat, *dx, *dy;
+    draw_both(&a, n, 1, &x, &c.x);
+    draw_both(&a, c.d, 1, &w, &c.w);
+    draw_both(&a, c.d, 1, &b, &c.b);
+    draw_both(&a, n, 1, &c.dy, &c.y);
+    float **room[] = {&y, &tmp, &keep, &stat, &dx, &dy};
+    for (size_t i = 0; i < 6; i++) assert_ok(ada_arena_zero(&a, room[i], n, sizeof(float)));
+    ada_norm_rows r = {.kind = kind, .w = w, .eps = 1e-5F, .m = c.m, .d = c.d};
+    if (kind == ADA_NORM_LAYER) r.b = b;
+    ada_norm_forward(&r, ADA_F32, x, y, tmp, keep, stat);
+    norm_value(&c);
+    for (size_t i = 0; i < n; i++) assert_true(fabs((double)y[i] - c.y[i]) < 1e-5);
+    memcpy(dy, c.dy, n * sizeof *dy);
+    ada_norm_backward(&r, ADA_F32, dy, keep, stat, tmp, dx, true);
+    central("norm", norm_value, &c, c.x, n, dx, 2e-6);
+    /* the same rows, as what a sublayer adds to rows of 1 */
+    for (size_t i = 0; i < n; i++) y[i] = 1;
+    memset(keep, 0, n * sizeof *keep);
+    memset(stat, 0, n * sizeof *stat);
+    memcpy(tmp, x, n * sizeof *x);
+    ada_norm_add(&r, ADA_F32, tmp, keep, stat, y);
+    norm_value(&c);
+    for (size_t i = 0; i < n; i++) assert_true(fabs((double)y[i] - 1 - c.y[i]) < 1e-5);
+    ada_norm_add_backward(&r, ADA_F32, c.dy, keep, stat, tmp, dy, dx);
+    central("norm of what is added", norm_value, &c, c.x, n, dx, 2e-6);
+    ada_arena_free(&a);
 }
 
 static void test_norm(void **state) {
     (void)state;
-    ada_arena a = {0};
-    norm_case c = {.m = 7, .d = 45};
-    size_t n = c.m * c.d;
-    float *x, *w, *y, *tmp, *keep, *rstd, *dx, *dy;
-    draw_both(&a, n, 1, &x, &c.x);
-    draw_both(&a, c.d, 1, &w, &c.w);
-    draw_both(&a, n, 1, &c.dy, &c.y);
-    float **room[] = {&y, &tmp, &keep, &rstd, &dx, &dy};
-    for (size_t i = 0; i < 6; i++) assert_ok(ada_arena_zero(&a, room[i], n, sizeof(float)));
-    ada_norm_rows r = {.w = w, .eps = 1e-5F, .m = c.m, .d = c.d};
-    ada_norm_forward(&r, ADA_F32, x, y, tmp, keep, rstd);
-    memcpy(dy, c.dy, n * sizeof *dy);
-    ada_norm_backward(&r, ADA_F32, dy, keep, rstd, tmp, dx, true);
-    central("norm", norm_value, &c, c.x, n, dx, 2e-6);
-    ada_arena_free(&a);
+    norm_agrees(ADA_NORM_RMS);
+    norm_agrees(ADA_NORM_LAYER);
 }
 
-/* ---- ffn, each activation ---- */
+/* ---- ffn, each activation, gated or not, its end normed or not ---- */
 
 typedef struct {
     size_t m, d, w;
     ada_act_kind act;
-    double *x, *norm, *up, *down, *n, *gu, *h, *y;
+    bool gated, post;
+    double *x, *norm, *up, *down, *end, *n, *gu, *h, *y;
     float *dy;
 } ffn_case;
 
 static double ffn_value(void *ctx) {
     ffn_case *c = ctx;
+    size_t rows = c->gated ? 2 * c->w : c->w;
     plain_norm(c->n, c->x, c->norm, 1e-5, c->m, c->d);
-    plain_linear(c->gu, c->n, c->up, NULL, c->m, 2 * c->w, c->d);
-    plain_gate(c->h, c->gu, c->act, c->m, c->w);
+    plain_linear(c->gu, c->n, c->up, NULL, c->m, rows, c->d);
+    if (c->gated)
+        plain_gate(c->h, c->gu, c->act, c->m, c->w);
+    else
+        for (size_t i = 0; i < c->m * c->w; i++) c->h[i] = plain_act(c->act, c->gu[i]);
     plain_linear(c->y, c->h, c->down, NULL, c->m, c->d, c->w);
+    if (c->post) plain_norm(c->y, c->y, c->end, 1e-5, c->m, c->d);
     for (size_t i = 0; i < c->m * c->d; i++) c->y[i] += c->x[i];
     return weighed(c->y, c->dy, c->m * c->d);
 }
 
-static void ffn_agrees(ada_act_kind act) {
+static void ffn_agrees(ada_act_kind act, bool gated, bool post) {
     ada_arena a = {0};
-    ffn_case c = {.m = 5, .d = 24, .w = 530, .act = act};
-    size_t md = c.m * c.d, mw = c.m * c.w;
-    float *x, *norm, *up, *down, *f[9];
+    ffn_case c = {.m = 5, .d = 24, .w = 530, .act = act, .gated = gated, .post = post};
+    size_t md = c.m * c.d, mw = c.m * c.w, rows = gated ? 2 * c.w : c.w;
+    float *x, *norm, *end, *up, *down, *f[11];
     draw_both(&a, md, 1, &x, &c.x);
     draw_both(&a, c.d, 1, &norm, &c.norm);
-    draw_both(&a, 2 * c.w * c.d, 0.3, &up, &c.up);
+    draw_both(&a, c.d, 1, &end, &c.end);
+    draw_both(&a, rows * c.d, 0.3, &up, &c.up);
     draw_both(&a, c.w * c.d, 0.1, &down, &c.down);
     draw_both(&a, md, 1, &c.dy, &c.n);
     draw_both(&a, md, 1, &f[0], &c.y);
     draw_both(&a, 2 * mw, 1, &f[1], &c.gu);
     draw_both(&a, mw, 1, &f[2], &c.h);
-    for (size_t i = 0; i < 9; i++) assert_ok(ada_arena_zero(&a, &f[i], 2 * mw + md, sizeof(float)));
-    ada_linear lu = {.w = mat_of(&a, up, 2 * c.w, c.d, ADA_F32)},
+    for (size_t i = 0; i < 11; i++) assert_ok(ada_arena_zero(&a, &f[i], 2 * mw + md, sizeof(float)));
+    ada_linear lu = {.w = mat_of(&a, up, rows, c.d, ADA_F32)},
                ld = {.w = mat_of(&a, down, c.d, c.w, ADA_F32)};
     ada_panel p = {f[0], f[1], f[2], f[3], f[4]};
-    ada_ffn ffn = {.norm = {.w = norm, .eps = 1e-5F, .m = c.m, .d = c.d},
-                   .type = ADA_F32,
-                   .act = act,
-                   .width = c.w,
-                   .up = &lu,
-                   .down = &ld,
-                   .x = f[5],
-                   .rstd = f[6],
-                   .gate_up = f[7]};
+    ada_norm_rows normed = {.w = norm, .eps = 1e-5F, .m = c.m, .d = c.d}, post_rows = normed;
+    post_rows.w = post ? end : NULL;
+    ada_ffn ffn = {
+        .norm = normed,
+        .type = ADA_F32,
+        .act = act,
+        .gated = gated,
+        .width = c.w,
+        .up = &lu,
+        .end = {.out = &ld, .type = ADA_F32, .post = post_rows, .keep = f[9], .stat = f[10]},
+        .x = f[5],
+        .stat = f[6],
+        .gate_up = f[7]};
     ada_ffn_forward(&ffn, &p, x);
     ffn_value(&c);
     for (size_t i = 0; i < md; i++) assert_true(fabs((double)x[i] - c.y[i]) < 1e-4);
@@ -165,7 +199,8 @@ static void ffn_agrees(ada_act_kind act) {
 
 static void test_ffn(void **state) {
     (void)state;
-    for (int act = ADA_ACT_SILU; act <= ADA_ACT_RELU; act++) ffn_agrees((ada_act_kind)act);
+    for (int act = ADA_ACT_SILU; act <= ADA_ACT_RELU; act++)
+        for (int gated = 0; gated < 2; gated++) ffn_agrees((ada_act_kind)act, gated, (act + gated) % 2);
 }
 
 /* ---- a forest: two rows that share a beginning, one of them with two endings; a row of its own ---- */

@@ -123,6 +123,12 @@ ROW(swiglu_back, out(j, n, 12); out(j, n, 20); in(j, n, ANY); in(j, n, ANY);
     const double g = F(3)[i]; if (b == 1) return 10 * U * w + fabs(d) * TINY + TINY;
     return fabs(d * F(4)[i]) * (14 * U * gate(g, g, 1) + TINY) + TINY)
 
+ROW(softcap, j->s[0] = 3.0f; out(j, n, 2); in(j, n, ANY), s->softcap(F(0), F(1), j->s[0], n),
+    return 6 * U * j->s[0])
+ROW(softcap_back, j->s[0] = 3.0f; out(j, n, 6); in(j, n, ANY);
+    in(j, n, ANY), s->softcap_back(F(0), F(1), F(2), j->s[0], n), const double t = F(2)[i] / (double)j->s[0];
+    return fabs((double)F(1)[i]) * (4 * U * (1 + t * t) + TINY) + TINY)
+
 /* ---- k_reduce.h ---- */
 ROW(dot, in(j, n, ANY); in(j, n, ANY), RETURNS(s->dot(F(0), F(1), n)),
                         return depth(n, 0) * U * sum_products(F(0), F(1), n) + (double)n * 0x1p-149)

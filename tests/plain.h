@@ -26,6 +26,16 @@ static inline void plain_norm(double *y, const double *x, const double *w, doubl
     }
 }
 
+static inline void plain_layernorm(double *y, const double *x, const double *w, const double *b, double eps,
+                                   size_t m, size_t d) {
+    for (size_t i = 0; i < m; i++) {
+        double mean = 0, var = 0;
+        for (size_t j = 0; j < d; j++) mean += x[i * d + j] / (double)d;
+        for (size_t j = 0; j < d; j++) var += (x[i * d + j] - mean) * (x[i * d + j] - mean) / (double)d;
+        for (size_t j = 0; j < d; j++) y[i * d + j] = (x[i * d + j] - mean) / sqrt(var + eps) * w[j] + b[j];
+    }
+}
+
 static inline double plain_act(ada_act_kind act, double x) {
     switch (act) {
     case ADA_ACT_SILU:

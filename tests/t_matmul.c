@@ -212,7 +212,9 @@ static void stacked(void **state) {
     for (int type = 0; type < 2; type++)
         for (int half = 0; half < 2; half++) {
             ada_mat_part parts[3] = {
-                {&ta, A, false, NULL}, {&tb, B, false, perm}, {half ? &th : &tc, C, !half, NULL}};
+                {.t = &ta, .rows = A},
+                {.t = &tb, .rows = B, .rows_perm = perm},
+                {.t = half ? &th : &tc, .rows = C, .transposed = !half}};
             ada_arena arena = {0};
             ada_mat *mat = NULL;
             assert_int_equal(ada_mat_pack(&mat, &arena, parts, 3, K, type ? ADA_F32 : ADA_BF16), ADA_OK);

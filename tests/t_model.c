@@ -203,7 +203,7 @@ static void test_refusals(void **state) {
     ada_config c;
     assert_fails(read_config(&c, "{}"), ADA_EFORMAT, "model_type");
     assert_fails(read_config(&c, "{\"model_type\": \"bert\"}"), ADA_EUNSUPPORTED,
-                 "unknown architecture 'bert' (known: llama, mistral)");
+                 "unknown architecture 'bert' (known: llama, mistral");
     assert_fails(read_config(&c, "{\"model_type\": \"llama\"}"), ADA_EFORMAT, "'hidden_size'");
     assert_fails(read_with(&c, ", \"hidden_act\": \"mish\""), ADA_EUNSUPPORTED, "'mish'");
     assert_fails(read_with(&c, ", \"quantization_config\": {}"), ADA_EUNSUPPORTED, "quantised");
@@ -218,11 +218,19 @@ static void test_refusals(void **state) {
     assert_fails(read_with(&c, ", \"rms_norm_eps\": 0"), ADA_EFORMAT, "epsilon");
     assert_fails(read_with(&c, ", \"max_position_embeddings\": -1"), ADA_EFORMAT, "max_position_embeddings");
     assert_ok(read_with(&c, ""));
-    c.parallel = true;
-    assert_fails(ada_config_check(&c), ADA_EUNSUPPORTED, "parallel");
-    c.parallel = false, c.attn_cap = 50;
-    assert_fails(ada_config_check(&c), ADA_EUNSUPPORTED, "soft caps");
-    c.attn_cap = 0, c.kv_heads = 2, c.heads = 3;
+    c.head_bias = true;
+    assert_fails(ada_config_check(&c), ADA_EUNSUPPORTED, "a bias of the head");
+    c.head_bias = false, c.logit_scale = 2;
+    assert_fails(ada_config_check(&c), ADA_EUNSUPPORTED, "scales of residuals or logits");
+    c.logit_scale = 0, c.attn_cap = -1;
+    assert_fails(ada_config_check(&c), ADA_EFORMAT, "soft cap");
+    c.attn_cap = 0, c.window_from = -1;
+    assert_fails(ada_config_check(&c), ADA_EFORMAT, "sliding window");
+    c.window_from = 0, c.rope_local = 0.5;
+    assert_fails(ada_config_check(&c), ADA_EFORMAT, "windowed layers");
+    c.rope_local = 0, c.rope_dims = 6;
+    assert_fails(ada_config_check(&c), ADA_EFORMAT, "rotary dimensions are 6 of 4");
+    c.rope_dims = 0, c.kv_heads = 2, c.heads = 3;
     assert_fails(ada_config_check(&c), ADA_EFORMAT, "share");
 }
 
