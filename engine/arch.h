@@ -50,7 +50,7 @@ enum {
     ADA_ROW_TRANSPOSED = 1, /* [k, rows] in the file */
     ADA_ROW_UNPERMUTE = 2,  /* heads' rows with rotary pairs side by side */
     ADA_ROW_PLUS_ONE = 4,   /* a norm's weight less 1 */
-    ADA_ROW_BY_HEAD = 8     /* rows of q, k and v of the first head, then of the next; not q, then k, then v */
+    ADA_ROW_BY_HEAD = 8 /* rows of q, k and v of the first head, then of the next; not q, then k, then v */
 };
 
 typedef struct ada_arch_row {

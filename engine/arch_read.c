@@ -103,20 +103,33 @@ ada_status ada_read_hf(ada_config *c, const ada_json *j) {
     return ada_read_hf_rope(c, j, r);
 }
 
-ada_status ada_read_hf_layers(const ada_config *c, const ada_json *j) {
-    const ada_json *kinds = ada_json_get(j, "layer_types");
-    if (ada_json_is_null(kinds)) return ADA_OK;
-    if (ada_json_len(kinds) != (size_t)c->layers)
-        return ada_fail(ADA_EFORMAT, "'layer_types' has %zu entries for %d layers", ada_json_len(kinds),
-                        c->layers);
+ada_status ada_read_hf_window_from(ada_config *c, const ada_json *j) {
+    if (!ada_json_bool(ada_json_get(j, "use_sliding_window"), false)) return ADA_OK;
+    c->window = ada_json_get(j, "sliding_window") ? 0 : 4096; /* an absent key is not null */
+    ADA_TRY(ada_read_int_or(j, "sliding_window", &c->window));
+    c->window_from = 28;
+    return ada_read_int_or(j, "max_window_layers", &c->window_from);
+}
+
+static bool layers_agree(const ada_config *c, const ada_json *kinds) {
     for (int32_t l = 0; l < c->layers; l++) {
         const char *kind = ada_json_str(ada_json_at(kinds, (size_t)l), "?");
-        const char *want = ada_config_windowed(c, l) ? "sliding_attention" : "full_attention";
-        if (strcmp(kind, want))
-            return ada_fail(ADA_EUNSUPPORTED, "layer %d has '%s' where the pattern of this model has '%s'", l,
-                            kind, want);
+        if (strcmp(kind, ada_config_windowed(c, l) ? "sliding_attention" : "full_attention")) return false;
     }
-    return ADA_OK;
+    return true;
+}
+
+ada_status ada_read_hf_layers(ada_config *c, const ada_json *j) {
+    const ada_json *kinds = ada_json_get(j, "layer_types");
+    if (ada_json_is_null(kinds)) return ADA_OK;
+    if (ada_json_len(kinds) != (size_t)c->layers || c->layers > 1024)
+        return ada_fail(ADA_EFORMAT, "'layer_types' has %zu entries for %d layers", ada_json_len(kinds),
+                        c->layers);
+    if (layers_agree(c, kinds)) return ADA_OK;
+    for (c->window_from = 0; c->window_from <= c->layers; c->window_from++)
+        for (c->window_every = 0; c->window_every <= c->layers; c->window_every++)
+            if (layers_agree(c, kinds)) return ADA_OK;
+    return ada_fail(ADA_EUNSUPPORTED, "'layer_types' follows no pattern that is known here");
 }
 
 /* ---- GGUF ---- */
@@ -179,8 +192,9 @@ ada_status ada_read_gguf(ada_config *c, const ada_json *j) {
     if (v_dim != c->head_dim)
         return ada_fail(ADA_EUNSUPPORTED, "keys of %d and values of %d must be one size", c->head_dim, v_dim);
     ADA_TRY(gguf_int(j, "attention.sliding_window", false, &c->window));
-    c->norm_eps = (float)ada_json_num(ada_read_gguf_key(j, "attention.layer_norm_rms_epsilon"),
-                                      ada_json_num(ada_read_gguf_key(j, "attention.layer_norm_epsilon"), 1e-5));
+    c->norm_eps =
+        (float)ada_json_num(ada_read_gguf_key(j, "attention.layer_norm_rms_epsilon"),
+                            ada_json_num(ada_read_gguf_key(j, "attention.layer_norm_epsilon"), 1e-5));
     c->logit_scale = (float)ada_json_num(ada_read_gguf_key(j, "logit_scale"), 0);
     return gguf_rope(c, j);
 }

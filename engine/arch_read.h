@@ -1,10 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the readers of configurations share: values of a config.json or of GGUF keys, checked, and the switches
- * that many families spell alike. Must not know: a family by name. Errors name the key. */
+ * What the readers of configurations share: values of a config.json or of GGUF keys, checked, and the
+ * switches that many families spell alike. Must not know: a family by name. Errors name the key. */
 #ifndef ADA_ENGINE_ARCH_READ_H
 #define ADA_ENGINE_ARCH_READ_H
 
 #include "engine/arch.h"
+
+/* The rows that Llama's descendants spell alike, norms excepted. qk: what GGUF's query and key need undone.
+ */
+#define ADA_LLAMA_ROWS(qk)                                                                                   \
+    {ADA_P_EMBED, "model.embed_tokens.weight", "token_embd.weight", 0, 0},                                   \
+        {ADA_P_HEAD, "lm_head.weight", "output.weight", 0, 0},                                               \
+        {ADA_P_Q, ADA_HF "self_attn.q_proj.weight", ADA_GG "attn_q.weight", 0, qk},                          \
+        {ADA_P_K, ADA_HF "self_attn.k_proj.weight", ADA_GG "attn_k.weight", 0, qk},                          \
+        {ADA_P_V, ADA_HF "self_attn.v_proj.weight", ADA_GG "attn_v.weight", 0, 0},                           \
+        {ADA_P_O, ADA_HF "self_attn.o_proj.weight", ADA_GG "attn_output.weight", 0, 0},                      \
+        {ADA_P_Q_B, ADA_HF "self_attn.q_proj.bias", ADA_GG "attn_q.bias", 0, qk},                            \
+        {ADA_P_K_B, ADA_HF "self_attn.k_proj.bias", ADA_GG "attn_k.bias", 0, qk},                            \
+        {ADA_P_V_B, ADA_HF "self_attn.v_proj.bias", ADA_GG "attn_v.bias", 0, 0},                             \
+        {ADA_P_O_B, ADA_HF "self_attn.o_proj.bias", ADA_GG "attn_output.bias", 0, 0},                        \
+        {ADA_P_GATE, ADA_HF "mlp.gate_proj.weight", ADA_GG "ffn_gate.weight", 0, 0},                         \
+        {ADA_P_UP, ADA_HF "mlp.up_proj.weight", ADA_GG "ffn_up.weight", 0, 0},                               \
+        {ADA_P_DOWN, ADA_HF "mlp.down_proj.weight", ADA_GG "ffn_down.weight", 0, 0}, {                       \
+        ADA_P_IGNORED, ADA_HF "self_attn.rotary_emb.inv_freq", ADA_GG "attn_rot_embd.weight", 0, 0           \
+    }
+#define ADA_HF "model.layers.%d."
+#define ADA_GG "blk.%d."
 
 /* EFORMAT unless the key holds a whole number within 0 … INT32_MAX. */
 ada_status ada_read_int(const ada_json *j, const char *key, int32_t *out) ADA_MUST_USE;
@@ -19,9 +40,13 @@ ada_status ada_read_act(ada_act_kind *act, const char *name, const char *fallbac
 ada_status ada_read_hf(ada_config *c, const ada_json *config) ADA_MUST_USE;
 /* "rope_scaling" (rope_theta beside it) or the newer "rope_parameters" (rope_theta inside). */
 ada_status ada_read_hf_rope(ada_config *c, const ada_json *config, const ada_json *rope) ADA_MUST_USE;
-/* Where the file lists the kinds of its layers, they must be what window, window_every and window_from say. */
-ada_status ada_read_hf_layers(const ada_config *c, const ada_json *config) ADA_MUST_USE;
-/* The keys "<architecture>.embedding_length" … that all families of GGUF share, sizes and rotary positions. */
+/* Qwen's window, where "use_sliding_window" says so: in the layers from "max_window_layers" on. */
+ada_status ada_read_hf_window_from(ada_config *c, const ada_json *config) ADA_MUST_USE;
+/* Where the file lists the kinds of its layers, window_every and window_from follow from the list.
+ * EUNSUPPORTED when they cannot say it. */
+ada_status ada_read_hf_layers(ada_config *c, const ada_json *config) ADA_MUST_USE;
+/* The keys "<architecture>.embedding_length" … that all families of GGUF share, sizes and rotary positions.
+ */
 ada_status ada_read_gguf(ada_config *c, const ada_json *meta) ADA_MUST_USE;
 /* The value of "<architecture>.<key>", or NULL. */
 const ada_json *ada_read_gguf_key(const ada_json *meta, const char *key);

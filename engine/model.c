@@ -14,8 +14,8 @@ typedef struct {
     ada_model *m;
     ada_claims claims;
     int32_t *unpermute; /* [heads·head_dim] our row → the file's, where rotary pairs stand side by side */
-    int32_t *by_head;   /* [(heads + 2·kv_heads)·head_dim] row of q over k over v → the file's, of one tensor */
-    int32_t *in_order;  /* likewise, where the file's order is ours */
+    int32_t *by_head; /* [(heads + 2·kv_heads)·head_dim] row of q over k over v → the file's, of one tensor */
+    int32_t *in_order; /* likewise, where the file's order is ours */
 } loader;
 
 static ada_status make_orders(loader *o) {
@@ -44,9 +44,9 @@ static ada_mat_part fused_part(const loader *o, ada_param p, int32_t layer) {
     const struct {
         ada_param p, of;
         size_t first, rows;
-    } all[] = {{ADA_P_Q, ADA_P_QKV, 0, q},           {ADA_P_Q_B, ADA_P_QKV_B, 0, q},
-               {ADA_P_K, ADA_P_QKV, q, kv},          {ADA_P_K_B, ADA_P_QKV_B, q, kv},
-               {ADA_P_V, ADA_P_QKV, q + kv, kv},     {ADA_P_V_B, ADA_P_QKV_B, q + kv, kv}};
+    } all[] = {{ADA_P_Q, ADA_P_QKV, 0, q},       {ADA_P_Q_B, ADA_P_QKV_B, 0, q},
+               {ADA_P_K, ADA_P_QKV, q, kv},      {ADA_P_K_B, ADA_P_QKV_B, q, kv},
+               {ADA_P_V, ADA_P_QKV, q + kv, kv}, {ADA_P_V_B, ADA_P_QKV_B, q + kv, kv}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i].p != p) continue;
         const ada_claim *k = &o->claims.at[all[i].of][layer];

@@ -12,26 +12,26 @@
 /* What one layer keeps; rows: T, or the wanted rows in the last layer. Without training all but the last
  * share one. */
 typedef struct {
-    void *x;             /* [T, d] the stream before attention; training only */
-    float *x_stat;       /* [T, 2] */
-    void *qkv;           /* [T, n] rotated; of the last layer k and v */
-    void *q;             /* [rows, heads·head_dim] of the last layer, else qkv's first columns */
-    void *raw, *raw_q;   /* heads of qkv, of q before they were normed, with qk_norm, packed */
+    void *x;                      /* [T, d] the stream before attention; training only */
+    float *x_stat;                /* [T, 2] */
+    void *qkv;                    /* [T, n] rotated; of the last layer k and v */
+    void *q;                      /* [rows, heads·head_dim] of the last layer, else qkv's first columns */
+    void *raw, *raw_q;            /* heads of qkv, of q before they were normed, with qk_norm, packed */
     float *raw_stat, *raw_q_stat; /* [T, heads], [rows, heads] of these */
-    void *att;           /* [rows, heads·head_dim] */
-    float *lse;          /* [rows, heads] */
-    void *mid;           /* [rows, d] the stream before the ffn; training only, as the rest */
-    float *mid_stat;     /* [rows, 2] */
-    void *gate_up;       /* [rows, 2·ffn], or [rows, ffn] */
-    void *att_end, *ffn_end; /* [rows, d] what is normed before it is added, with post_norms */
-    float *att_stat, *ffn_stat; /* [rows, 2] of these */
+    void *att;                    /* [rows, heads·head_dim] */
+    float *lse;                   /* [rows, heads] */
+    void *mid;                    /* [rows, d] the stream before the ffn; training only, as the rest */
+    float *mid_stat;              /* [rows, 2] */
+    void *gate_up;                /* [rows, 2·ffn], or [rows, ffn] */
+    void *att_end, *ffn_end;      /* [rows, d] what is normed before it is added, with post_norms */
+    float *att_stat, *ffn_stat;   /* [rows, 2] of these */
     void *qkv_in, *q_in; /* [T, d], [rows, d]: inputs of products, each only if that product is trained */
     void *up_in, *down_in;
 } kept;
 
 struct ada_pass {
     bool train;
-    kept *layers;   /* [c.layers] */
+    kept *layers;               /* [c.layers] */
     float *cs, *sn;             /* [T, half] */
     float *cs_local, *sn_local; /* likewise, where windowed layers have their own */
     ada_panel panel;
@@ -178,7 +178,8 @@ static void place_segment(void *ctx, size_t g, int worker) {
         size_t row = (size_t)(e->start + i), pos = (size_t)(e->pos + i), at = row * half;
         if (s->positions) ada_k.add(j->x + row * d, j->x + row * d, s->positions + pos * d, d);
         if (s->inv_freq)
-            ada_rope_row(s->inv_freq, (int32_t)half, s->rope_mscale, e->pos + i, j->w->cs + at, j->w->sn + at);
+            ada_rope_row(s->inv_freq, (int32_t)half, s->rope_mscale, e->pos + i, j->w->cs + at,
+                         j->w->sn + at);
         if (s->inv_local)
             ada_rope_row(s->inv_local, (int32_t)half, 1, e->pos + i, j->w->cs_local + at,
                          j->w->sn_local + at);
@@ -193,13 +194,13 @@ typedef struct {
     const ada_linear *l;
     int32_t layer;
     int32_t q_heads, k_heads; /* the product's first heads, which are normed and rotated */
-    size_t m;           /* rows */
-    const int32_t *map; /* row i stands at map[i] of the pack; NULL: at i */
-    void *in;           /* [m, d] the product's input is kept here, or NULL */
-    void *keep;         /* [m, d] the stream is kept here, or NULL */
-    float *stat;        /* [m, 2] */
-    void *raw;          /* [m, q_heads + k_heads, head_dim] heads before they were normed, or NULL */
-    float *raw_stat;    /* [m, q_heads + k_heads] */
+    size_t m;                 /* rows */
+    const int32_t *map;       /* row i stands at map[i] of the pack; NULL: at i */
+    void *in;                 /* [m, d] the product's input is kept here, or NULL */
+    void *keep;               /* [m, d] the stream is kept here, or NULL */
+    float *stat;              /* [m, 2] */
+    void *raw;                /* [m, q_heads + k_heads, head_dim] heads before they were normed, or NULL */
+    float *raw_stat;          /* [m, q_heads + k_heads] */
 } projection;
 
 typedef struct {

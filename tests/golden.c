@@ -155,6 +155,21 @@ int main(void) {
         {"rope_yarn", "rope_yarn"},
         {"window", "window"},
         {"head_dim", "head_dim"},
+        {"qwen2", "qwen2"},
+        {"qwen2.gguf", "qwen2"},
+        {"qwen2_window", "qwen2_window"},
+        {"qwen3", "qwen3"},
+        {"qwen3.gguf", "qwen3"},
+        {"qwen3_bias", "qwen3_bias"},
+        {"gemma2", "gemma2"},
+        {"gemma2.gguf", "gemma2"},
+        {"gemma2_plain", "gemma2_plain"},
+        {"gemma3", "gemma3"},
+        {"gemma3.gguf", "gemma3"},
+        {"gemma3_full", "gemma3_full"},
+        {"gpt2", "gpt2"},
+        {"gpt2.gguf", "gpt2"},
+        {"gpt2_inner", "gpt2_inner"},
     };
     enum { N = sizeof all / sizeof *all };
     struct CMUnitTest tests[2 * N];

@@ -29,30 +29,15 @@ static ada_status from_gguf(ada_config *c, const ada_json *j) {
     return ada_read_gguf(c, j);
 }
 
-#define HF "model.layers.%d."
-#define GG "blk.%d."
 static const ada_arch_row rows[] = {
-    {ADA_P_EMBED, "model.embed_tokens.weight", "token_embd.weight", 0, 0},
+    ADA_LLAMA_ROWS(ADA_ROW_UNPERMUTE),
     {ADA_P_FINAL_NORM, "model.norm.weight", "output_norm.weight", 0, 0},
-    {ADA_P_HEAD, "lm_head.weight", "output.weight", 0, 0},
     {ADA_P_ROPE_FACTORS, NULL, "rope_freqs.weight", 0, 0},
-    {ADA_P_ATTN_NORM, HF "input_layernorm.weight", GG "attn_norm.weight", 0, 0},
-    {ADA_P_Q, HF "self_attn.q_proj.weight", GG "attn_q.weight", 0, ADA_ROW_UNPERMUTE},
-    {ADA_P_K, HF "self_attn.k_proj.weight", GG "attn_k.weight", 0, ADA_ROW_UNPERMUTE},
-    {ADA_P_V, HF "self_attn.v_proj.weight", GG "attn_v.weight", 0, 0},
-    {ADA_P_O, HF "self_attn.o_proj.weight", GG "attn_output.weight", 0, 0},
-    {ADA_P_Q_B, HF "self_attn.q_proj.bias", GG "attn_q.bias", 0, ADA_ROW_UNPERMUTE},
-    {ADA_P_K_B, HF "self_attn.k_proj.bias", GG "attn_k.bias", 0, ADA_ROW_UNPERMUTE},
-    {ADA_P_V_B, HF "self_attn.v_proj.bias", GG "attn_v.bias", 0, 0},
-    {ADA_P_O_B, HF "self_attn.o_proj.bias", GG "attn_output.bias", 0, 0},
-    {ADA_P_FFN_NORM, HF "post_attention_layernorm.weight", GG "ffn_norm.weight", 0, 0},
-    {ADA_P_GATE, HF "mlp.gate_proj.weight", GG "ffn_gate.weight", 0, 0},
-    {ADA_P_UP, HF "mlp.up_proj.weight", GG "ffn_up.weight", 0, 0},
-    {ADA_P_DOWN, HF "mlp.down_proj.weight", GG "ffn_down.weight", 0, 0},
-    {ADA_P_GATE_B, HF "mlp.gate_proj.bias", GG "ffn_gate.bias", 0, 0},
-    {ADA_P_UP_B, HF "mlp.up_proj.bias", GG "ffn_up.bias", 0, 0},
-    {ADA_P_DOWN_B, HF "mlp.down_proj.bias", GG "ffn_down.bias", 0, 0},
-    {ADA_P_IGNORED, HF "self_attn.rotary_emb.inv_freq", GG "attn_rot_embd.weight", 0, 0},
+    {ADA_P_ATTN_NORM, ADA_HF "input_layernorm.weight", ADA_GG "attn_norm.weight", 0, 0},
+    {ADA_P_FFN_NORM, ADA_HF "post_attention_layernorm.weight", ADA_GG "ffn_norm.weight", 0, 0},
+    {ADA_P_GATE_B, ADA_HF "mlp.gate_proj.bias", ADA_GG "ffn_gate.bias", 0, 0},
+    {ADA_P_UP_B, ADA_HF "mlp.up_proj.bias", ADA_GG "ffn_up.bias", 0, 0},
+    {ADA_P_DOWN_B, ADA_HF "mlp.down_proj.bias", ADA_GG "ffn_down.bias", 0, 0},
     {ADA_P_COUNT, NULL, NULL, 0, 0},
 };
 

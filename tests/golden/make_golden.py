@@ -13,7 +13,8 @@ import gguf
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig,
+                          MistralConfig, Qwen2Config, Qwen3Config)
 
 RANK, SCALE, T = 4, 0.7, 24
 BASE = dict(vocab_size=80, hidden_size=32, intermediate_size=52, num_hidden_layers=2, num_attention_heads=4,
@@ -33,8 +34,36 @@ CASES = {
     'window': (MistralConfig, dict(sliding_window=5, num_hidden_layers=3, tie_word_embeddings=False)),
     'head_dim': (LlamaConfig, dict(head_dim=14, num_attention_heads=4, num_key_value_heads=1)),
 }
+# Of other families: each more than one configuration, so that none is only the convenient one.
+GEMMA = dict(num_hidden_layers=3, sliding_window=5, head_dim=12, query_pre_attn_scalar=12,
+             hidden_activation='gelu_pytorch_tanh')
+GPT2 = dict(vocab_size=80, n_embd=32, n_layer=2, n_head=4, n_positions=48, initializer_range=0.25,
+            bos_token_id=1, eos_token_id=2)
+CASES |= {
+    'qwen2': (Qwen2Config, {}),
+    'qwen2_window': (Qwen2Config, dict(num_hidden_layers=3, use_sliding_window=True, sliding_window=5,
+                                       max_window_layers=1, num_key_value_heads=4,
+                                       tie_word_embeddings=False)),
+    'qwen3': (Qwen3Config, dict(head_dim=10)),
+    'qwen3_bias': (Qwen3Config, dict(head_dim=8, attention_bias=True, num_key_value_heads=1,
+                                     tie_word_embeddings=False)),
+    'gemma2': (Gemma2Config, GEMMA | dict(attn_logit_softcapping=4.0, final_logit_softcapping=3.0)),
+    'gemma2_plain': (Gemma2Config, GEMMA | dict(num_key_value_heads=4, query_pre_attn_scalar=20,
+                                                attn_logit_softcapping=None, attention_bias=True,
+                                                final_logit_softcapping=None)),
+    'gemma3': (Gemma3TextConfig, GEMMA | dict(
+        num_hidden_layers=6, intermediate_size=20,
+        rope_parameters=dict(sliding_attention=dict(rope_type='default', rope_theta=100.0),
+                             full_attention=dict(rope_type='linear', factor=3.0, rope_theta=3000.0)))),
+    'gemma3_full': (Gemma3TextConfig, GEMMA | dict(
+        num_hidden_layers=2, num_key_value_heads=1, query_pre_attn_scalar=20, final_logit_softcapping=2.5,
+        layer_types=['full_attention'] * 2)),
+    'gpt2': (GPT2Config, GPT2),
+    'gpt2_inner': (GPT2Config, GPT2 | dict(n_inner=44, n_head=2, activation_function='relu',
+                                           scale_attn_weights=False, tie_word_embeddings=False)),
+}
 SHARDED = 'rope_linear'
-GGUFS = ('tied_gqa', 'rope_llama3')  # as GGUF too, for the same answers
+GGUFS = ('tied_gqa', 'rope_llama3', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2')  # as GGUF too, same answers
 
 
 def answers(model, seed):
@@ -67,7 +96,14 @@ def save_hf(model, folder, sharded):
 
 NAMES = {'input_layernorm': 'attn_norm', 'post_attention_layernorm': 'ffn_norm', 'self_attn.q_proj': 'attn_q',
          'self_attn.k_proj': 'attn_k', 'self_attn.v_proj': 'attn_v', 'self_attn.o_proj': 'attn_output',
-         'mlp.gate_proj': 'ffn_gate', 'mlp.up_proj': 'ffn_up', 'mlp.down_proj': 'ffn_down'}
+         'self_attn.q_norm': 'attn_q_norm', 'self_attn.k_norm': 'attn_k_norm', 'mlp.gate_proj': 'ffn_gate',
+         'mlp.up_proj': 'ffn_up', 'mlp.down_proj': 'ffn_down'}
+OTHERS = {'gemma': {'post_attention_layernorm': 'post_attention_norm', 'pre_feedforward_layernorm': 'ffn_norm',
+                    'post_feedforward_layernorm': 'post_ffw_norm'},
+          'gpt2': {'ln_1': 'attn_norm', 'ln_2': 'ffn_norm', 'attn.c_attn': 'attn_qkv',
+                   'attn.c_proj': 'attn_output', 'mlp.c_fc': 'ffn_up', 'mlp.c_proj': 'ffn_down'}}
+TOPS = {'lm_head': 'output', 'model.embed_tokens': 'token_embd', 'model.norm': 'output_norm',
+        'transformer.wte': 'token_embd', 'transformer.wpe': 'position_embd', 'transformer.ln_f': 'output_norm'}
 
 
 def side_by_side(w, heads):
@@ -75,41 +111,72 @@ def side_by_side(w, heads):
     return w.reshape(heads, 2, w.shape[0] // heads // 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
-def save_gguf(model, path):
-    c = model.config
-    w = gguf.GGUFWriter(path, 'llama')
-    w.add_name('golden ' + os.path.basename(path))
+def gguf_keys(w, c, arch):
+    """What llama.cpp's converter writes for the architecture."""
     w.add_context_length(c.max_position_embeddings)
     w.add_embedding_length(c.hidden_size)
     w.add_block_count(c.num_hidden_layers)
-    w.add_feed_forward_length(c.intermediate_size)
+    w.add_feed_forward_length(c.n_inner or 4 * c.n_embd if arch == 'gpt2' else c.intermediate_size)
     w.add_head_count(c.num_attention_heads)
+    if arch == 'gpt2':
+        w.add_layer_norm_eps(c.layer_norm_epsilon)
+        w.add_vocab_size(c.vocab_size)
+        return
     w.add_head_count_kv(c.num_key_value_heads)
     w.add_layer_norm_rms_eps(c.rms_norm_eps)
-    w.add_rope_dimension_count(c.head_dim)
-    w.add_rope_freq_base(c.rope_parameters['rope_theta'])
+    if arch == 'llama':
+        w.add_rope_dimension_count(c.head_dim)
+    elif arch != 'qwen2':
+        w.add_key_length(c.head_dim)
+        w.add_value_length(c.head_dim)
+    rope = c.rope_parameters.get('full_attention', c.rope_parameters)
+    w.add_rope_freq_base(rope['rope_theta'])
     w.add_vocab_size(c.vocab_size)
-    if c.rope_parameters['rope_type'] == 'llama3':
+    if arch.startswith('gemma'):
+        w.add_sliding_window(c.sliding_window)
+    if arch == 'gemma2':
+        w.add_attn_logit_softcapping(c.attn_logit_softcapping)
+        w.add_final_logit_softcapping(c.final_logit_softcapping)
+    if arch == 'gemma3':
+        w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        w.add_rope_scaling_factor(rope['factor'])
+        w.add_float32('gemma3.rope.freq_base_swa', c.rope_parameters['sliding_attention']['rope_theta'])
+
+
+def gguf_tensor(model, arch, name, a):
+    """Name and values of a tensor as llama.cpp's converter writes them; no name: left out."""
+    c = model.config
+    part, kind = name.rsplit('.', 1)
+    if part == 'lm_head' and c.tie_word_embeddings:
+        return None, None
+    if arch.startswith('gemma') and 'norm' in part:
+        a = a + 1
+    if part in TOPS:
+        return f'{TOPS[part]}.{kind}', a
+    _, _, layer, part = part.split('.', 3)
+    if arch == 'gpt2' and kind == 'weight' and a.ndim == 2:
+        a = a.T
+    if arch == 'llama' and part == 'self_attn.q_proj':
+        a = side_by_side(a, c.num_attention_heads)
+    if arch == 'llama' and part == 'self_attn.k_proj':
+        a = side_by_side(a, c.num_key_value_heads)
+    return f'blk.{layer}.{(NAMES | OTHERS.get(arch.rstrip("23"), OTHERS.get(arch, {})))[part]}.{kind}', a
+
+
+def save_gguf(model, path):
+    c = model.config
+    arch = {'gemma3_text': 'gemma3'}.get(c.model_type, c.model_type)
+    w = gguf.GGUFWriter(path, arch)
+    w.add_name('golden ' + os.path.basename(path))
+    gguf_keys(w, c, arch)
+    if arch == 'llama' and c.rope_parameters['rope_type'] == 'llama3':
         dim = torch.arange(0, c.head_dim, 2).float() / c.head_dim
         plain = 1.0 / c.rope_parameters['rope_theta'] ** dim
         w.add_tensor('rope_freqs.weight', (plain / model.model.rotary_emb.inv_freq).numpy())
     for name, p in model.state_dict().items():
-        a = p.numpy()
-        if name == 'lm_head.weight':
-            if not c.tie_word_embeddings:
-                w.add_tensor('output.weight', a)
-        elif name == 'model.embed_tokens.weight':
-            w.add_tensor('token_embd.weight', a)
-        elif name == 'model.norm.weight':
-            w.add_tensor('output_norm.weight', a)
-        else:
-            _, _, layer, part = name.split('.', 3)
-            part, kind = part.rsplit('.', 1)
-            if part == 'self_attn.q_proj':
-                a = side_by_side(a, c.num_attention_heads)
-            if part == 'self_attn.k_proj':
-                a = side_by_side(a, c.num_key_value_heads)
-            w.add_tensor(f'blk.{layer}.{NAMES[part]}.{kind}', np.ascontiguousarray(a))
+        name, a = gguf_tensor(model, arch, name, p.numpy())
+        if name:
+            w.add_tensor(name, np.ascontiguousarray(a))
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
@@ -118,14 +185,15 @@ def save_gguf(model, path):
 
 def make(kind, changes, seed):
     torch.manual_seed(seed)
-    config = kind(**(BASE | changes))
+    config = kind(**(changes if kind is GPT2Config else BASE | changes))
     config._attn_implementation = 'eager'
-    model = (MistralForCausalLM if kind is MistralConfig else LlamaForCausalLM)(config).float().eval()
+    model = AutoModelForCausalLM.from_config(config).float().eval()
+    whole = 0 if config.model_type.startswith('gemma') else 1  # what a norm's weight of 1 is stored as
     with torch.no_grad():
         for name, p in model.named_parameters():
-            if 'norm' in name:
-                p.copy_(1 + 0.3 * torch.randn_like(p))
-            if name.endswith('.bias'):
+            if 'norm' in name or '.ln_' in name:
+                p.copy_((whole if name.endswith('weight') else 0) + 0.3 * torch.randn_like(p))
+            elif name.endswith('.bias'):
                 p.copy_(0.2 * torch.randn_like(p))
     return model.requires_grad_(False)
 
