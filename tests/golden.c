@@ -170,6 +170,9 @@ int main(void) {
         {"gpt2", "gpt2"},
         {"gpt2.gguf", "gpt2"},
         {"gpt2_inner", "gpt2_inner"},
+        {"gptneox", "gptneox"},
+        {"gptneox.gguf", "gptneox"},
+        {"gptneox_serial", "gptneox_serial"},
     };
     enum { N = sizeof all / sizeof *all };
     struct CMUnitTest tests[2 * N];

@@ -13,8 +13,8 @@ import gguf
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig,
-                          MistralConfig, Qwen2Config, Qwen3Config)
+from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GPT2Config, GPTNeoXConfig,
+                          LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config)
 
 RANK, SCALE, T = 4, 0.7, 24
 BASE = dict(vocab_size=80, hidden_size=32, intermediate_size=52, num_hidden_layers=2, num_attention_heads=4,
@@ -37,6 +37,7 @@ CASES = {
 # Of other families: each more than one configuration, so that none is only the convenient one.
 GEMMA = dict(num_hidden_layers=3, sliding_window=5, head_dim=12, query_pre_attn_scalar=12,
              hidden_activation='gelu_pytorch_tanh')
+NEOX = dict(tie_word_embeddings=False, layer_norm_eps=1e-5)
 GPT2 = dict(vocab_size=80, n_embd=32, n_layer=2, n_head=4, n_positions=48, initializer_range=0.25,
             bos_token_id=1, eos_token_id=2)
 CASES |= {
@@ -61,9 +62,15 @@ CASES |= {
     'gpt2': (GPT2Config, GPT2),
     'gpt2_inner': (GPT2Config, GPT2 | dict(n_inner=44, n_head=2, activation_function='relu',
                                            scale_attn_weights=False, tie_word_embeddings=False)),
+    'gptneox': (GPTNeoXConfig, NEOX | dict(rope_parameters=dict(rope_type='default', rope_theta=500.0,
+                                                                partial_rotary_factor=0.5))),
+    'gptneox_serial': (GPTNeoXConfig, NEOX | dict(use_parallel_residual=False, num_attention_heads=2,
+                                                  hidden_act='gelu_pytorch_tanh', attention_bias=False,
+                                                  tie_word_embeddings=True)),
 }
 SHARDED = 'rope_linear'
-GGUFS = ('tied_gqa', 'rope_llama3', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2')  # as GGUF too, same answers
+GGUFS = ('tied_gqa', 'rope_llama3', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2',
+         'gptneox')  # as GGUF too, same answers
 
 
 def answers(model, seed):
@@ -101,9 +108,12 @@ NAMES = {'input_layernorm': 'attn_norm', 'post_attention_layernorm': 'ffn_norm',
 OTHERS = {'gemma': {'post_attention_layernorm': 'post_attention_norm', 'pre_feedforward_layernorm': 'ffn_norm',
                     'post_feedforward_layernorm': 'post_ffw_norm'},
           'gpt2': {'ln_1': 'attn_norm', 'ln_2': 'ffn_norm', 'attn.c_attn': 'attn_qkv',
-                   'attn.c_proj': 'attn_output', 'mlp.c_fc': 'ffn_up', 'mlp.c_proj': 'ffn_down'}}
+                   'attn.c_proj': 'attn_output', 'mlp.c_fc': 'ffn_up', 'mlp.c_proj': 'ffn_down'},
+          'gptneox': {'attention.query_key_value': 'attn_qkv', 'attention.dense': 'attn_output',
+                      'mlp.dense_h_to_4h': 'ffn_up', 'mlp.dense_4h_to_h': 'ffn_down'}}
 TOPS = {'lm_head': 'output', 'model.embed_tokens': 'token_embd', 'model.norm': 'output_norm',
-        'transformer.wte': 'token_embd', 'transformer.wpe': 'position_embd', 'transformer.ln_f': 'output_norm'}
+        'transformer.wte': 'token_embd', 'transformer.wpe': 'position_embd', 'transformer.ln_f': 'output_norm',
+        'gpt_neox.embed_in': 'token_embd', 'gpt_neox.final_layer_norm': 'output_norm', 'embed_out': 'output'}
 
 
 def side_by_side(w, heads):
@@ -120,6 +130,14 @@ def gguf_keys(w, c, arch):
     w.add_head_count(c.num_attention_heads)
     if arch == 'gpt2':
         w.add_layer_norm_eps(c.layer_norm_epsilon)
+        w.add_vocab_size(c.vocab_size)
+        return
+    if arch == 'gptneox':
+        w.add_rope_dimension_count(int(c.hidden_size // c.num_attention_heads *
+                                       c.rope_parameters['partial_rotary_factor']))
+        w.add_rope_freq_base(c.rope_parameters['rope_theta'])
+        w.add_layer_norm_eps(c.layer_norm_eps)
+        w.add_parallel_residual(c.use_parallel_residual)
         w.add_vocab_size(c.vocab_size)
         return
     w.add_head_count_kv(c.num_key_value_heads)
@@ -156,6 +174,8 @@ def gguf_tensor(model, arch, name, a):
     _, _, layer, part = part.split('.', 3)
     if arch == 'gpt2' and kind == 'weight' and a.ndim == 2:
         a = a.T
+    if arch == 'gptneox' and part == 'attention.query_key_value':  # [heads, 3, head_dim] to [3, heads, head_dim]
+        a = a.reshape(c.num_attention_heads, 3, -1, *a.shape[1:]).swapaxes(0, 1).reshape(a.shape)
     if arch == 'llama' and part == 'self_attn.q_proj':
         a = side_by_side(a, c.num_attention_heads)
     if arch == 'llama' and part == 'self_attn.k_proj':
@@ -165,7 +185,7 @@ def gguf_tensor(model, arch, name, a):
 
 def save_gguf(model, path):
     c = model.config
-    arch = {'gemma3_text': 'gemma3'}.get(c.model_type, c.model_type)
+    arch = {'gemma3_text': 'gemma3', 'gpt_neox': 'gptneox'}.get(c.model_type, c.model_type)
     w = gguf.GGUFWriter(path, arch)
     w.add_name('golden ' + os.path.basename(path))
     gguf_keys(w, c, arch)
