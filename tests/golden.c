@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tiny models against what transformers says of them in float32: logits, the loss of an AdaLink adapter, and
- * the adapter's gradients. Files and how they came to be: golden/make_golden.py. */
+ * Tiny models against what transformers says of them in float32: logits, greedy tokens by way of the cache,
+ * the loss of an AdaLink adapter, and the adapter's gradients. Files and how they came to be:
+ * golden/make_golden.py. */
 #include "tests/pass.h"
 #include <math.h>
 
@@ -83,6 +84,29 @@ static void logits_agree(const ada_model *m, const ada_tensors *t, const int32_t
     ada_arena_free(&r.arena);
 }
 
+/* A prompt into the cache, then token by token. */
+static void greedy_agrees(const ada_model *m, const ada_tensors *t) {
+    enum { PROMPT = 8 };
+    int32_t n, *ids = ints(t, "greedy", &n), last = PROMPT - 1;
+    ada_segment seg = {.len = PROMPT, .parent = -1};
+    ada_pack p = {PROMPT, 1, 1, ids, &seg, &last};
+    ada_kv *kv = NULL;
+    pass_run r;
+    assert_ok(ada_kv_open(&kv, &m->stack, 1, n));
+    pass_room(&r, &m->stack, &m->head, &p, false);
+    for (int32_t at = PROMPT; at < n; at++) {
+        pass_embed(&r, m, &p);
+        ada_stack_forward(&m->stack, &p, r.pass, kv, r.x, r.h);
+        ada_head_logits(&m->head, r.head, r.h, 1, r.logits);
+        assert_int_equal(ada_k.argmax(r.logits, (size_t)m->c.vocab), ids[at]);
+        seg = (ada_segment){.len = 1, .parent = -1, .pos = at}, last = 0;
+        p = (ada_pack){1, 1, 1, ids + at, &seg, &last};
+    }
+    ada_arena_free(&r.arena);
+    ada_kv_close(&kv);
+    test_free(ids);
+}
+
 /* e' = e + s (e D) U and its gradients, as plainly as can be. */
 static void gradients_agree(const ada_model *m, const ada_tensors *t, const int32_t *ids, int32_t T,
                             double limit) {
@@ -132,6 +156,7 @@ static void agrees(const golden *g, bool f32) {
     int32_t *ids = ints(t, "ids", &T);
     logits_agree(m, t, ids, T, f32 ? logits_f32 : logits_bf16);
     gradients_agree(m, t, ids, T, f32 ? grad_f32 : grad_bf16);
+    if (f32) greedy_agrees(m, t);
     test_free(ids);
     ada_tensors_close(&t);
     ada_model_close(&m);

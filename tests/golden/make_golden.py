@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# Makes the tiny models beside this file, and what transformers in float32 says of each: logits, the loss of
-# an AdaLink adapter on some targets, and the adapter's gradients. Needs torch, transformers, safetensors,
+# Makes the tiny models beside this file, and what transformers in float32 says of each: logits, the tokens
+# it goes on with, the loss of an AdaLink adapter on some targets, and the adapter's gradients. Needs torch, transformers, safetensors,
 # gguf, numpy.
 # usage: make_golden.py [FOLDER]      (written into this folder by default; tests/golden.c reads it)
 import json
@@ -17,6 +17,7 @@ from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, 
                           LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config)
 
 RANK, SCALE, T = 4, 0.7, 24
+PROMPT, NEW = 8, 20
 BASE = dict(vocab_size=80, hidden_size=32, intermediate_size=52, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5, initializer_range=0.25,
             tie_word_embeddings=True, bos_token_id=1, eos_token_id=2)
@@ -83,12 +84,16 @@ def answers(model, seed):
     wanted = torch.tensor([4, 5, 9, 15, T - 2])
     with torch.no_grad():
         logits = model(input_ids=ids[None]).logits[0]
+        greedy = ids[:PROMPT]
+        for _ in range(NEW):
+            greedy = torch.cat([greedy, model(input_ids=greedy[None]).logits[0, -1].argmax()[None]])
     e = model.get_input_embeddings()(ids).detach()
     adapted = model(inputs_embeds=(e + SCALE * (e @ down) @ up)[None]).logits[0]
     loss = torch.nn.functional.cross_entropy(adapted[wanted], ids[wanted + 1])
     loss.backward()
     return dict(ids=ids.int(), wanted=wanted.int(), scale=torch.tensor([SCALE]), down=down.detach(),
-                up=up.detach(), logits=logits, loss=loss.detach()[None], grad_down=down.grad, grad_up=up.grad)
+                up=up.detach(), logits=logits, loss=loss.detach()[None], grad_down=down.grad, grad_up=up.grad,
+                greedy=greedy.int())
 
 
 def save_hf(model, folder, sharded):
