@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Owns: the way from claimed tensors to a stack's packed weights: what undoes a source's quirks, what stands
+ * in one tensor and what in three. Must not know: formats, architectures by name, whose stack it is.
+ * Invariant: a stack loaded half may be released. */
+#include "engine/load.h"
+#include "engine/rope.h"
+
+ada_status ada_load_begin(ada_loader *o) {
+    const ada_config *c = o->c;
+    int32_t hd = c->head_dim, half = hd / 2, q = c->heads * hd, kv = c->kv_heads * hd, all = q + 2 * kv;
+    ADA_TRY(ada_arena_take(o->weights, &o->unpermute, (size_t)q, sizeof *o->unpermute));
+    ADA_TRY(ada_arena_take(o->weights, &o->by_head, (size_t)all, sizeof *o->by_head));
+    ADA_TRY(ada_arena_take(o->weights, &o->in_order, (size_t)all, sizeof *o->in_order));
+    for (int32_t i = 0; i < q && half; i++)
+        o->unpermute[i] = i - i % hd + 2 * (i % hd % half) + i % hd / half;
+    /* A group is one kv head, the query heads that share it, its keys and its values. */
+    int32_t group = q / c->kv_heads;
+    for (int32_t i = 0; i < all; i++) {
+        o->in_order[i] = i;
+        int32_t part = i < q ? 0 : i < q + kv ? 1 : 2, at = i - (part ? q + (part - 1) * kv : 0);
+        int32_t size = part ? hd : group, within = part ? group + (part - 1) * hd : 0;
+        o->by_head[i] = at / size * (group + 2 * hd) + within + at % size;
+    }
+    return ADA_OK;
+}
+
+/* The rows of q, k or v in the tensor that holds all three; .t NULL: p is none of them, or there is none. */
+static ada_mat_part fused_part(const ada_loader *o, ada_param p, int32_t layer) {
+    const ada_config *c = o->c;
+    size_t q = (size_t)(c->heads * c->head_dim), kv = (size_t)(c->kv_heads * c->head_dim);
+    const struct {
+        ada_param p, of;
+        size_t first, rows;
+    } all[] = {{ADA_P_Q, ADA_P_QKV, 0, q},       {ADA_P_Q_B, ADA_P_QKV_B, 0, q},
+               {ADA_P_K, ADA_P_QKV, q, kv},      {ADA_P_K_B, ADA_P_QKV_B, q, kv},
+               {ADA_P_V, ADA_P_QKV, q + kv, kv}, {ADA_P_V_B, ADA_P_QKV_B, q + kv, kv}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i].p != p) continue;
+        const ada_claim *k = &o->claims.at[all[i].of][layer];
+        const int32_t *order = k->flags & ADA_ROW_BY_HEAD ? o->by_head : o->in_order;
+        return (ada_mat_part){.t = k->t,
+                              .rows = all[i].rows,
+                              .of = q + 2 * kv,
+                              .transposed = (k->flags & ADA_ROW_TRANSPOSED) != 0,
+                              .rows_perm = order + all[i].first};
+    }
+    return (ada_mat_part){0};
+}
+
+static ada_mat_part part_of(const ada_loader *o, ada_param p, int32_t layer) {
+    const ada_claim *k = &o->claims.at[p][layer];
+    if (!k->t) return fused_part(o, p, layer);
+    bool t = (k->flags & ADA_ROW_TRANSPOSED) != 0;
+    return (ada_mat_part){.t = k->t,
+                          .rows = (size_t)k->t->shape[t],
+                          .transposed = t,
+                          .rows_perm = k->flags & ADA_ROW_UNPERMUTE ? o->unpermute : NULL};
+}
+
+/* One weight of the named parameters, stacked by rows. */
+ada_status ada_load_mat(const ada_loader *o, ada_mat **w, int32_t layer, size_t k, const ada_param *p,
+                        size_t n) {
+    ada_mat_part parts[3];
+    for (size_t i = 0; i < n; i++) parts[i] = part_of(o, p[i], layer);
+    return ada_mat_pack(w, o->weights, parts, n, k, o->type);
+}
+
+/* One vector of the named parameters, end to end; NULL where the file has none. */
+ada_status ada_load_vec(const ada_loader *o, float **out, int32_t layer, const ada_param *p, size_t n) {
+    size_t total = 0, at = 0, longest = 0;
+    for (size_t i = 0; i < n; i++) {
+        ada_mat_part part = part_of(o, p[i], layer);
+        if (!part.t) return *out = NULL, ADA_OK;
+        size_t len = ada_tensor_count(part.t);
+        total += part.of ? part.rows : len;
+        if (len > longest) longest = len;
+    }
+    float *file;
+    ADA_TRY(ada_arena_take(o->weights, out, total, sizeof **out));
+    ADA_TRY(ada_arena_take(o->weights, &file, longest, sizeof *file));
+    for (size_t i = 0; i < n; i++) {
+        ada_mat_part part = part_of(o, p[i], layer);
+        size_t len = ada_tensor_count(part.t), rows = part.of ? part.rows : len;
+        bool plus_one = (o->claims.at[p[i]][layer].flags & ADA_ROW_PLUS_ONE) != 0;
+        ADA_TRY(ada_tensor_f32(part.t, 0, len, file));
+        for (size_t r = 0; r < rows; r++) {
+            float v = file[part.rows_perm ? part.rows_perm[r] : (int32_t)r];
+            (*out)[at + r] = plus_one ? v + 1 : v;
+        }
+        at += rows;
+    }
+    return ADA_OK;
+}
+
+#define LIST(...)                                                                                            \
+    (const ada_param[]){__VA_ARGS__}, sizeof((const ada_param[]){__VA_ARGS__}) / sizeof(ada_param)
+
+static ada_status load_norms(const ada_loader *o, ada_layer *y, int32_t l) {
+    struct {
+        float **to;
+        ada_param p;
+    } all[] = {{&y->attn_norm, ADA_P_ATTN_NORM}, {&y->attn_norm_b, ADA_P_ATTN_NORM_B},
+               {&y->ffn_norm, ADA_P_FFN_NORM},   {&y->ffn_norm_b, ADA_P_FFN_NORM_B},
+               {&y->attn_post, ADA_P_ATTN_POST}, {&y->ffn_post, ADA_P_FFN_POST},
+               {&y->q_norm, ADA_P_Q_NORM},       {&y->k_norm, ADA_P_K_NORM}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        ADA_TRY(ada_load_vec(o, all[i].to, l, &all[i].p, 1));
+    return ADA_OK;
+}
+
+static ada_status load_layer(const ada_loader *o, ada_layer *y, int32_t l) {
+    const ada_config *c = o->c;
+    size_t d = (size_t)c->d, q = (size_t)c->heads * (size_t)c->head_dim, ffn = (size_t)c->ffn;
+    ADA_TRY(load_norms(o, y, l));
+    if (l + 1 < c->layers) {
+        ADA_TRY(ada_load_mat(o, &y->qkv.w, l, d, LIST(ADA_P_Q, ADA_P_K, ADA_P_V)));
+        if (c->qkv_bias) ADA_TRY(ada_load_vec(o, &y->qkv.b, l, LIST(ADA_P_Q_B, ADA_P_K_B, ADA_P_V_B)));
+    } else {
+        ADA_TRY(ada_load_mat(o, &y->q.w, l, d, LIST(ADA_P_Q)));
+        ADA_TRY(ada_load_mat(o, &y->qkv.w, l, d, LIST(ADA_P_K, ADA_P_V)));
+        if (c->qkv_bias) ADA_TRY(ada_load_vec(o, &y->q.b, l, LIST(ADA_P_Q_B)));
+        if (c->qkv_bias) ADA_TRY(ada_load_vec(o, &y->qkv.b, l, LIST(ADA_P_K_B, ADA_P_V_B)));
+    }
+    ADA_TRY(ada_load_mat(o, &y->o.w, l, q, LIST(ADA_P_O)));
+    if (c->out_bias) ADA_TRY(ada_load_vec(o, &y->o.b, l, LIST(ADA_P_O_B)));
+    if (c->gated) {
+        ADA_TRY(ada_load_mat(o, &y->up.w, l, d, LIST(ADA_P_GATE, ADA_P_UP)));
+        if (c->ffn_bias) ADA_TRY(ada_load_vec(o, &y->up.b, l, LIST(ADA_P_GATE_B, ADA_P_UP_B)));
+    } else {
+        ADA_TRY(ada_load_mat(o, &y->up.w, l, d, LIST(ADA_P_UP)));
+        if (c->ffn_bias) ADA_TRY(ada_load_vec(o, &y->up.b, l, LIST(ADA_P_UP_B)));
+    }
+    ADA_TRY(ada_load_mat(o, &y->down.w, l, ffn, LIST(ADA_P_DOWN)));
+    if (c->ffn_bias) ADA_TRY(ada_load_vec(o, &y->down.b, l, LIST(ADA_P_DOWN_B)));
+    return ADA_OK;
+}
+
+static ada_status load_positions(const ada_loader *o, ada_stack *s) {
+    const ada_config *c = o->c;
+    float *factors = NULL;
+    size_t half = (size_t)ada_config_rope_dims(c) / 2;
+    if (c->pos == ADA_POS_LEARNED) ADA_TRY(ada_load_vec(o, &s->positions, 0, LIST(ADA_P_POSITIONS)));
+    if (!half) return ADA_OK;
+    ADA_TRY(ada_load_vec(o, &factors, 0, LIST(ADA_P_ROPE_FACTORS)));
+    ADA_TRY(ada_arena_take(o->weights, &s->inv_freq, half, sizeof(float)));
+    ada_rope_freqs(c, factors, s->inv_freq);
+    s->rope_mscale = c->rope_mscale != 0 ? c->rope_mscale : 1;
+    if (c->rope_local == 0) return ADA_OK;
+    ada_config local = *c;
+    local.rope_theta = c->rope_local, local.rope_scaling = ADA_ROPE_PLAIN;
+    ADA_TRY(ada_arena_take(o->weights, &s->inv_local, half, sizeof(float)));
+    ada_rope_freqs(&local, NULL, s->inv_local);
+    return ADA_OK;
+}
+
+ada_status ada_load_stack(const ada_loader *o, ada_stack *s) {
+    s->c = *o->c, s->type = o->type;
+    ADA_TRY(ada_arena_zero(o->weights, &s->layers, (size_t)s->c.layers, sizeof *s->layers));
+    for (int32_t l = 0; l < s->c.layers; l++) ADA_TRY(load_layer(o, &s->layers[l], l));
+    return load_positions(o, s);
+}
+
+/* ---- all weights of a stack ---- */
+
+static ada_mat **mat_of(ada_layer *y, size_t i) {
+    ada_mat **all[] = {&y->qkv.w, &y->q.w, &y->o.w, &y->up.w, &y->down.w};
+    return i < sizeof all / sizeof *all ? all[i] : NULL;
+}
+
+ada_status ada_stack_prepare(const ada_stack *s, ada_arena *weights, int directions) {
+    for (int32_t l = 0; s->layers && l < s->c.layers; l++)
+        for (size_t i = 0; mat_of(&s->layers[l], i); i++) {
+            ada_mat *w = *mat_of(&s->layers[l], i);
+            if (w) ADA_TRY(ada_mat_prepare(w, weights, directions));
+        }
+    return ADA_OK;
+}
+
+void ada_stack_release(ada_stack *s) {
+    for (int32_t l = 0; s->layers && l < s->c.layers; l++)
+        for (size_t i = 0; mat_of(&s->layers[l], i); i++) ada_mat_close(mat_of(&s->layers[l], i));
+}
