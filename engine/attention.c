@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Attention in blocks. Forward: a task is a kv head and a run of query rows of one segment, with all query
  * heads that share the kv head; it walks the path's keys in blocks of KEYS aligned to the position on the
- * path. Backward: a task is a tree of the pack, walked in order, and a kv head with its query heads, or one
- * of these where tasks are few; each head's share of dk and dv is kept apart, and a kv head's shares are
+ * path. Backward: a task is a tree of the pack (with a memory: all that reads one segment of it), walked in
+ * order, and a kv head with its query heads, or one of these where tasks are few; each head's share of dk and dv is kept apart, and a kv head's shares are
  * added in order of heads. Half a block that a row sees nothing of is left out. Must not know: layers, rope.
  * Invariant: block borders follow from positions, so a row's bits depend on its path alone, never on threads
  * or on what else is in the pack. */
@@ -21,6 +21,7 @@ enum {
     WIDE = 32,       /* columns of mm_tile */
     AHEAD = 8        /* rows fetched ahead: they lie too far apart for the processor to guess */
 };
+_Static_assert((int)KEYS <= (int)ADA_BIAS_MARGIN, "a block's bias is one run");
 
 /* One thread's scratch; w: head_dim rounded up to WIDE. */
 struct room {
@@ -42,8 +43,8 @@ struct ada_attn_ws {
     int32_t nruns, run; /* run: most query rows of one */
     int32_t *from;      /* [segs + 1] first query row of each segment */
     int32_t *next;      /* [segs] next segment of the same tree, -1 at its end */
-    int32_t *last;      /* [segs] of a root: its tree's last segment so far */
-    int32_t *root;      /* [trees] */
+    int32_t *last;      /* [segs] of a root, or of a memory's segment: its tree's last segment so far */
+    int32_t *root;      /* [trees] -1: nobody reads that segment of the memory */
     float *dk, *dv;     /* [heads, T, w] each query head's share; training only */
     int32_t max_T;
     size_t w;
@@ -110,6 +111,8 @@ struct call {
     float scale, cap;
     int32_t window;
     bool full;
+    size_t keys;               /* rows of k and v */
+    const struct ada_attn_bias *bias;
     const void *dout;
     float *dq, *dk, *dv;
     size_t lddq, lddkv;
@@ -125,8 +128,10 @@ static struct call call_of(const ada_attn *a, ada_attn_ws *ws) {
                          .group = (size_t)(c->heads / c->kv_heads),
                          .scale = c->attn_scale > 0 ? c->attn_scale : (float)(1 / sqrt(c->head_dim)),
                          .cap = c->attn_cap,
-                         .window = ada_config_windowed(c, a->layer) ? c->window : INT32_MAX,
-                         .full = c->mask == ADA_MASK_FULL};
+                         .window = ada_config_windowed(c, a->layer) && !a->memory ? c->window : INT32_MAX,
+                         .full = c->mask == ADA_MASK_FULL,
+                         .keys = (size_t)(a->memory ? a->memory->T : a->pack->T),
+                         .bias = a->bias};
 }
 
 /* Which query rows each segment has, and the trees. */
@@ -163,10 +168,11 @@ static int32_t first_key(const struct call *c, int32_t pos) {
 }
 static int32_t past_key(const struct call *c, const struct run *r, int32_t pos) {
     const ada_segment *e = &c->a->pack->segs[r->seg];
+    if (c->a->memory) return c->a->memory->segs[c->a->reads[r->seg]].len;
     return c->full ? e->pos + e->len : pos + 1;
 }
 
-/* A piece of a block of keys: `n` rows of the pack from `row` on, or of the cache (row < 0), at `at` in the
+/* A piece of a block of keys: `n` rows of the pack or memory from `row` on, or of the cache (row < 0), at `at` in the
  * block. */
 struct piece {
     int32_t row, at, n;
@@ -176,7 +182,12 @@ struct piece {
 static int32_t cut(const struct call *c, int32_t seg, int32_t pos, int32_t n, struct piece piece[KEYS],
                    int32_t *slot) {
     int32_t pieces = 0, end = pos + n;
-    const ada_segment *e;
+    const ada_segment *e = &c->a->pack->segs[seg];
+    *slot = -1;
+    if (c->a->memory) {
+        piece[0] = (struct piece){c->a->memory->segs[c->a->reads[seg]].start + pos, 0, n};
+        return 1;
+    }
     for (;; seg = e->parent) {
         e = &c->a->pack->segs[seg];
         int32_t from = pos > e->pos ? pos : e->pos;
@@ -221,15 +232,18 @@ static void turn(const struct call *c, float *to, const float *from, int32_t n) 
     }
 }
 
-/* y [m, KEYS] = x [m, head_dim] · turned keys; their first n. The first `late` rows want only WIDE of these.
- */
+/* y [m, KEYS] = x [m, head_dim] · turned keys, or added to it; their first n. The first `late` rows want only
+ * WIDE of these. */
 static void scores(const struct call *c, float *y, const float *x, size_t m, size_t late, const float *turned,
-                   int32_t n) {
+                   int32_t n, bool add) {
     for (size_t i = 0; i < (size_t)n; i += WIDE) {
         size_t from = i ? late : 0;
-        ada_k.mm_tile(&(ada_tile){.y = y + from * KEYS + i,
+        float *to = y + from * KEYS + i;
+        ada_k.mm_tile(&(ada_tile){.y = to,
                                   .ldy = KEYS,
                                   .n = WIDE,
+                                  .c = add ? to : NULL,
+                                  .ldc = KEYS,
                                   .x = x + from * c->w,
                                   .ldx = c->w,
                                   .m = m - from,
@@ -300,6 +314,16 @@ static size_t late_rows(const struct call *c, const struct run *run, struct rang
     return (size_t)i;
 }
 
+/* s [a run's rows, KEYS] = what query head h adds to the scores of a block. */
+static void bias_rows(const struct call *c, float *s, const struct run *run, struct range b, size_t h) {
+    int32_t span = c->bias->span, least = -span - ADA_BIAS_MARGIN;
+    const float *zero = c->bias->at + h * ada_attn_bias_width(span) + span + ADA_BIAS_MARGIN;
+    for (int32_t i = 0; i < run->n; i++, s += KEYS) {
+        int32_t from = b.pos - position(c, run, run->first + i);
+        memcpy(s, zero + (from < least ? least : from > span ? span : from), KEYS * sizeof *s);
+    }
+}
+
 /* A block of keys as a run meets it. */
 struct block {
     struct range keys;
@@ -325,8 +349,10 @@ static void forward_block(const struct call *c, struct room *r, const struct run
     size_t n = (size_t)run->n;
     /* the heads' rows follow each other: in one go, where no row is late */
     size_t go = b.late ? n : n * c->group;
+    for (size_t g = 0; c->bias && g < c->group; g++)
+        bias_rows(c, r->s + g * n * KEYS, run, keys, (size_t)head * c->group + g);
     for (size_t row = 0; row < n * c->group; row += go)
-        scores(c, r->s + row * KEYS, r->q + row * c->w, go, b.late, r->kt, keys.n);
+        scores(c, r->s + row * KEYS, r->q + row * c->w, go, b.late, r->kt, keys.n, c->bias != NULL);
     for (size_t i = 0; i < n; i++) {
         int32_t pos = position(c, run, run->first + (int32_t)i);
         size_t lo = within(keys, first_key(c, pos)), hi = within(keys, past_key(c, run, pos));
@@ -392,8 +418,9 @@ static void backward_head(const struct call *c, struct room *r, const struct run
                           size_t h, size_t row) {
     size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads;
     const float *q = r->q + row * c->w, *out = r->out + row * c->w;
-    scores(c, r->s, q, n, b->late, r->kt, b->keys.n);
-    scores(c, r->dp, out, n, b->late, r->vt, b->keys.n);
+    if (c->bias) bias_rows(c, r->s, run, b->keys, h);
+    scores(c, r->s, q, n, b->late, r->kt, b->keys.n, c->bias != NULL);
+    scores(c, r->dp, out, n, b->late, r->vt, b->keys.n, false);
     for (size_t i = 0; i < n; i++) {
         int32_t at = run->first + (int32_t)i, pos = position(c, run, at);
         size_t lo = within(b->keys, first_key(c, pos)), hi = within(b->keys, past_key(c, run, pos));
@@ -403,7 +430,7 @@ static void backward_head(const struct call *c, struct room *r, const struct run
     row_sums(c, r->o + row * c->w, r->dp, n, b->late, r->k, (size_t)b->keys.n);
     for (const struct piece *p = b->piece; p < b->piece + b->pieces; p++) {
         if (p->row < 0) continue; /* the cache is frozen */
-        size_t to = (h * (size_t)c->a->pack->T + (size_t)p->row) * c->w;
+        size_t to = (h * c->keys + (size_t)p->row) * c->w;
         key_sums(c, c->ws->dv + to, r->s, n, b->late, out, (size_t)p->at, (size_t)p->n);
         key_sums(c, c->ws->dk + to, r->dp, n, b->late, q, (size_t)p->at, (size_t)p->n);
     }
@@ -440,17 +467,22 @@ static void backward_run(const struct call *c, struct room *r, const struct run 
                r->o + row * c->w, c->hd * sizeof(float));
 }
 
+static void clear_shares(const struct call *c, const ada_segment *e, size_t first) {
+    for (size_t h = first; h < first + c->together; h++) {
+        size_t at = (h * c->keys + (size_t)e->start) * c->w, n = (size_t)e->len * c->w;
+        memset(c->ws->dk + at, 0, n * sizeof(float));
+        memset(c->ws->dv + at, 0, n * sizeof(float));
+    }
+}
+
 static void backward_task(void *ctx, size_t item, int worker) {
     const struct call *c = ctx;
-    const ada_pack *p = c->a->pack;
-    size_t shares = (size_t)c->a->c->heads / c->together, first = item % shares * c->together;
-    for (int32_t g = c->ws->root[item / shares]; g >= 0; g = c->ws->next[g]) {
-        const ada_segment *e = &p->segs[g];
-        for (size_t h = first; h < first + c->together; h++) {
-            size_t at = (h * (size_t)p->T + (size_t)e->start) * c->w;
-            memset(c->ws->dk + at, 0, (size_t)e->len * c->w * sizeof(float));
-            memset(c->ws->dv + at, 0, (size_t)e->len * c->w * sizeof(float));
-        }
+    const ada_attn *a = c->a;
+    size_t shares = (size_t)a->c->heads / c->together, tree = item / shares,
+           first = item % shares * c->together;
+    if (a->memory) clear_shares(c, &a->memory->segs[tree], first);
+    for (int32_t g = c->ws->root[tree]; g >= 0; g = c->ws->next[g]) {
+        if (!a->memory) clear_shares(c, &a->pack->segs[g], first);
         for (int32_t q = c->ws->from[g]; q < c->ws->from[g + 1]; q += QUERIES) {
             int32_t left = c->ws->from[g + 1] - q;
             backward_run(c, &c->ws->rooms[worker], &(struct run){g, q, left < QUERIES ? left : QUERIES},
@@ -462,8 +494,7 @@ static void backward_task(void *ctx, size_t item, int worker) {
 /* A row's dk and dv: the shares of the heads that read the kv head. */
 static void join_row(void *ctx, size_t item, int worker) {
     const struct call *c = ctx;
-    size_t T = (size_t)c->a->pack->T, first = item * QUERIES,
-           last = first + QUERIES < T ? first + QUERIES : T;
+    size_t T = c->keys, first = item * QUERIES, last = first + QUERIES < T ? first + QUERIES : T;
     (void)worker;
     for (size_t row = first; row < last; row++)
         for (size_t h = 0; h < (size_t)c->a->c->heads; h++) {
@@ -476,6 +507,18 @@ static void join_row(void *ctx, size_t item, int worker) {
                 ada_k.add(c->dv + to, c->dv + to, c->ws->dv + from, c->hd);
             }
         }
+}
+
+/* Chains the segments that read each segment of the memory in order. */
+static size_t plant_readers(const ada_attn *a, ada_attn_ws *ws) {
+    for (int32_t m = 0; m < a->memory->nsegs; m++) ws->root[m] = -1;
+    for (int32_t g = 0; g < a->pack->nsegs; g++) {
+        int32_t m = a->reads[g];
+        *(ws->root[m] < 0 ? &ws->root[m] : &ws->next[ws->last[m]]) = g;
+        ws->last[m] = g;
+        ws->next[g] = -1;
+    }
+    return (size_t)a->memory->nsegs;
 }
 
 /* Chains the segments of each tree in order; returns the number of trees. */
@@ -499,9 +542,10 @@ void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, flo
     struct call c = call_of(a, ws);
     c.dout = dout, c.dq = dq, c.lddq = lddq, c.dk = dk, c.dv = dv, c.lddkv = lddkv;
     survey(&c);
-    size_t trees = plant(a->pack, ws), enough = 2 * (size_t)ada_par_threads();
+    size_t trees = a->memory ? plant_readers(a, ws) : plant(a->pack, ws);
+    size_t enough = 2 * (size_t)ada_par_threads();
     bool room = c.group * QUERIES <= TILE_ROWS;
     c.together = room && trees * (size_t)a->c->kv_heads >= enough ? c.group : 1;
     ada_par_for(trees * (size_t)a->c->heads / c.together, backward_task, &c);
-    ada_par_for(((size_t)a->pack->T + QUERIES - 1) / QUERIES, join_row, &c);
+    ada_par_for((c.keys + QUERIES - 1) / QUERIES, join_row, &c);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Attention over a pack, forward and backward, in blocks with online softmax: no [T, T] matrix in memory.
  * A row sees itself and what precedes it on its path (its segment, its ancestors, the cache slot before the
- * root), and of that the last c.window positions only, where its layer is windowed. Invariant: a row's result has
- * the same bits in any pack that gives it the same path. Must not know: layers, rope. */
+ * root), and of that the last c.window positions only, where its layer is windowed; with the mask FULL, all
+ * of its segment. With a memory it sees all of one segment of that instead. Invariant: a row's result has the
+ * same bits in any pack that gives it the same path and memory. Must not know: layers, rope. */
 #ifndef ADA_ENGINE_ATTENTION_H
 #define ADA_ENGINE_ATTENTION_H
 
@@ -13,14 +14,29 @@
 
 struct ada_kv;
 typedef struct ada_attn_ws ada_attn_ws;
-/* Scratch of one call, for packs up to these sizes: see ada_pass_layout. */
+/* Scratch of one call, for packs up to these sizes: see ada_pass_layout. A memory counts as a pack. */
 ada_status ada_attn_layout(ada_attn_ws **ws, ada_arena *a, const ada_config *c, ada_dtype type, int32_t max_T,
                            int32_t max_segs, int32_t max_path, int32_t max_out, bool train) ADA_MUST_USE;
+
+/* A frozen bias by query head and distance, the key's position less the query's, added to q·k before the
+ * scale. Distances beyond ±span count as ±span; a head's numbers reach ADA_BIAS_MARGIN further on both sides,
+ * so that a block's are one run. */
+enum { ADA_BIAS_MARGIN = 64 };
+typedef struct ada_attn_bias {
+    const float *at; /* [heads, ada_attn_bias_width(span)] */
+    int32_t span;
+} ada_attn_bias;
+static inline size_t ada_attn_bias_width(int32_t span) {
+    return 2 * ((size_t)span + ADA_BIAS_MARGIN) + 1;
+}
 
 typedef struct ada_attn {
     const ada_config *c;
     ada_dtype type; /* of q, k, v, o and of the cache */
     const ada_pack *pack;
+    const ada_pack *memory;    /* NULL: rows see their own pack. Else k and v are of its rows, T of them */
+    const int32_t *reads;      /* [pack->nsegs] the segment of the memory that each segment reads */
+    const ada_attn_bias *bias; /* or NULL */
     const int32_t *rows; /* [m] the pack's rows that q and o stand for, ascending; NULL: all T */
     int32_t m;
     const void *q; /* [m, heads·head_dim], rotated; ldq elements from row to row */

@@ -269,6 +269,113 @@ static void test_attention(void **state) {
     attention_agrees(4);
 }
 
+/* Rows that read a memory, of which one segment has no reader and another has two; or a bias by distance. */
+typedef struct {
+    ada_config c;
+    ada_pack p, memory;
+    double *add, *q, *k, *v, *o;
+    float *dy;
+} read_case;
+
+static double read_value(void *ctx) {
+    read_case *c = ctx;
+    plain_attend(c->o, c->q, c->k, c->v, c->add, &c->c, (size_t)c->p.T, (size_t)c->memory.T);
+    return weighed(c->o, c->dy, (size_t)(c->p.T * c->c.heads * c->c.head_dim));
+}
+
+static void reading_agrees(read_case *c, const ada_attn *with) {
+    ada_arena a = {0};
+    size_t wide = (size_t)(c->c.heads * c->c.head_dim), nq = (size_t)c->p.T * wide,
+           nk = (size_t)c->memory.T * wide;
+    float *q, *k, *v, *o, *lse, *dq, *dk, *dv;
+    draw_both(&a, nq, 0.5, &q, &c->q);
+    draw_both(&a, nk, 0.5, &k, &c->k);
+    draw_both(&a, nk, 1, &v, &c->v);
+    draw_both(&a, nq, 1, &c->dy, &c->o);
+    float **room[] = {&o, &lse, &dq, &dk, &dv};
+    for (size_t i = 0; i < 5; i++) assert_ok(ada_arena_zero(&a, room[i], nq + nk, sizeof(float)));
+    ada_attn_ws *ws;
+    int32_t most = c->p.T > c->memory.T ? c->p.T : c->memory.T;
+    assert_ok(ada_attn_layout(&ws, &a, &c->c, ADA_F32, most, 5, most, most, true));
+    ada_attn call = {.c = &c->c,
+                     .type = ADA_F32,
+                     .pack = &c->p,
+                     .memory = with->memory,
+                     .reads = with->reads,
+                     .bias = with->bias,
+                     .m = c->p.T,
+                     .q = q,
+                     .ldq = wide,
+                     .k = k,
+                     .v = v,
+                     .ldkv = wide,
+                     .o = o,
+                     .lse = lse};
+    ada_attn_forward(&call, ws);
+    read_value(c);
+    for (size_t i = 0; i < nq; i++) assert_true(fabs((double)o[i] - c->o[i]) < 1e-5);
+    memset(dk, 0xff, nk * sizeof *dk); /* all of it is written */
+    ada_attn_backward(&call, ws, c->dy, dq, wide, dk, dv, wide);
+    central("attention, query", read_value, c, c->q, nq, dq, 5e-6);
+    central("attention, key", read_value, c, c->k, nk, dk, 5e-6);
+    central("attention, value", read_value, c, c->v, nk, dv, 5e-6);
+    ada_arena_free(&a);
+}
+
+static void test_memory(void **state) {
+    (void)state;
+    static const ada_segment segs[] = {{0, 70, -1, 0, -1, 0}, {70, 9, -1, 0, -1, 0}, {79, 40, -1, 0, -1, 0}};
+    static const int32_t reads[] = {2, 2, 2, 2, 0};
+    read_case c = {.c = {.heads = 3, .kv_heads = 3, .head_dim = 10, .attn_scale = 1},
+                   .p = forest_pack(),
+                   .memory = {.T = 119, .nsegs = 3, .segs = segs}};
+    size_t n = 3 * (size_t)(c.p.T * c.memory.T);
+    c.add = test_calloc(n, sizeof *c.add);
+    for (size_t i = 0; i < n; i++) {
+        int32_t row = (int32_t)(i / 119 % (size_t)c.p.T), key = (int32_t)(i % 119);
+        const ada_segment *e = &segs[reads[plain_segment(&c.p, row)]];
+        if (key < e->start || key >= e->start + e->len) c.add[i] = -INFINITY;
+    }
+    reading_agrees(&c, &(ada_attn){.memory = &c.memory, .reads = reads});
+    test_free(c.add);
+}
+
+static void bias_agrees(ada_mask_kind mask) {
+    enum { SPAN = 20, T = 150 };
+    ada_arena a = {0};
+    static const ada_segment segs[] = {{0, 130, -1, 0, -1, 0}, {130, 20, -1, 0, -1, 0}};
+    ada_pack p = {.T = T, .nsegs = 2, .segs = segs};
+    read_case c = {.c = {.heads = 2, .kv_heads = 2, .head_dim = 6, .attn_scale = 1, .mask = mask},
+                   .p = p,
+                   .memory = p};
+    size_t wide = ada_attn_bias_width(SPAN);
+    float *at;
+    draw(&a, 2 * wide, 1, &at);
+    for (size_t i = 0; i < wide; i++) /* beyond the span it does not change */
+        for (size_t h = 0; h < 2; h++) {
+            size_t mid = i < ADA_BIAS_MARGIN           ? ADA_BIAS_MARGIN
+                         : i >= wide - ADA_BIAS_MARGIN ? wide - ADA_BIAS_MARGIN - 1
+                                                       : i;
+            at[h * wide + i] = at[h * wide + mid];
+        }
+    c.add = test_calloc((size_t)2 * T * T, sizeof *c.add);
+    for (int32_t i = 0; i < 2 * T * T; i++) {
+        int32_t row = i / T % T, key = i % T, by = key - row;
+        bool seen = plain_segment(&p, row) == plain_segment(&p, key) && (mask == ADA_MASK_FULL || by <= 0);
+        int32_t place = (by < -SPAN ? -SPAN : by > SPAN ? SPAN : by) + SPAN + ADA_BIAS_MARGIN;
+        c.add[i] = seen ? (double)at[(size_t)(i / T / T) * wide + (size_t)place] : -INFINITY;
+    }
+    reading_agrees(&c, &(ada_attn){.bias = &(ada_attn_bias){at, SPAN}});
+    test_free(c.add);
+    ada_arena_free(&a);
+}
+
+static void test_bias(void **state) {
+    (void)state;
+    bias_agrees(ADA_MASK_FULL);
+    bias_agrees(ADA_MASK_CAUSAL);
+}
+
 /* ---- head ---- */
 
 typedef struct {
@@ -427,6 +534,8 @@ int main(void) {
         cmocka_unit_test(test_norm),
         cmocka_unit_test(test_ffn),
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_bias),
         cmocka_unit_test(test_head),
         {"stack with biases", test_stack, NULL, NULL, "untied_bias"},
         {"stack with a window", test_stack, NULL, NULL, "window"},

@@ -78,31 +78,41 @@ static inline bool plain_sees(const ada_pack *p, int32_t window, int32_t row, in
     return g == of_key;
 }
 
-/* o [T, heads·hd] of q [T, heads·hd], k and v [T, kv·hd] */
-static inline void plain_attention(double *o, const double *q, const double *k, const double *v,
-                                   const ada_config *c, const ada_pack *p) {
-    size_t hd = (size_t)c->head_dim, H = (size_t)c->heads, KV = (size_t)c->kv_heads, T = (size_t)p->T;
-    double *s = test_calloc(T, sizeof *s);
+/* o [T, heads·hd] of q [T, heads·hd], k and v [S, kv·hd]; add [heads, T, S] to q·k, -INFINITY: unseen. */
+static inline void plain_attend(double *o, const double *q, const double *k, const double *v,
+                                const double *add, const ada_config *c, size_t T, size_t S) {
+    size_t hd = (size_t)c->head_dim, H = (size_t)c->heads, KV = (size_t)c->kv_heads;
+    double *s = test_calloc(S, sizeof *s), scale = (double)c->attn_scale;
+    if (!(scale > 0)) scale = 1 / sqrt((double)hd);
     for (size_t i = 0; i < T; i++)
         for (size_t h = 0; h < H; h++) {
             size_t kh = h / (H / KV) * hd;
             double top = -INFINITY, sum = 0;
-            for (size_t j = 0; j <= i; j++) {
-                s[j] = -INFINITY;
-                if (!plain_sees(p, c->window, (int32_t)i, (int32_t)j)) continue;
-                double dot = 0;
+            for (size_t j = 0; j < S; j++) {
+                double dot = add[(h * T + i) * S + j];
                 for (size_t x = 0; x < hd; x++) dot += q[(i * H + h) * hd + x] * k[j * KV * hd + kh + x];
-                s[j] = dot / sqrt((double)hd);
+                s[j] = dot * scale;
                 top = fmax(top, s[j]);
             }
-            for (size_t j = 0; j <= i; j++) sum += s[j] = exp(s[j] - top);
+            for (size_t j = 0; j < S; j++) sum += s[j] = exp(s[j] - top);
             for (size_t x = 0; x < hd; x++) {
                 double a = 0;
-                for (size_t j = 0; j <= i; j++) a += s[j] / sum * v[j * KV * hd + kh + x];
+                for (size_t j = 0; j < S; j++) a += s[j] / sum * v[j * KV * hd + kh + x];
                 o[(i * H + h) * hd + x] = a;
             }
         }
     test_free(s);
+}
+
+/* Likewise within a pack. */
+static inline void plain_attention(double *o, const double *q, const double *k, const double *v,
+                                   const ada_config *c, const ada_pack *p) {
+    size_t H = (size_t)c->heads, T = (size_t)p->T;
+    double *add = test_calloc(H * T * T, sizeof *add);
+    for (size_t i = 0; i < H * T * T; i++)
+        if (!plain_sees(p, c->window, (int32_t)(i / T % T), (int32_t)(i % T))) add[i] = -INFINITY;
+    plain_attend(o, q, k, v, add, c, T, T);
+    test_free(add);
 }
 
 /* x [T, heads·hd] rotated in place by the stack's own frequencies. */
