@@ -67,6 +67,17 @@ static ada_status add_tensors(const ada_tensors *t, bool list, struct ada_object
     return st == ADA_OK ? types.st : st;
 }
 
+/* Whether there is one that opens. */
+static bool inspect_tower(const char *path, struct ada_object *o) {
+    ada_tower *t = NULL;
+    ada_json *j = NULL;
+    ada_status st = ada_tower_open(&t, path, NULL);
+    if (st == ADA_OK) st = ada_tower_describe(t, &j);
+    if (st == ADA_OK) ada_object_tree(o, "tower", j);
+    ada_tower_close(&t);
+    return st == ADA_OK;
+}
+
 static ada_status inspect_model(const struct inspect *op, const char *path, struct ada_object *o) {
     ada_tensors *t = NULL;
     ada_model *m = NULL;
@@ -85,11 +96,12 @@ static ada_status inspect_model(const struct inspect *op, const char *path, stru
         ada_object_tree(o, "engine", j);
     } else {
         /* Its bytes are fine: that it does not run here is a finding, not a failure. */
-        ada_object_str(o, "does_not_run", ada_error());
-        st = ADA_OK;
+        char why[512];
+        (void)snprintf(why, sizeof why, "%s", ada_error());
+        if (!inspect_tower(path, o)) ada_object_str(o, "does_not_run", why);
     }
     ada_model_close(&m);
-    return st;
+    return ADA_OK;
 }
 
 /* ---- adapters and checkpoints ---- */

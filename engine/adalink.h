@@ -54,6 +54,24 @@ ADA_API ada_status ada_model_import(const char *source, const char *out, ada_dty
  * … */
 ADA_API ada_status ada_model_describe(const ada_model *m, ada_json **j) ADA_MUST_USE;
 
+/* ---- vision towers ---- */
+typedef struct ada_tower ada_tower;
+typedef enum {
+    ADA_TOWER_PATCHES = 0, /* neither class token nor registers */
+    ADA_TOWER_DROP_FIRST,  /* all rows but the first, whatever that is: "default" in others' configurations */
+    ADA_TOWER_FULL
+} ada_tower_rows_kind;
+typedef struct ada_tower_opts {
+    int layer; /* [the last hidden state, normed where the model norms it] features are the hidden states
+                * after so many layers; < 0: from the end, -1 after the last */
+    ada_tower_rows_kind rows; /* [patches] */
+    bool f32;                 /* [bf16] as of models */
+} ada_tower_opts;
+/* path: a vision model, or one that has a vision tower, in any format of models. */
+ADA_API ada_status ada_tower_open(ada_tower **t, const char *path, const ada_tower_opts *o) ADA_MUST_USE;
+ADA_API void ada_tower_close(ada_tower **t);
+ADA_API ada_status ada_tower_describe(const ada_tower *t, ada_json **j) ADA_MUST_USE;
+
 /* ---- adapters ---- */
 #define ADA_INIT_STD(d) (1.0 / sqrt((double)(d))) /* the default, from the width d */
 typedef struct ada_adapter_opts {

@@ -43,9 +43,9 @@ static ada_status unknown_arch(const char *name, bool gguf) {
     return st;
 }
 
-ada_status ada_arch_read(const struct ada_arch **arch, ada_config *c, const ada_json *meta) {
+static ada_status read_config(const struct ada_arch **arch, ada_config *c, const ada_json *meta,
+                              const ada_json *config) {
     const char *gguf = gguf_name(meta);
-    const ada_json *config = ada_json_get(meta, "config");
     const char *name = gguf ? gguf : ada_json_str(ada_json_get(config, "model_type"), NULL);
     if (!name) return ada_fail(ADA_EFORMAT, "the model has no config.json with a 'model_type'");
     for (size_t i = 0; i < ARCHS; i++) {
@@ -56,6 +56,17 @@ ada_status ada_arch_read(const struct ada_arch **arch, ada_config *c, const ada_
         return ada_config_check(c);
     }
     return unknown_arch(name, gguf != NULL);
+}
+
+ada_status ada_arch_read(const struct ada_arch **arch, ada_config *c, const ada_json *meta) {
+    return read_config(arch, c, meta, ada_json_get(meta, "config"));
+}
+
+ada_status ada_arch_read_tower(const struct ada_arch **arch, ada_config *c, const ada_json *meta) {
+    const ada_json *whole = ada_json_get(meta, "config"), *part = ada_json_get(whole, "vision_config");
+    ADA_TRY(read_config(arch, c, meta, ada_json_is_obj(part) ? part : whole));
+    if (c->patch_h) return ADA_OK;
+    return ada_fail(ADA_EUNSUPPORTED, "a model of architecture '%s' has no vision tower", (*arch)->name);
 }
 
 /* "%d" of the pattern stands for the layer. */
@@ -80,10 +91,18 @@ static bool is_layers(ada_param p) {
 
 typedef enum { NOT_THERE, MAY_BE, MUST_BE } presence;
 
-/* Whether the switches want a parameter, and its shape: [rows, cols], or [rows] where cols is 0. */
-static presence wanted(const ada_config *c, ada_param p, int64_t shape[2]) {
+static bool has_row(const struct ada_arch *arch, ada_param p) {
+    const ada_arch_row *r = arch->rows;
+    while (r->param != ADA_P_COUNT && r->param != p) r++;
+    return r->param == p;
+}
+
+/* Whether the switches want a parameter, and its shape, which ends with 0 if it is shorter than the array. */
+static presence wanted(const struct ada_arch *arch, const ada_config *c, ada_param p,
+                       int64_t shape[ADA_MAX_DIMS]) {
+    bool one_tensor = c->gated && has_row(arch, ADA_P_GATE_UP);
     int64_t q = (int64_t)c->heads * c->head_dim, kv = (int64_t)c->kv_heads * c->head_dim;
-    shape[1] = 0;
+    memset(shape, 0, ADA_MAX_DIMS * sizeof *shape);
     switch (p) {
     case ADA_P_EMBED:
         return shape[0] = c->vocab, shape[1] = c->d, MUST_BE;
@@ -91,12 +110,15 @@ static presence wanted(const ada_config *c, ada_param p, int64_t shape[2]) {
     case ADA_P_HEAD:
         return shape[0] = c->vocab, shape[1] = c->d, c->tie ? MAY_BE : MUST_BE;
     case ADA_P_POSITIONS:
-        return shape[0] = c->max_positions, shape[1] = c->d, c->pos == ADA_POS_LEARNED ? MUST_BE : NOT_THERE;
-    case ADA_P_FINAL_NORM:
+        return shape[0] = c->max_positions, shape[1] = c->d,
+               c->pos == ADA_POS_LEARNED || c->patch_h ? MUST_BE : NOT_THERE;
+    case ADA_P_FINAL_NORM: /* unused where raw, but for a pooled row */
+        return shape[0] = c->d, c->last_raw ? MAY_BE : MUST_BE;
+    case ADA_P_FINAL_NORM_B:
+        return shape[0] = c->d, c->last_raw ? MAY_BE : c->norm == ADA_NORM_LAYER ? MUST_BE : NOT_THERE;
     case ADA_P_ATTN_NORM:
     case ADA_P_FFN_NORM:
         return shape[0] = c->d, MUST_BE;
-    case ADA_P_FINAL_NORM_B:
     case ADA_P_ATTN_NORM_B:
     case ADA_P_FFN_NORM_B:
         return shape[0] = c->d, c->norm == ADA_NORM_LAYER ? MUST_BE : NOT_THERE;
@@ -125,17 +147,36 @@ static presence wanted(const ada_config *c, ada_param p, int64_t shape[2]) {
     case ADA_P_O_B:
         return shape[0] = c->d, c->out_bias ? MUST_BE : NOT_THERE;
     case ADA_P_GATE:
-        return shape[0] = c->ffn, shape[1] = c->d, c->gated ? MUST_BE : NOT_THERE;
+        return shape[0] = c->ffn, shape[1] = c->d, c->gated && !one_tensor ? MUST_BE : NOT_THERE;
     case ADA_P_UP:
-        return shape[0] = c->ffn, shape[1] = c->d, MUST_BE;
+        return shape[0] = c->ffn, shape[1] = c->d, one_tensor ? NOT_THERE : MUST_BE;
     case ADA_P_GATE_B:
-        return shape[0] = c->ffn, c->gated && c->ffn_bias ? MUST_BE : NOT_THERE;
+        return shape[0] = c->ffn, c->gated && !one_tensor && c->ffn_bias ? MUST_BE : NOT_THERE;
     case ADA_P_UP_B:
-        return shape[0] = c->ffn, c->ffn_bias ? MUST_BE : NOT_THERE;
+        return shape[0] = c->ffn, c->ffn_bias && !one_tensor ? MUST_BE : NOT_THERE;
+    case ADA_P_GATE_UP:
+        return shape[0] = 2 * (int64_t)c->ffn, shape[1] = c->d, one_tensor ? MUST_BE : NOT_THERE;
+    case ADA_P_GATE_UP_B:
+        return shape[0] = 2 * (int64_t)c->ffn, one_tensor && c->ffn_bias ? MUST_BE : NOT_THERE;
     case ADA_P_DOWN:
         return shape[0] = c->d, shape[1] = c->ffn, MUST_BE;
     case ADA_P_DOWN_B:
         return shape[0] = c->d, c->ffn_bias ? MUST_BE : NOT_THERE;
+    case ADA_P_ATTN_SCALE:
+    case ADA_P_FFN_SCALE:
+        return shape[0] = c->d, c->layer_scale ? MUST_BE : NOT_THERE;
+    case ADA_P_PATCH:
+        shape[0] = c->d, shape[1] = c->channels, shape[2] = c->patch_h, shape[3] = c->patch_w;
+        return MUST_BE;
+    case ADA_P_PATCH_B:
+        return shape[0] = c->d, c->patch_bias ? MUST_BE : NOT_THERE;
+    case ADA_P_CLASS:
+        return shape[0] = c->d, c->class_token ? MUST_BE : NOT_THERE;
+    case ADA_P_REGISTERS:
+        return shape[0] = c->registers, shape[1] = c->d, c->registers ? MUST_BE : NOT_THERE;
+    case ADA_P_PRE_NORM:
+    case ADA_P_PRE_NORM_B:
+        return shape[0] = c->d, c->pre_norm ? MUST_BE : NOT_THERE;
     case ADA_P_ROPE_FACTORS:
         return shape[0] = ada_config_rope_dims(c) / 2, MAY_BE;
     default:
@@ -165,21 +206,29 @@ static ada_status names_fail(const names *l, const char *what) {
     return ada_fail(ADA_EMISMATCH, "%s: %s", what, l->text.data);
 }
 
-static ada_status check_shape(const ada_tensor *t, const int64_t want[2], bool transposed) {
-    int ndim = want[1] ? 2 : 1;
-    int64_t w[2] = {transposed ? want[1] : want[0], transposed ? want[0] : want[1]};
-    if (t->ndim == ndim && t->shape[0] == w[0] && (ndim == 1 || t->shape[1] == w[1])) return ADA_OK;
-    char found[ADA_MAX_DIMS * 24] = "", *p = found;
-    for (int i = 0; i < t->ndim; i++) {
-        int n =
-            snprintf(p, sizeof found - (size_t)(p - found), i ? ", %lld" : "%lld", (long long)t->shape[i]);
+static void shape_text(char out[ADA_MAX_DIMS * 24], const int64_t *shape, int ndim) {
+    char *p = out, *end = out + ADA_MAX_DIMS * 24;
+    *p = 0;
+    for (int i = 0; i < ndim; i++) {
+        int n = snprintf(p, (size_t)(end - p), i ? ", %lld" : "%lld", (long long)shape[i]);
         if (n > 0) p += n;
     }
-    if (ndim == 1)
-        return ada_fail(ADA_EMISMATCH, "tensor '%s' has shape [%s], wanted [%lld]", t->name, found,
-                        (long long)w[0]);
-    return ada_fail(ADA_EMISMATCH, "tensor '%s' has shape [%s], wanted [%lld, %lld]", t->name, found,
-                    (long long)w[0], (long long)w[1]);
+}
+
+/* Leading extents of 1 say nothing. */
+static ada_status check_shape(const ada_tensor *t, const int64_t shape[ADA_MAX_DIMS], bool transposed) {
+    int64_t want[ADA_MAX_DIMS];
+    int ndim = 0, skip = 0;
+    for (; ndim < ADA_MAX_DIMS && shape[ndim]; ndim++) want[ndim] = shape[ndim];
+    if (transposed && ndim == 2) want[0] = shape[1], want[1] = shape[0];
+    while (t->ndim - skip > ndim && t->shape[skip] == 1) skip++;
+    bool same = t->ndim - skip == ndim;
+    for (int i = 0; same && i < ndim; i++) same = t->shape[skip + i] == want[i];
+    if (same) return ADA_OK;
+    char found[ADA_MAX_DIMS * 24], wanted_text[ADA_MAX_DIMS * 24];
+    shape_text(found, t->shape, t->ndim);
+    shape_text(wanted_text, want, ndim);
+    return ada_fail(ADA_EMISMATCH, "tensor '%s' has shape [%s], wanted [%s]", t->name, found, wanted_text);
 }
 
 static const char *without(const char *name, const char *prefix) {
@@ -187,18 +236,43 @@ static const char *without(const char *name, const char *prefix) {
     return n && !strncmp(name, prefix, n) ? name + n : name;
 }
 
+static const char *pattern_of(const ada_arch_row *r, bool gguf) {
+    return gguf ? r->gguf : r->hf;
+}
+
+/* What stands before the name of a tower's patch embedding stands before all of its names. */
+static size_t prefix_of(const struct ada_arch *arch, const ada_tensors *file, bool gguf,
+                        const char **prefix) {
+    *prefix = "";
+    for (const ada_arch_row *r = arch->rows; r->param != ADA_P_COUNT; r++) {
+        const char *pattern = pattern_of(r, gguf);
+        if (r->param != ADA_P_PATCH || !pattern) continue;
+        for (size_t i = 0, len = strlen(pattern); i < ada_tensors_count(file); i++) {
+            const char *name = ada_tensors_at(file, i)->name;
+            size_t n = strlen(name);
+            bool ends = n >= len && !strcmp(name + n - len, pattern);
+            if (ends && (n == len || name[n - len - 1] == '.')) return *prefix = name, n - len;
+        }
+    }
+    return 0;
+}
+
 static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_config *c,
                         const ada_tensors *file, bool gguf, names *strangers) {
+    const char *prefix;
+    size_t skip = prefix_of(arch, file, gguf, &prefix);
     for (size_t i = 0; i < ada_tensors_count(file); i++) {
         const ada_tensor *t = ada_tensors_at(file, i);
+        if (strncmp(t->name, prefix, skip)) continue;
+        const char *name = t->name + skip;
         const ada_arch_row *r = arch->rows;
         int32_t layer = 0;
         for (; r->param != ADA_P_COUNT; r++) {
-            const char *pattern = gguf ? r->gguf : r->hf;
+            const char *pattern = pattern_of(r, gguf);
             if (!pattern) continue;
-            if (name_matches(pattern, t->name, c->layers, &layer)) break;
+            if (name_matches(pattern, name, c->layers, &layer)) break;
             const char *bare = gguf ? pattern : without(pattern, arch->hf_prefix);
-            if (bare != pattern && name_matches(bare, t->name, c->layers, &layer)) break;
+            if (bare != pattern && name_matches(bare, name, c->layers, &layer)) break;
         }
         if (r->param == ADA_P_IGNORED) continue;
         if (r->param == ADA_P_COUNT || cl->at[r->param][layer].t)
@@ -209,13 +283,20 @@ static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_c
     return ADA_OK;
 }
 
+/* Rows for one parameter stand together: the first speaks for it. */
+static bool is_again(const struct ada_arch *arch, const ada_arch_row *r, bool gguf) {
+    for (const ada_arch_row *q = arch->rows; q < r; q++)
+        if (q->param == r->param && pattern_of(q, gguf)) return true;
+    return false;
+}
+
 static ada_status check(ada_claims *cl, const struct ada_arch *arch, const ada_config *c, bool gguf,
                         names *strangers, names *missing) {
     for (const ada_arch_row *r = arch->rows; r->param != ADA_P_COUNT; r++) {
-        const char *pattern = gguf ? r->gguf : r->hf;
-        int64_t shape[2];
-        presence want = wanted(c, r->param, shape);
-        if (!pattern || r->param == ADA_P_IGNORED) continue;
+        const char *pattern = pattern_of(r, gguf);
+        int64_t shape[ADA_MAX_DIMS];
+        presence want = wanted(arch, c, r->param, shape);
+        if (!pattern || r->param == ADA_P_IGNORED || is_again(arch, r, gguf)) continue;
         for (int32_t l = 0; l < (is_layers(r->param) ? c->layers : 1); l++) {
             const ada_claim *k = &cl->at[r->param][l];
             if (k->t && want == NOT_THERE)
@@ -246,6 +327,7 @@ ada_status ada_arch_claim(ada_claims *cl, const struct ada_arch *arch, ada_confi
         c->qkv_bias = cl->at[ADA_P_Q_B][0].t || cl->at[ADA_P_QKV_B][0].t;
         c->out_bias = cl->at[ADA_P_O_B][0].t != NULL;
         c->ffn_bias = cl->at[ADA_P_DOWN_B][0].t != NULL;
+        if (arch->from_gguf_tensors) arch->from_gguf_tensors(c, cl);
     }
     if (st == ADA_OK) st = check(cl, arch, c, gguf, &strangers, &missing);
     ada_buf_free(&strangers.text);

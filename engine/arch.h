@@ -37,10 +37,20 @@ typedef enum {
     ADA_P_GATE_B,
     ADA_P_UP,
     ADA_P_UP_B,
+    ADA_P_GATE_UP, /* gate rows, then up rows */
+    ADA_P_GATE_UP_B,
     ADA_P_DOWN,
     ADA_P_DOWN_B,
+    ADA_P_ATTN_SCALE,
+    ADA_P_FFN_SCALE,
     ADA_P_FFN_POST,
     ADA_P_ROPE_FACTORS,
+    ADA_P_PATCH, /* [d, channels, height, width] */
+    ADA_P_PATCH_B,
+    ADA_P_CLASS,
+    ADA_P_REGISTERS,
+    ADA_P_PRE_NORM,
+    ADA_P_PRE_NORM_B,
     ADA_P_IGNORED,
     ADA_P_COUNT
 } ada_param;
@@ -59,6 +69,7 @@ typedef struct ada_arch_row {
     unsigned hf_flags, gguf_flags;
 } ada_arch_row;
 
+struct ada_claims;
 struct ada_arch {
     const char *name;
     const char *const *hf_types;   /* config.json model_type values, NULL-terminated */
@@ -66,7 +77,9 @@ struct ada_arch {
     const char *hf_prefix;         /* of hf names, which files of the bare model leave out; or NULL */
     ada_status (*from_hf)(ada_config *c, const ada_json *config);
     ada_status (*from_gguf)(ada_config *c, const ada_json *meta);
-    const ada_arch_row *rows; /* ends with .param = ADA_P_COUNT */
+    /* GGUF: what the tensors say that no key does, before they are checked; or NULL */
+    void (*from_gguf_tensors)(ada_config *c, struct ada_claims *cl);
+    const ada_arch_row *rows; /* ends with .param = ADA_P_COUNT; of rows for one parameter a file fits one */
 };
 
 /* The tensors of a file by parameter and layer. */
@@ -82,8 +95,13 @@ typedef struct ada_claims {
 /* Fills c from the metadata of an open file: which architecture, its switches. EUNSUPPORTED names an unknown
  * one. */
 ada_status ada_arch_read(const struct ada_arch **arch, ada_config *c, const ada_json *meta) ADA_MUST_USE;
-/* Claims every tensor and checks its shape. GGUF has no keys for biases and a tied head: there the file's
- * tensors decide, and c is completed. Tables come from `a`. */
+/* Of a vision tower, or of the one within a larger model ("vision_config"). EUNSUPPORTED where there is none.
+ */
+ada_status ada_arch_read_tower(const struct ada_arch **arch, ada_config *c,
+                               const ada_json *meta) ADA_MUST_USE;
+/* Claims every tensor and checks its shape; of a tower those whose names begin as its patch embedding's does,
+ * for the rest belongs to whatever it is part of. GGUF has no keys for biases and a tied head: there the
+ * file's tensors decide, and c is completed. Tables come from `a`. */
 ada_status ada_arch_claim(ada_claims *cl, const struct ada_arch *arch, ada_config *c, const ada_tensors *file,
                           ada_arena *a) ADA_MUST_USE;
 

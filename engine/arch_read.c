@@ -132,6 +132,45 @@ ada_status ada_read_hf_layers(ada_config *c, const ada_json *j) {
     return ada_fail(ADA_EUNSUPPORTED, "'layer_types' follows no pattern that is known here");
 }
 
+/* ---- vision towers ---- */
+
+void ada_read_vision_always(ada_config *c) {
+    c->norm = ADA_NORM_LAYER;
+    c->pos = ADA_POS_NONE;
+    c->mask = ADA_MASK_FULL;
+    c->out_bias = c->ffn_bias = true;
+    c->kv_heads = c->heads;
+    c->head_dim = c->heads ? c->d / c->heads : 0;
+    int64_t rows =
+        c->patch_h && c->patch_w ? (int64_t)(c->image_h / c->patch_h) * (c->image_w / c->patch_w) : 0;
+    c->max_positions = rows < INT32_MAX ? (int32_t)rows + c->class_token : 0;
+}
+
+static ada_status read_sides(const ada_json *j, const char *key, int32_t *h, int32_t *w) {
+    const ada_json *v = ada_json_get(j, key);
+    if (ada_json_is_null(v)) return ADA_OK;
+    ADA_TRY(int_of(ada_json_is_arr(v) ? ada_json_at(v, 0) : v, key, h));
+    return int_of(ada_json_is_arr(v) ? ada_json_at(v, 1) : v, key, w);
+}
+
+ada_status ada_read_hf_vision(ada_config *c, const ada_json *j, const char *act) {
+    ADA_TRY(ada_read_int_or(j, "hidden_size", &c->d));
+    ADA_TRY(ada_read_int_or(j, "num_hidden_layers", &c->layers));
+    ADA_TRY(ada_read_int_or(j, "num_attention_heads", &c->heads));
+    ADA_TRY(ada_read_int_or(j, "intermediate_size", &c->ffn));
+    c->channels = 3;
+    ADA_TRY(ada_read_int_or(j, "num_channels", &c->channels));
+    ADA_TRY(read_sides(j, "image_size", &c->image_h, &c->image_w));
+    ADA_TRY(read_sides(j, "patch_size", &c->patch_h, &c->patch_w));
+    if (!c->patch_h) return ada_fail(ADA_EFORMAT, "model configuration has patches of no height");
+    c->norm_eps = (float)ada_json_num(ada_json_get(j, "layer_norm_eps"), (double)c->norm_eps);
+    c->qkv_bias = ada_json_bool(ada_json_get(j, "qkv_bias"), true);
+    if (ada_json_get(j, "head_dim")) return ada_fail(ADA_EUNSUPPORTED, "a tower with a given 'head_dim'");
+    ADA_TRY(ada_read_act(&c->act, ada_json_str(ada_json_get(j, "hidden_act"), NULL), act));
+    ada_read_vision_always(c);
+    return ADA_OK;
+}
+
 /* ---- GGUF ---- */
 
 static const char *full_key(const ada_json *meta, const char *key, char full[128]) {

@@ -48,6 +48,12 @@ ada_status ada_read_hf_layers(ada_config *c, const ada_json *config) ADA_MUST_US
 /* The keys "<architecture>.embedding_length" … that all families of GGUF share, sizes and rotary positions.
  */
 ada_status ada_read_gguf(ada_config *c, const ada_json *meta) ADA_MUST_USE;
+/* A vision tower: hidden_size, num_hidden_layers, num_attention_heads, intermediate_size, image_size and
+ * patch_size (a number or height and width), num_channels, layer_norm_eps, hidden_act, qkv_bias, each as it
+ * stands in c where the key is absent; and what all towers share. The class token must be known. */
+ada_status ada_read_hf_vision(ada_config *c, const ada_json *config, const char *act) ADA_MUST_USE;
+/* The size of the table of positions, from sizes already read. */
+void ada_read_vision_always(ada_config *c);
 /* The value of "<architecture>.<key>", or NULL. */
 const ada_json *ada_read_gguf_key(const ada_json *meta, const char *key);
 

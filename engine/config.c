@@ -9,6 +9,19 @@ static ada_status size_check(const char *name, int64_t v, int64_t max) {
     return ada_fail(ADA_EFORMAT, "%s is %lld, wanted 1 to %lld", name, (long long)v, (long long)max);
 }
 
+static ada_status vision_check(const ada_config *c) {
+    ADA_TRY(size_check("image height", c->image_h, 1 << 14));
+    ADA_TRY(size_check("image width", c->image_w, 1 << 14));
+    ADA_TRY(size_check("patch height", c->patch_h, c->image_h));
+    ADA_TRY(size_check("patch width", c->patch_w, c->image_w));
+    ADA_TRY(size_check("number of channels", c->channels, 16));
+    if (c->registers < 0 || c->registers > 1 << 10)
+        return ada_fail(ADA_EFORMAT, "number of registers is %d, wanted 0 to 1024", c->registers);
+    if (c->patch_h > 1 << 10 || c->patch_w > 1 << 10)
+        return ada_fail(ADA_EFORMAT, "patches of %d by %d are too large", c->patch_h, c->patch_w);
+    return ADA_OK;
+}
+
 ada_status ada_config_check(const ada_config *c) {
     ADA_TRY(size_check("hidden size", c->d, 1 << 17));
     ADA_TRY(size_check("number of layers", c->layers, 1 << 12));
@@ -16,7 +29,10 @@ ada_status ada_config_check(const ada_config *c) {
     ADA_TRY(size_check("number of key/value heads", c->kv_heads, c->heads));
     ADA_TRY(size_check("head dimension", c->head_dim, ADA_MAX_HEAD_DIM));
     ADA_TRY(size_check("ffn size", c->ffn, 1 << 20));
-    ADA_TRY(size_check("vocabulary", c->vocab, 1 << 24));
+    if (c->patch_h)
+        ADA_TRY(vision_check(c));
+    else
+        ADA_TRY(size_check("vocabulary", c->vocab, 1 << 24));
     ADA_TRY(size_check("number of positions", c->max_positions, 1 << 30));
     if (c->heads % c->kv_heads)
         return ada_fail(ADA_EFORMAT, "%d heads cannot share %d key/value heads", c->heads, c->kv_heads);
@@ -52,7 +68,7 @@ ada_status ada_config_check(const ada_config *c) {
     } refused[] = {
         {c->pos == ADA_POS_BUCKETS, "relative position buckets"},
         {c->rope_pairs != ADA_ROPE_HALF, "interleaved rotary pairs"},
-        {c->mask != ADA_MASK_CAUSAL, "attention other than causal"},
+        {c->mask == ADA_MASK_PREFIX, "a prefix mask"},
         {c->head_bias, "a bias of the head"},
         {c->residual_scale != 0 || c->logit_scale != 0, "scales of residuals or logits"},
     };

@@ -30,6 +30,10 @@ typedef enum {
  * batch */
 typedef enum { ADA_MASK_CAUSAL = 0, ADA_MASK_FULL, ADA_MASK_PREFIX } ada_mask_kind;
 
+/* How a tower's positions serve another size of image: bicubic, without or with antialiasing, or each patch
+ * the entry in whose share of the side it begins. */
+typedef enum { ADA_RESIZE_BICUBIC = 0, ADA_RESIZE_ANTIALIAS, ADA_RESIZE_BUCKETS } ada_resize_kind;
+
 enum { ADA_MAX_HEAD_DIM = 1 << 10 };
 
 typedef struct ada_config {
@@ -61,6 +65,14 @@ typedef struct ada_config {
     float embed_scale;                 /* 0: 1 */
     float residual_scale, logit_scale; /* 0: 1 */
     bool tie;                          /* the head is the embedding table */
+    /* A vision tower (patch_h > 0): its rows are a class token, registers, then patches row by row. */
+    int32_t image_h, image_w, patch_h, patch_w, channels, registers;
+    bool class_token, patch_bias;
+    bool pre_norm;         /* rows are normed before the first layer */
+    bool last_raw;         /* the last hidden state is not normed (CLIP) */
+    bool layer_scale;      /* what attention and ffn add is scaled by column */
+    bool square_positions; /* the table is a square's, whatever the image's shape (DINOv2) */
+    ada_resize_kind resize;
 } ada_config;
 
 static inline bool ada_config_windowed(const ada_config *c, int32_t layer) {

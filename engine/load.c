@@ -8,15 +8,16 @@
 ada_status ada_load_begin(ada_loader *o) {
     const ada_config *c = o->c;
     int32_t hd = c->head_dim, half = hd / 2, q = c->heads * hd, kv = c->kv_heads * hd, all = q + 2 * kv;
+    int32_t longest = all > 2 * c->ffn ? all : 2 * c->ffn;
     ADA_TRY(ada_arena_take(o->weights, &o->unpermute, (size_t)q, sizeof *o->unpermute));
     ADA_TRY(ada_arena_take(o->weights, &o->by_head, (size_t)all, sizeof *o->by_head));
-    ADA_TRY(ada_arena_take(o->weights, &o->in_order, (size_t)all, sizeof *o->in_order));
+    ADA_TRY(ada_arena_take(o->weights, &o->in_order, (size_t)longest, sizeof *o->in_order));
     for (int32_t i = 0; i < q && half; i++)
         o->unpermute[i] = i - i % hd + 2 * (i % hd % half) + i % hd / half;
     /* A group is one kv head, the query heads that share it, its keys and its values. */
     int32_t group = q / c->kv_heads;
+    for (int32_t i = 0; i < longest; i++) o->in_order[i] = i;
     for (int32_t i = 0; i < all; i++) {
-        o->in_order[i] = i;
         int32_t part = i < q ? 0 : i < q + kv ? 1 : 2, at = i - (part ? q + (part - 1) * kv : 0);
         int32_t size = part ? hd : group, within = part ? group + (part - 1) * hd : 0;
         o->by_head[i] = at / size * (group + 2 * hd) + within + at % size;
@@ -24,23 +25,28 @@ ada_status ada_load_begin(ada_loader *o) {
     return ADA_OK;
 }
 
-/* The rows of q, k or v in the tensor that holds all three; .t NULL: p is none of them, or there is none. */
+/* The rows of q, k or v in the tensor that holds all three, of gate or up in that of both; .t NULL: p is none
+ * of them, or there is none. */
 static ada_mat_part fused_part(const ada_loader *o, ada_param p, int32_t layer) {
     const ada_config *c = o->c;
     size_t q = (size_t)(c->heads * c->head_dim), kv = (size_t)(c->kv_heads * c->head_dim);
+    size_t ffn = (size_t)c->ffn;
     const struct {
         ada_param p, of;
-        size_t first, rows;
-    } all[] = {{ADA_P_Q, ADA_P_QKV, 0, q},       {ADA_P_Q_B, ADA_P_QKV_B, 0, q},
-               {ADA_P_K, ADA_P_QKV, q, kv},      {ADA_P_K_B, ADA_P_QKV_B, q, kv},
-               {ADA_P_V, ADA_P_QKV, q + kv, kv}, {ADA_P_V_B, ADA_P_QKV_B, q + kv, kv}};
+        size_t first, rows, of_rows;
+    } all[] = {
+        {ADA_P_Q, ADA_P_QKV, 0, q, q + 2 * kv},       {ADA_P_Q_B, ADA_P_QKV_B, 0, q, q + 2 * kv},
+        {ADA_P_K, ADA_P_QKV, q, kv, q + 2 * kv},      {ADA_P_K_B, ADA_P_QKV_B, q, kv, q + 2 * kv},
+        {ADA_P_V, ADA_P_QKV, q + kv, kv, q + 2 * kv}, {ADA_P_V_B, ADA_P_QKV_B, q + kv, kv, q + 2 * kv},
+        {ADA_P_GATE, ADA_P_GATE_UP, 0, ffn, 2 * ffn}, {ADA_P_GATE_B, ADA_P_GATE_UP_B, 0, ffn, 2 * ffn},
+        {ADA_P_UP, ADA_P_GATE_UP, ffn, ffn, 2 * ffn}, {ADA_P_UP_B, ADA_P_GATE_UP_B, ffn, ffn, 2 * ffn}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i].p != p) continue;
         const ada_claim *k = &o->claims.at[all[i].of][layer];
         const int32_t *order = k->flags & ADA_ROW_BY_HEAD ? o->by_head : o->in_order;
         return (ada_mat_part){.t = k->t,
                               .rows = all[i].rows,
-                              .of = q + 2 * kv,
+                              .of = all[i].of_rows,
                               .transposed = (k->flags & ADA_ROW_TRANSPOSED) != 0,
                               .rows_perm = order + all[i].first};
     }
@@ -108,6 +114,19 @@ static ada_status load_norms(const ada_loader *o, ada_layer *y, int32_t l) {
     return ADA_OK;
 }
 
+/* What ends a sublayer. A scale of its columns is frozen as it is, and becomes part of it. */
+static ada_status load_end(const ada_loader *o, ada_linear *y, int32_t l, size_t k, ada_param w, ada_param b,
+                           ada_param scale) {
+    float *by;
+    ADA_TRY(ada_load_vec(o, &by, l, &scale, 1));
+    ada_mat_part part = part_of(o, w, l);
+    part.scale = by;
+    ADA_TRY(ada_mat_pack(&y->w, o->weights, &part, 1, k, o->type));
+    ADA_TRY(ada_load_vec(o, &y->b, l, &b, 1));
+    if (by && y->b) ada_k.mul(y->b, y->b, by, (size_t)o->c->d);
+    return ADA_OK;
+}
+
 static ada_status load_layer(const ada_loader *o, ada_layer *y, int32_t l) {
     const ada_config *c = o->c;
     size_t d = (size_t)c->d, q = (size_t)c->heads * (size_t)c->head_dim, ffn = (size_t)c->ffn;
@@ -121,8 +140,7 @@ static ada_status load_layer(const ada_loader *o, ada_layer *y, int32_t l) {
         if (c->qkv_bias) ADA_TRY(ada_load_vec(o, &y->q.b, l, LIST(ADA_P_Q_B)));
         if (c->qkv_bias) ADA_TRY(ada_load_vec(o, &y->qkv.b, l, LIST(ADA_P_K_B, ADA_P_V_B)));
     }
-    ADA_TRY(ada_load_mat(o, &y->o.w, l, q, LIST(ADA_P_O)));
-    if (c->out_bias) ADA_TRY(ada_load_vec(o, &y->o.b, l, LIST(ADA_P_O_B)));
+    ADA_TRY(load_end(o, &y->o, l, q, ADA_P_O, ADA_P_O_B, ADA_P_ATTN_SCALE));
     if (c->gated) {
         ADA_TRY(ada_load_mat(o, &y->up.w, l, d, LIST(ADA_P_GATE, ADA_P_UP)));
         if (c->ffn_bias) ADA_TRY(ada_load_vec(o, &y->up.b, l, LIST(ADA_P_GATE_B, ADA_P_UP_B)));
@@ -130,9 +148,7 @@ static ada_status load_layer(const ada_loader *o, ada_layer *y, int32_t l) {
         ADA_TRY(ada_load_mat(o, &y->up.w, l, d, LIST(ADA_P_UP)));
         if (c->ffn_bias) ADA_TRY(ada_load_vec(o, &y->up.b, l, LIST(ADA_P_UP_B)));
     }
-    ADA_TRY(ada_load_mat(o, &y->down.w, l, ffn, LIST(ADA_P_DOWN)));
-    if (c->ffn_bias) ADA_TRY(ada_load_vec(o, &y->down.b, l, LIST(ADA_P_DOWN_B)));
-    return ADA_OK;
+    return load_end(o, &y->down, l, ffn, ADA_P_DOWN, ADA_P_DOWN_B, ADA_P_FFN_SCALE);
 }
 
 static ada_status load_positions(const ada_loader *o, ada_stack *s) {

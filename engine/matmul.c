@@ -82,15 +82,17 @@ static bool read_row(const struct packing *p, size_t i, float *f, uint16_t *h) {
     size_t part = 0, k = p->w->k;
     while (i >= p->parts[part].rows) i -= p->parts[part++].rows;
     const ada_mat_part *q = &p->parts[part];
+    const float *scale = q->scale ? q->scale + i : NULL;
     if (q->rows_perm) i = (size_t)q->rows_perm[i];
     if (p->wide[part]) {
         for (size_t j = 0; j < k; j++) f[j] = p->wide[part][j * part_of(q) + i];
-    } else if (h && q->t->dtype == ADA_BF16) {
+    } else if (h && q->t->dtype == ADA_BF16 && !scale) {
         memcpy(h, (const char *)q->t->data + i * k * 2, k * 2);
         return true;
     } else if (ada_tensor_f32(q->t, i * k, k, f) != ADA_OK) {
         return false;
     }
+    if (scale) ada_k.scale(f, f, *scale, k);
     if (h) ada_k.f32_to_bf16(h, f, k);
     return true;
 }

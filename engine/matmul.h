@@ -20,6 +20,7 @@ typedef struct ada_mat_part {
     size_t of;       /* rows of the tensor, where the piece is a part of it that rows_perm picks; 0: `rows` */
     bool transposed; /* the file holds [k, rows] (GPT-2's Conv1D) */
     const int32_t *rows_perm;
+    const float *scale; /* [rows] factor of each output row, or NULL */
 } ada_mat_part;
 
 /* type: ADA_BF16 or ADA_F32, of the stored weight and of the products' inputs.

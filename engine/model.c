@@ -13,6 +13,7 @@ static ada_status load(ada_model *m) {
     ada_loader o = {.c = &m->c, .type = m->type, .weights = &m->weights};
     const ada_param norm = ADA_P_FINAL_NORM, norm_b = ADA_P_FINAL_NORM_B;
     ADA_TRY(ada_arch_read(&m->arch, &m->c, ada_tensors_meta(m->file)));
+    if (m->c.patch_h) return ada_fail(ADA_EUNSUPPORTED, "this is a vision tower, which has no text");
     ADA_TRY(ada_arch_claim(&o.claims, m->arch, &m->c, m->file, &m->weights));
     m->params = o.claims.params;
     ADA_TRY(ada_load_begin(&o));

@@ -474,6 +474,7 @@ void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, con
 
 static double visible(const ada_config *c, int32_t layer, const ada_segment *e, int32_t row) {
     int32_t keys = e->pos + (row - e->start) + 1;
+    if (c->mask == ADA_MASK_FULL) return e->len;
     return ada_config_windowed(c, layer) && keys > c->window ? c->window : keys;
 }
 

@@ -28,7 +28,8 @@ const ada_tensor *ada_tensors_at(const ada_tensors *t, size_t i);           /* i
 const ada_tensor *ada_tensors_find(const ada_tensors *t, const char *name); /* NULL if absent */
 const char *ada_tensors_format(const ada_tensors *t); /* "safetensors", "gguf", "hdf5" */
 /* An object, or NULL. gguf: all key-values, arrays as arrays. hdf5 (an imported model): what it was
- * written with. HF folder: {"config": …, "tokenizer": …, "tokenizer_config": …, "generation_config": …},
+ * written with. HF folder: {"config": …, "tokenizer": …, "tokenizer_config": …, "generation_config": …,
+ * "preprocessor_config": …, "processor_config": …},
  * absent ones left out; chat_template.jinja, where present, overrides tokenizer_config.chat_template. A
  * lone .safetensors file: {}. */
 const ada_json *ada_tensors_meta(const ada_tensors *t);

@@ -203,7 +203,7 @@ static void test_refusals(void **state) {
     ada_config c;
     assert_fails(read_config(&c, "{}"), ADA_EFORMAT, "model_type");
     assert_fails(read_config(&c, "{\"model_type\": \"bert\"}"), ADA_EUNSUPPORTED,
-                 "unknown architecture 'bert' (known: gemma2, gemma3_text, ");
+                 "unknown architecture 'bert' (known: ");
     assert_fails(read_config(&c, "{\"model_type\": \"llama\"}"), ADA_EFORMAT, "'hidden_size'");
     assert_fails(read_with(&c, ", \"hidden_act\": \"mish\""), ADA_EUNSUPPORTED, "'mish'");
     assert_fails(read_with(&c, ", \"quantization_config\": {}"), ADA_EUNSUPPORTED, "quantised");

@@ -214,6 +214,8 @@ static ada_status open_format(ada_tensors *t, const char *path) {
     ADA_TRY(add_json(t, path, "tokenizer.json", "tokenizer"));
     ADA_TRY(add_json(t, path, "tokenizer_config.json", "tokenizer_config"));
     ADA_TRY(add_json(t, path, "generation_config.json", "generation_config"));
+    ADA_TRY(add_json(t, path, "preprocessor_config.json", "preprocessor_config"));
+    ADA_TRY(add_json(t, path, "processor_config.json", "processor_config"));
     return add_template(t, path);
 }
 

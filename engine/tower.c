@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Owns: a vision tower's rows before the stack (patches, class token, registers, positions, first norm) and
+ * after it (which rows, last norm). Must not know: formats, architectures by name. Invariant: a tower is
+ * whole or not there; closing takes any part; nothing outlives a size of image but weights. */
+#include "engine/tower.h"
+#include "engine/load.h"
+#include "engine/model.h"
+#include "engine/norm.h"
+#include "engine/positions.h"
+#include "engine/residual.h"
+#include "io/os.h"
+#include "io/sha.h"
+
+enum { ROWS = 1024 }; /* of a pass, where images are smaller than that */
+
+struct ada_tower {
+    ada_config c;
+    ada_tower_opts o;
+    ada_dtype type;
+    const struct ada_arch *arch;
+    char *name;
+    char digest[65];         /* "" until it is asked for */
+    ada_tensors *file, *own; /* own: to be closed */
+    size_t params;
+    ada_arena weights;
+    ada_stack stack;      /* the layers that run: as far as the features need */
+    ada_linear patch;     /* [d, channels·patch_h·patch_w] */
+    float *class_token;   /* [d] or NULL */
+    float *registers;     /* [c.registers, d] */
+    float *positions;     /* [c.max_positions, d], the class token's first */
+    float *pre, *pre_b;   /* [d] or NULL */
+    float *last, *last_b; /* [d]; NULL: features are the stack's own rows */
+    /* of one size of image, h 0 before the first: */
+    ada_arena work;
+    int32_t h, w, rows, tokens, skip, images; /* rows of an image; tokens before its patches; rows left out */
+    float *place;  /* [rows, d] tokens as they go in, and what is added to patches */
+    float *pixels; /* [ADA_PANEL, patch] */
+    void *in;      /* [ADA_PANEL, patch] of the type */
+    float *x;      /* [images·rows, d] */
+    float *tmp;    /* [ADA_PANEL, d] */
+    ada_segment *segs;
+    int32_t *out; /* [images·(rows - skip)] */
+    ada_pass *pass;
+};
+
+/* ---- opening ---- */
+
+static ada_status load_vec(const ada_loader *o, float **to, ada_param p) {
+    return ada_load_vec(o, to, 0, &p, 1);
+}
+
+static ada_status load_rows(ada_tower *t, const ada_loader *o) {
+    const ada_config *c = &t->c;
+    const ada_param patch = ADA_P_PATCH;
+    size_t k = (size_t)c->channels * (size_t)c->patch_h * (size_t)c->patch_w;
+    ADA_TRY(ada_load_mat(o, &t->patch.w, 0, k, &patch, 1));
+    ADA_TRY(ada_mat_prepare(t->patch.w, &t->weights, ADA_FORWARD));
+    ADA_TRY(load_vec(o, &t->patch.b, ADA_P_PATCH_B));
+    ADA_TRY(load_vec(o, &t->class_token, ADA_P_CLASS));
+    ADA_TRY(load_vec(o, &t->registers, ADA_P_REGISTERS));
+    ADA_TRY(load_vec(o, &t->positions, ADA_P_POSITIONS));
+    ADA_TRY(load_vec(o, &t->pre, ADA_P_PRE_NORM));
+    ADA_TRY(load_vec(o, &t->pre_b, ADA_P_PRE_NORM_B));
+    if (t->o.layer != 0 || c->last_raw) return ADA_OK;
+    ADA_TRY(load_vec(o, &t->last, ADA_P_FINAL_NORM));
+    return load_vec(o, &t->last_b, ADA_P_FINAL_NORM_B);
+}
+
+static ada_status load(ada_tower *t) {
+    ada_config run;
+    ada_loader o = {.c = &t->c, .type = t->type, .weights = &t->weights};
+    ADA_TRY(ada_arch_read_tower(&t->arch, &t->c, ada_tensors_meta(t->file)));
+    ADA_TRY(ada_arch_claim(&o.claims, t->arch, &t->c, t->file, &t->weights));
+    t->params = o.claims.params;
+    ADA_TRY(ada_load_begin(&o));
+    ADA_TRY(load_rows(t, &o));
+    int32_t layers = t->c.layers, layer = t->o.layer < 0 ? layers + 1 + t->o.layer : t->o.layer;
+    if (layer < 0 || layer > layers || (layer == 0 && t->o.layer != 0))
+        return ada_fail(ADA_EINVAL, "a tower of %d layers has no features at layer %d", layers, t->o.layer);
+    run = t->c;
+    if (layer) run.layers = layer;
+    o.c = &run;
+    ADA_TRY(ada_load_stack(&o, &t->stack));
+    return ada_stack_prepare(&t->stack, &t->weights, ADA_FORWARD);
+}
+
+static ada_status tower_new(ada_tower **t, const ada_tower_opts *o) {
+    ADA_TRY(ada_engine_check());
+    ada_tower *x = *t = ada_os.alloc(sizeof *x);
+    if (!x) return ada_fail(ADA_ENOMEM, "no memory for a vision tower");
+    memset(x, 0, sizeof *x);
+    if (o) x->o = *o;
+    x->type = x->o.f32 ? ADA_F32 : ADA_BF16;
+    return ADA_OK;
+}
+
+ada_status ada_tower_of(ada_tower **t, ada_tensors *file, const ada_tower_opts *o) {
+    ADA_TRY(tower_new(t, o));
+    (*t)->file = file;
+    ada_status st = ada_model_name(&(*t)->name, &(*t)->weights, file, "tower");
+    if (st == ADA_OK) st = load(*t);
+    if (st != ADA_OK) ada_tower_close(t);
+    return st;
+}
+
+ada_status ada_tower_open(ada_tower **t, const char *path, const ada_tower_opts *o) {
+    ADA_TRY(tower_new(t, o));
+    ada_status st = ada_tensors_open(&(*t)->own, path);
+    (*t)->file = (*t)->own;
+    if (st == ADA_OK) st = ada_model_name(&(*t)->name, &(*t)->weights, (*t)->file, path);
+    if (st == ADA_OK) st = load(*t);
+    if (st == ADA_OK) return ADA_OK;
+    ada_note("while opening '%s'", path);
+    ada_tower_close(t);
+    return st;
+}
+
+void ada_tower_close(ada_tower **t) {
+    ada_tower *x = *t;
+    if (!x) return;
+    ada_stack_release(&x->stack);
+    ada_mat_close(&x->patch.w);
+    ada_tensors_close(&x->own);
+    ada_arena_free(&x->work);
+    ada_arena_free(&x->weights);
+    ada_os.release(x);
+    *t = NULL;
+}
+
+const ada_config *ada_tower_config(const ada_tower *t) {
+    return &t->c;
+}
+
+/* ---- a size of image ---- */
+
+static int32_t tokens_of(const ada_tower *t) {
+    return t->c.class_token + t->c.registers;
+}
+
+static int32_t skip_of(const ada_tower *t) {
+    return t->o.rows == ADA_TOWER_FULL ? 0 : t->o.rows == ADA_TOWER_DROP_FIRST ? 1 : tokens_of(t);
+}
+
+ada_status ada_tower_rows(const ada_tower *t, int32_t h, int32_t w, int32_t *rows) {
+    enum { MOST = 1 << 16 };
+    const ada_config *c = &t->c;
+    if (h < c->patch_h || w < c->patch_w)
+        return ada_fail(ADA_EINVAL, "an image of %d by %d pixels is smaller than a patch of %d by %d", w, h,
+                        c->patch_w, c->patch_h);
+    int64_t n = (int64_t)(h / c->patch_h) * (w / c->patch_w) + tokens_of(t);
+    if (n > MOST)
+        return ada_fail(ADA_EINVAL, "an image of %d by %d pixels makes %lld rows, at most %d are handled", w,
+                        h, (long long)n, MOST);
+    *rows = (int32_t)n - skip_of(t);
+    return ADA_OK;
+}
+
+/* What each row of an image starts from, or has added. */
+static ada_status place_rows(ada_tower *t) {
+    const ada_config *c = &t->c;
+    size_t d = (size_t)c->d;
+    float *to = t->place;
+    const float *table = t->positions + (c->class_token ? d : 0);
+    if (c->class_token) ada_k.add(to, t->class_token, t->positions, d), to += d;
+    if (c->registers)
+        memcpy(to, t->registers, (size_t)c->registers * d * sizeof *to), to += (size_t)c->registers * d;
+    return ada_positions_resize(c, table, t->h, t->w, to);
+}
+
+static ada_status layout(ada_tower *t, int32_t images) {
+    const ada_config *c = &t->c;
+    ada_arena *a = &t->work;
+    size_t d = (size_t)c->d, k = ada_mat_cols(t->patch.w), T = (size_t)images * (size_t)t->rows;
+    int32_t nout = images * (t->rows - t->skip);
+    ADA_TRY(ada_arena_take(a, &t->place, (size_t)t->rows * d, sizeof *t->place));
+    ADA_TRY(ada_arena_take(a, &t->pixels, ADA_PANEL * k, sizeof *t->pixels));
+    ADA_TRY(ada_arena_take(a, &t->in, ADA_PANEL * k, ada_type_size(t->type)));
+    ADA_TRY(ada_arena_take(a, &t->x, T * d, sizeof *t->x));
+    ADA_TRY(ada_arena_take(a, &t->tmp, ADA_PANEL * d, sizeof *t->tmp));
+    ADA_TRY(ada_arena_take(a, &t->segs, (size_t)images, sizeof *t->segs));
+    ADA_TRY(ada_arena_take(a, &t->out, (size_t)nout, sizeof *t->out));
+    for (int32_t i = 0, o = 0; i < images; i++) {
+        t->segs[i] = (ada_segment){.start = i * t->rows, .len = t->rows, .parent = -1, .cache = -1};
+        for (int32_t r = t->skip; r < t->rows; r++) t->out[o++] = i * t->rows + r;
+    }
+    ADA_TRY(place_rows(t));
+    ADA_TRY(ada_matmul_reserve(ADA_PANEL, d, k));
+    return ada_pass_layout(&t->pass, a, &t->stack, (int32_t)T, images, t->rows, nout, false);
+}
+
+static ada_status prepare(ada_tower *t, int32_t n, int32_t h, int32_t w) {
+    int32_t rows;
+    ADA_TRY(ada_tower_rows(t, h, w, &rows));
+    int32_t most = ROWS / (rows + skip_of(t)), images = n < most ? n : most > 1 ? most : 1;
+    if (t->h == h && t->w == w && images <= t->images) return ADA_OK;
+    ada_arena_free(&t->work);
+    t->skip = skip_of(t), t->tokens = tokens_of(t), t->rows = rows + t->skip;
+    t->w = w, t->h = h, t->images = images;
+    ada_status st = layout(t, images);
+    if (st != ADA_OK) t->h = 0;
+    return st;
+}
+
+/* ---- running ---- */
+
+typedef struct {
+    const ada_tower *t;
+    const float *image; /* [channels, h, w] */
+    size_t first;       /* patch of the panel's first row */
+    float *x;           /* [rows, d] of an image */
+} row_job;
+
+static void gather_row(void *ctx, size_t i, int worker) {
+    (void)worker;
+    const row_job *j = ctx;
+    const ada_config *c = &j->t->c;
+    size_t w = (size_t)j->t->w, h = (size_t)j->t->h, ph = (size_t)c->patch_h, pw = (size_t)c->patch_w;
+    size_t along = w / pw, at = j->first + i, y0 = at / along * ph, x0 = at % along * pw;
+    float *to = j->t->pixels + i * ada_mat_cols(j->t->patch.w);
+    for (size_t ch = 0; ch < (size_t)c->channels; ch++)
+        for (size_t y = 0; y < ph; y++, to += pw)
+            memcpy(to, j->image + (ch * h + y0 + y) * w + x0, pw * sizeof *to);
+}
+
+static void place_row(void *ctx, size_t i, int worker) {
+    (void)worker;
+    const row_job *j = ctx;
+    size_t d = (size_t)j->t->c.d;
+    float *x = j->x + i * d;
+    const float *p = j->t->place + i * d;
+    if (i < (size_t)j->t->tokens)
+        memcpy(x, p, d * sizeof *x);
+    else
+        ada_k.add(x, x, p, d);
+}
+
+static size_t panel_rows(size_t first, size_t m) {
+    return m - first < ADA_PANEL ? m - first : ADA_PANEL;
+}
+
+/* x [rows, d] of one image. */
+static void embed(const ada_tower *t, const float *image, float *x) {
+    size_t d = (size_t)t->c.d, k = ada_mat_cols(t->patch.w), n = (size_t)(t->rows - t->tokens);
+    for (size_t i = 0; i < n; i += ADA_PANEL) {
+        size_t m = panel_rows(i, n);
+        ada_par_for(m, gather_row, &(row_job){t, image, i, NULL});
+        ada_narrow_rows(t->type, t->in, t->pixels, k, m, k);
+        ada_linear_forward(&t->patch, t->in, k, m, x + ((size_t)t->tokens + i) * d, d, false);
+    }
+    ada_par_for((size_t)t->rows, place_row, &(row_job){t, image, 0, x});
+}
+
+/* x [m, d] in place. */
+static void norm(const ada_tower *t, const float *w, const float *b, float *x, size_t m) {
+    size_t d = (size_t)t->c.d;
+    for (size_t i = 0; w && i < m; i += ADA_PANEL) {
+        ada_norm_rows r = {
+            .kind = t->c.norm, .w = w, .b = b, .eps = t->c.norm_eps, .m = panel_rows(i, m), .d = d};
+        ada_norm_forward(&r, ADA_F32, x + i * d, x + i * d, t->tmp, NULL, NULL);
+    }
+}
+
+ada_status ada_tower_run(ada_tower *t, const float *pixels, int32_t n, int32_t h, int32_t w,
+                         float *features) {
+    if (n == 0) return ADA_OK;
+    ADA_TRY(prepare(t, n, h, w));
+    size_t d = (size_t)t->c.d, size = (size_t)t->c.channels * (size_t)h * (size_t)w;
+    for (int32_t i = 0; i < n; i += t->images) {
+        int32_t m = n - i < t->images ? n - i : t->images, nout = m * (t->rows - t->skip);
+        float *to = features + (size_t)i * (size_t)(t->rows - t->skip) * d;
+        for (int32_t j = 0; j < m; j++)
+            embed(t, pixels + (size_t)(i + j) * size, t->x + (size_t)j * (size_t)t->rows * d);
+        norm(t, t->pre, t->pre_b, t->x, (size_t)(m * t->rows));
+        ada_pack p = {.T = m * t->rows, .nsegs = m, .nout = nout, .segs = t->segs, .out = t->out};
+        ada_stack_forward(&t->stack, &p, t->pass, NULL, t->x, to);
+        norm(t, t->last, t->last_b, to, (size_t)nout);
+    }
+    return ADA_OK;
+}
+
+/* ---- what it is ---- */
+
+static ada_status own_digest(ada_tower *t) {
+    return *t->digest ? ADA_OK : ada_tensors_digest(t->file, t->digest);
+}
+
+ada_status ada_tower_key(ada_tower *t, char hex[65]) {
+    ada_buf b = {0};
+    ADA_TRY(own_digest(t));
+    ada_status st =
+        ada_buf_printf(&b, "tower %s layer %d rows %d type %s by %s", t->digest, t->o.layer, t->o.rows,
+                       ada_dtype_name(t->type), ada_mat_maker(t->stack.layers[0].up.w));
+    if (st == ADA_OK) st = ada_sha_of(b.data, b.len, hex);
+    ada_buf_free(&b);
+    return st;
+}
+
+static ada_status put_str(ada_json *j, const char *key, const char *s) {
+    return ada_json_set(j, key, ada_json_new_str(s, strlen(s)));
+}
+
+static ada_status describe(const ada_tower *t, ada_json *j) {
+    const ada_config *c = &t->c;
+    const struct {
+        const char *key;
+        int64_t value;
+    } sizes[] = {{"layers", c->layers},
+                 {"layers_run", t->stack.c.layers},
+                 {"width", c->d},
+                 {"heads", c->heads},
+                 {"ffn", c->ffn},
+                 {"image_height", c->image_h},
+                 {"image_width", c->image_w},
+                 {"patch_height", c->patch_h},
+                 {"patch_width", c->patch_w},
+                 {"class_tokens", c->class_token},
+                 {"registers", c->registers},
+                 {"parameters", (int64_t)t->params}};
+    ADA_TRY(put_str(j, "name", t->name));
+    ADA_TRY(put_str(j, "architecture", t->arch->name));
+    ADA_TRY(put_str(j, "format", ada_tensors_format(t->file)));
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        ADA_TRY(ada_json_set(j, sizes[i].key, ada_json_new_int(sizes[i].value)));
+    ADA_TRY(put_str(j, "type", ada_dtype_name(t->type)));
+    ADA_TRY(put_str(j, "matmul", ada_mat_maker(t->stack.layers[0].up.w)));
+    return put_str(j, "isa", ada_k.isa);
+}
+
+ada_status ada_tower_describe(const ada_tower *t, ada_json **j) {
+    *j = ada_json_new_obj();
+    ada_status st = *j ? describe(t, *j) : ada_fail(ADA_ENOMEM, "no memory for a description");
+    if (st != ADA_OK) ada_json_close(j);
+    return st;
+}
