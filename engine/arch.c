@@ -89,6 +89,7 @@ static bool is_layers(ada_param p) {
     return p >= ADA_P_ATTN_NORM && p <= ADA_P_FFN_POST;
 }
 
+enum { MANY_LAYERS = 1 << 12 };
 typedef enum { NOT_THERE, MAY_BE, MUST_BE } presence;
 
 static bool has_row(const struct ada_arch *arch, ada_param p) {
@@ -98,7 +99,7 @@ static bool has_row(const struct ada_arch *arch, ada_param p) {
 }
 
 /* Whether the switches want a parameter, and its shape, which ends with 0 if it is shorter than the array. */
-static presence wanted(const struct ada_arch *arch, const ada_config *c, ada_param p,
+static presence wanted(const struct ada_arch *arch, const ada_config *c, ada_param p, int32_t layer,
                        int64_t shape[ADA_MAX_DIMS]) {
     bool one_tensor = c->gated && has_row(arch, ADA_P_GATE_UP);
     int64_t q = (int64_t)c->heads * c->head_dim, kv = (int64_t)c->kv_heads * c->head_dim;
@@ -177,6 +178,18 @@ static presence wanted(const struct ada_arch *arch, const ada_config *c, ada_par
     case ADA_P_PRE_NORM:
     case ADA_P_PRE_NORM_B:
         return shape[0] = c->d, c->pre_norm ? MUST_BE : NOT_THERE;
+    case ADA_P_BUCKETS:
+        shape[0] = c->buckets, shape[1] = c->heads;
+        return c->pos == ADA_POS_BUCKETS && (layer == 0 || c->bucket_layers) ? MUST_BE : NOT_THERE;
+    case ADA_P_CROSS_NORM:
+        return shape[0] = c->d, c->encoder_layers ? MUST_BE : NOT_THERE;
+    case ADA_P_CROSS_Q:
+        return shape[0] = q, shape[1] = c->d, c->encoder_layers ? MUST_BE : NOT_THERE;
+    case ADA_P_CROSS_K:
+    case ADA_P_CROSS_V:
+        return shape[0] = kv, shape[1] = c->d, c->encoder_layers ? MUST_BE : NOT_THERE;
+    case ADA_P_CROSS_O:
+        return shape[0] = c->d, shape[1] = q, c->encoder_layers ? MUST_BE : NOT_THERE;
     case ADA_P_ROPE_FACTORS:
         return shape[0] = ada_config_rope_dims(c) / 2, MAY_BE;
     default:
@@ -257,24 +270,35 @@ static size_t prefix_of(const struct ada_arch *arch, const ada_tensors *file, bo
     return 0;
 }
 
-static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_config *c,
-                        const ada_tensors *file, bool gguf, names *strangers) {
+/* The row of `rows` that is for a tensor, or the one that ends them. */
+static const ada_arch_row *find_row(const ada_arch_row *r, const struct ada_arch *arch, bool gguf,
+                                    const char *name, int32_t layers, int32_t *layer) {
+    for (; r->param != ADA_P_COUNT; r++) {
+        const char *pattern = pattern_of(r, gguf);
+        if (!pattern) continue;
+        if (name_matches(pattern, name, layers, layer)) break;
+        const char *bare = gguf ? pattern : without(pattern, arch->hf_prefix);
+        if (bare != pattern && name_matches(bare, name, layers, layer)) break;
+    }
+    return r;
+}
+
+/* `others`: rows whose tensors are somebody else's, or NULL. */
+static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_arch_row *rows,
+                        const ada_arch_row *others, const ada_config *c, const ada_tensors *file, bool gguf,
+                        names *strangers) {
     const char *prefix;
     size_t skip = prefix_of(arch, file, gguf, &prefix);
     for (size_t i = 0; i < ada_tensors_count(file); i++) {
         const ada_tensor *t = ada_tensors_at(file, i);
         if (strncmp(t->name, prefix, skip)) continue;
         const char *name = t->name + skip;
-        const ada_arch_row *r = arch->rows;
-        int32_t layer = 0;
-        for (; r->param != ADA_P_COUNT; r++) {
-            const char *pattern = pattern_of(r, gguf);
-            if (!pattern) continue;
-            if (name_matches(pattern, name, c->layers, &layer)) break;
-            const char *bare = gguf ? pattern : without(pattern, arch->hf_prefix);
-            if (bare != pattern && name_matches(bare, name, c->layers, &layer)) break;
-        }
+        int32_t layer = 0, any;
+        const ada_arch_row *r = find_row(rows, arch, gguf, name, c->layers, &layer);
         if (r->param == ADA_P_IGNORED) continue;
+        if (r->param == ADA_P_COUNT && others &&
+            find_row(others, arch, gguf, name, MANY_LAYERS, &any)->param != ADA_P_COUNT)
+            continue;
         if (r->param == ADA_P_COUNT || cl->at[r->param][layer].t)
             ADA_TRY(names_add(strangers, t->name, 0));
         else
@@ -284,20 +308,20 @@ static ada_status claim(ada_claims *cl, const struct ada_arch *arch, const ada_c
 }
 
 /* Rows for one parameter stand together: the first speaks for it. */
-static bool is_again(const struct ada_arch *arch, const ada_arch_row *r, bool gguf) {
-    for (const ada_arch_row *q = arch->rows; q < r; q++)
+static bool is_again(const ada_arch_row *rows, const ada_arch_row *r, bool gguf) {
+    for (const ada_arch_row *q = rows; q < r; q++)
         if (q->param == r->param && pattern_of(q, gguf)) return true;
     return false;
 }
 
-static ada_status check(ada_claims *cl, const struct ada_arch *arch, const ada_config *c, bool gguf,
-                        names *strangers, names *missing) {
-    for (const ada_arch_row *r = arch->rows; r->param != ADA_P_COUNT; r++) {
+static ada_status check(ada_claims *cl, const struct ada_arch *arch, const ada_arch_row *rows,
+                        const ada_config *c, bool gguf, names *strangers, names *missing) {
+    for (const ada_arch_row *r = rows; r->param != ADA_P_COUNT; r++) {
         const char *pattern = pattern_of(r, gguf);
         int64_t shape[ADA_MAX_DIMS];
-        presence want = wanted(arch, c, r->param, shape);
-        if (!pattern || r->param == ADA_P_IGNORED || is_again(arch, r, gguf)) continue;
+        if (!pattern || r->param == ADA_P_IGNORED || is_again(rows, r, gguf)) continue;
         for (int32_t l = 0; l < (is_layers(r->param) ? c->layers : 1); l++) {
+            presence want = wanted(arch, c, r->param, l, shape);
             const ada_claim *k = &cl->at[r->param][l];
             if (k->t && want == NOT_THERE)
                 ADA_TRY(names_add(strangers, k->t->name, 0));
@@ -314,23 +338,39 @@ static ada_status check(ada_claims *cl, const struct ada_arch *arch, const ada_c
     return ADA_OK;
 }
 
-ada_status ada_arch_claim(ada_claims *cl, const struct ada_arch *arch, ada_config *c, const ada_tensors *file,
-                          ada_arena *a) {
+/* What only the file's tensors can say. */
+static void complete(ada_claims *cl, const struct ada_arch *arch, ada_config *c, bool gguf) {
+    if (gguf || c->encoder_layers) c->tie = !cl->at[ADA_P_HEAD][0].t;
+    if (!gguf) return;
+    c->qkv_bias = cl->at[ADA_P_Q_B][0].t || cl->at[ADA_P_QKV_B][0].t;
+    c->out_bias = cl->at[ADA_P_O_B][0].t != NULL;
+    c->ffn_bias = cl->at[ADA_P_DOWN_B][0].t != NULL;
+    if (arch->from_gguf_tensors) arch->from_gguf_tensors(c, cl);
+}
+
+static ada_status claim_rows(ada_claims *cl, const struct ada_arch *arch, const ada_arch_row *rows,
+                             const ada_arch_row *others, ada_config *c, const ada_tensors *file,
+                             ada_arena *a) {
     bool gguf = gguf_name(ada_tensors_meta(file)) != NULL;
     for (int p = 0; p < ADA_P_COUNT; p++)
         ADA_TRY(
             ada_arena_zero(a, &cl->at[p], is_layers((ada_param)p) ? (size_t)c->layers : 1, sizeof **cl->at));
     names strangers = {0}, missing = {0};
-    ada_status st = claim(cl, arch, c, file, gguf, &strangers);
-    if (st == ADA_OK && gguf) {
-        c->tie = !cl->at[ADA_P_HEAD][0].t;
-        c->qkv_bias = cl->at[ADA_P_Q_B][0].t || cl->at[ADA_P_QKV_B][0].t;
-        c->out_bias = cl->at[ADA_P_O_B][0].t != NULL;
-        c->ffn_bias = cl->at[ADA_P_DOWN_B][0].t != NULL;
-        if (arch->from_gguf_tensors) arch->from_gguf_tensors(c, cl);
-    }
-    if (st == ADA_OK) st = check(cl, arch, c, gguf, &strangers, &missing);
+    ada_status st = claim(cl, arch, rows, others, c, file, gguf, &strangers);
+    if (st == ADA_OK && rows == arch->rows) complete(cl, arch, c, gguf);
+    if (st == ADA_OK) st = check(cl, arch, rows, c, gguf, &strangers, &missing);
     ada_buf_free(&strangers.text);
     ada_buf_free(&missing.text);
     return st;
+}
+
+ada_status ada_arch_claim(ada_claims *cl, const struct ada_arch *arch, ada_config *c, const ada_tensors *file,
+                          ada_arena *a) {
+    return claim_rows(cl, arch, arch->rows, arch->encoder, c, file, a);
+}
+
+ada_status ada_arch_claim_encoder(ada_claims *cl, const struct ada_arch *arch, const ada_config *c,
+                                  const ada_tensors *file, ada_arena *a) {
+    ada_config mine = *c;
+    return claim_rows(cl, arch, arch->encoder, arch->rows, &mine, file, a);
 }

@@ -43,6 +43,12 @@ typedef enum {
     ADA_P_DOWN_B,
     ADA_P_ATTN_SCALE,
     ADA_P_FFN_SCALE,
+    ADA_P_BUCKETS,
+    ADA_P_CROSS_NORM,
+    ADA_P_CROSS_Q,
+    ADA_P_CROSS_K,
+    ADA_P_CROSS_V,
+    ADA_P_CROSS_O,
     ADA_P_FFN_POST,
     ADA_P_ROPE_FACTORS,
     ADA_P_PATCH, /* [d, channels, height, width] */
@@ -80,6 +86,7 @@ struct ada_arch {
     /* GGUF: what the tensors say that no key does, before they are checked; or NULL */
     void (*from_gguf_tensors)(ada_config *c, struct ada_claims *cl);
     const ada_arch_row *rows; /* ends with .param = ADA_P_COUNT; of rows for one parameter a file fits one */
+    const ada_arch_row *encoder; /* likewise, what a decoder's encoder has; or NULL */
 };
 
 /* The tensors of a file by parameter and layer. */
@@ -101,8 +108,11 @@ ada_status ada_arch_read_tower(const struct ada_arch **arch, ada_config *c,
                                const ada_json *meta) ADA_MUST_USE;
 /* Claims every tensor and checks its shape; of a tower those whose names begin as its patch embedding's does,
  * for the rest belongs to whatever it is part of. GGUF has no keys for biases and a tied head: there the
- * file's tensors decide, and c is completed. Tables come from `a`. */
+ * file's tensors decide, and c is completed; likewise whether an encoder-decoder's head is tied. Tables come from `a`. */
 ada_status ada_arch_claim(ada_claims *cl, const struct ada_arch *arch, ada_config *c, const ada_tensors *file,
                           ada_arena *a) ADA_MUST_USE;
+/* The encoder's, with ada_config_encoder's c: together the two claim every tensor. */
+ada_status ada_arch_claim_encoder(ada_claims *cl, const struct ada_arch *arch, const ada_config *c,
+                                  const ada_tensors *file, ada_arena *a) ADA_MUST_USE;
 
 #endif

@@ -189,6 +189,10 @@ static ada_status gguf_int(const ada_json *meta, const char *key, bool need, int
     return need ? ada_read_int(meta, full, out) : ada_read_int_or(meta, full, out);
 }
 
+ada_status ada_read_gguf_int_or(const ada_json *meta, const char *key, int32_t *out) {
+    return gguf_int(meta, key, false, out);
+}
+
 static ada_status gguf_rope(ada_config *c, const ada_json *j) {
     int32_t dims = c->head_dim;
     ADA_TRY(gguf_int(j, "rope.dimension_count", false, &dims));

@@ -54,6 +54,8 @@ ada_status ada_read_gguf(ada_config *c, const ada_json *meta) ADA_MUST_USE;
 ada_status ada_read_hf_vision(ada_config *c, const ada_json *config, const char *act) ADA_MUST_USE;
 /* The size of the table of positions, from sizes already read. */
 void ada_read_vision_always(ada_config *c);
+/* Of "<architecture>.<key>", as ada_read_int_or. */
+ada_status ada_read_gguf_int_or(const ada_json *meta, const char *key, int32_t *out) ADA_MUST_USE;
 /* The value of "<architecture>.<key>", or NULL. */
 const ada_json *ada_read_gguf_key(const ada_json *meta, const char *key);
 

@@ -61,16 +61,25 @@ ada_status ada_config_check(const ada_config *c) {
         return ada_fail(ADA_EFORMAT, "rope theta of windowed layers is %g, wanted above 1", c->rope_local);
     if (!(c->attn_scale >= 0 && c->attn_cap >= 0 && c->logit_cap >= 0 && c->embed_scale >= 0))
         return ada_fail(ADA_EFORMAT, "a scale or a soft cap is below 0");
+    if (c->pos == ADA_POS_BUCKETS && (c->buckets < 4 || c->buckets > 1 << 12 || c->buckets % 2 ||
+                                      c->max_distance <= c->buckets / 2 || c->max_distance > 1 << 16))
+        return ada_fail(ADA_EFORMAT, "%d buckets of positions up to a distance of %d make no sense",
+                        c->buckets, c->max_distance);
+    if (c->encoder_layers < 0 || c->encoder_layers > 1 << 12)
+        return ada_fail(ADA_EFORMAT, "number of encoder layers is %d", c->encoder_layers);
+    if (c->start_token < 0 || c->start_token >= c->vocab)
+        return ada_fail(ADA_EFORMAT, "the decoder starts from token %d of %d", c->start_token, c->vocab);
 
     const struct {
         bool set;
         const char *what;
     } refused[] = {
-        {c->pos == ADA_POS_BUCKETS, "relative position buckets"},
         {c->rope_pairs != ADA_ROPE_HALF, "interleaved rotary pairs"},
-        {c->mask == ADA_MASK_PREFIX, "a prefix mask"},
+        {c->mask == ADA_MASK_PREFIX, "attention to a prefix"},
+        {c->encoder_layers && (c->parallel || c->post_norms || c->qkv_bias || c->out_bias),
+         "an encoder and blocks that are parallel, have norms after sublayers, or biases"},
         {c->head_bias, "a bias of the head"},
-        {c->residual_scale != 0 || c->logit_scale != 0, "scales of residuals or logits"},
+        {c->residual_scale != 0, "scales of residuals"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (refused[i].set)

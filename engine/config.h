@@ -73,6 +73,11 @@ typedef struct ada_config {
     bool layer_scale;      /* what attention and ffn add is scaled by column */
     bool square_positions; /* the table is a square's, whatever the image's shape (DINOv2) */
     ada_resize_kind resize;
+    int32_t buckets, max_distance; /* of relative positions, with ADA_POS_BUCKETS; the distance from which on
+                                      they are one */
+    bool bucket_layers;            /* each layer has its own biases; else all have the first's */
+    int32_t encoder_layers;        /* 0: no encoder. Else this is the decoder, which reads the encoder's rows */
+    int32_t start_token;           /* a decoder's first input */
 } ada_config;
 
 static inline bool ada_config_windowed(const ada_config *c, int32_t layer) {
@@ -85,6 +90,13 @@ static inline int32_t ada_config_rope_dims(const ada_config *c) {
 /* Rows of an ffn's first product: gate, then up; or up alone. */
 static inline int32_t ada_config_up_rows(const ada_config *c) {
     return c->gated ? 2 * c->ffn : c->ffn;
+}
+
+/* The encoder that belongs to a decoder: its own number of layers, the whole segment in sight. */
+static inline ada_config ada_config_encoder(const ada_config *c) {
+    ada_config e = *c;
+    e.layers = c->encoder_layers, e.encoder_layers = 0, e.mask = ADA_MASK_FULL;
+    return e;
 }
 
 /* EFORMAT when a size makes no sense; EUNSUPPORTED for a switch that no code here reads yet: a switch is

@@ -3,6 +3,7 @@
  * in one tensor and what in three. Must not know: formats, architectures by name, whose stack it is.
  * Invariant: a stack loaded half may be released. */
 #include "engine/load.h"
+#include "engine/buckets.h"
 #include "engine/rope.h"
 
 ada_status ada_load_begin(ada_loader *o) {
@@ -108,7 +109,8 @@ static ada_status load_norms(const ada_loader *o, ada_layer *y, int32_t l) {
     } all[] = {{&y->attn_norm, ADA_P_ATTN_NORM}, {&y->attn_norm_b, ADA_P_ATTN_NORM_B},
                {&y->ffn_norm, ADA_P_FFN_NORM},   {&y->ffn_norm_b, ADA_P_FFN_NORM_B},
                {&y->attn_post, ADA_P_ATTN_POST}, {&y->ffn_post, ADA_P_FFN_POST},
-               {&y->q_norm, ADA_P_Q_NORM},       {&y->k_norm, ADA_P_K_NORM}};
+               {&y->q_norm, ADA_P_Q_NORM},       {&y->k_norm, ADA_P_K_NORM},
+               {&y->cross_norm, ADA_P_CROSS_NORM}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         ADA_TRY(ada_load_vec(o, all[i].to, l, &all[i].p, 1));
     return ADA_OK;
@@ -148,13 +150,36 @@ static ada_status load_layer(const ada_loader *o, ada_layer *y, int32_t l) {
         ADA_TRY(ada_load_mat(o, &y->up.w, l, d, LIST(ADA_P_UP)));
         if (c->ffn_bias) ADA_TRY(ada_load_vec(o, &y->up.b, l, LIST(ADA_P_UP_B)));
     }
-    return load_end(o, &y->down, l, ffn, ADA_P_DOWN, ADA_P_DOWN_B, ADA_P_FFN_SCALE);
+    ADA_TRY(load_end(o, &y->down, l, ffn, ADA_P_DOWN, ADA_P_DOWN_B, ADA_P_FFN_SCALE));
+    if (!c->encoder_layers) return ADA_OK;
+    ADA_TRY(ada_load_mat(o, &y->cross_q.w, l, d, LIST(ADA_P_CROSS_Q)));
+    ADA_TRY(ada_load_mat(o, &y->cross_kv.w, l, d, LIST(ADA_P_CROSS_K, ADA_P_CROSS_V)));
+    return ada_load_mat(o, &y->cross_o.w, l, q, LIST(ADA_P_CROSS_O));
+}
+
+/* Biases are added before the scale. */
+static ada_status load_buckets(const ada_loader *o, ada_stack *s) {
+    const ada_config *c = o->c;
+    size_t n = (size_t)c->heads * ada_attn_bias_width(c->max_distance);
+    ADA_TRY(ada_arena_take(o->weights, &s->bias, (size_t)c->layers, sizeof *s->bias));
+    for (int32_t l = 0; l < c->layers; l++) {
+        float *bias, *at;
+        s->bias[l] = s->bias[0];
+        if (l > 0 && !c->bucket_layers) continue;
+        ADA_TRY(ada_load_vec(o, &bias, l, LIST(ADA_P_BUCKETS)));
+        ADA_TRY(ada_arena_take(o->weights, &at, n, sizeof *at));
+        ada_bucket_table(c, bias, at);
+        if (c->attn_scale > 0 && c->attn_scale != 1) ada_k.scale(at, at, 1 / c->attn_scale, n);
+        s->bias[l] = (ada_attn_bias){at, c->max_distance};
+    }
+    return ADA_OK;
 }
 
 static ada_status load_positions(const ada_loader *o, ada_stack *s) {
     const ada_config *c = o->c;
     float *factors = NULL;
     size_t half = (size_t)ada_config_rope_dims(c) / 2;
+    if (c->pos == ADA_POS_BUCKETS) return load_buckets(o, s);
     if (c->pos == ADA_POS_LEARNED) ADA_TRY(ada_load_vec(o, &s->positions, 0, LIST(ADA_P_POSITIONS)));
     if (!half) return ADA_OK;
     ADA_TRY(ada_load_vec(o, &factors, 0, LIST(ADA_P_ROPE_FACTORS)));
@@ -179,7 +204,8 @@ ada_status ada_load_stack(const ada_loader *o, ada_stack *s) {
 /* ---- all weights of a stack ---- */
 
 static ada_mat **mat_of(ada_layer *y, size_t i) {
-    ada_mat **all[] = {&y->qkv.w, &y->q.w, &y->o.w, &y->up.w, &y->down.w};
+    ada_mat **all[] = {&y->qkv.w,  &y->q.w,       &y->o.w,        &y->up.w,
+                       &y->down.w, &y->cross_q.w, &y->cross_kv.w, &y->cross_o.w};
     return i < sizeof all / sizeof *all ? all[i] : NULL;
 }
 

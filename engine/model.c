@@ -9,6 +9,25 @@
 
 /* ---- weights ---- */
 
+static ada_status load_encoder(ada_model *m) {
+    ada_config c = ada_config_encoder(&m->c);
+    ada_loader o = {.c = &c, .type = m->type, .weights = &m->weights};
+    const ada_param norm = ADA_P_FINAL_NORM;
+    ADA_TRY(ada_arch_claim_encoder(&o.claims, m->arch, &c, m->file, &m->weights));
+    m->params += o.claims.params;
+    ADA_TRY(ada_load_begin(&o));
+    ADA_TRY(ada_load_stack(&o, &m->encoder));
+    return ada_load_vec(&o, &m->stack.memory_norm, 0, &norm, 1);
+}
+
+/* A scale of the logits is one of what the head reads. */
+static void scale_head(ada_model *m) {
+    float s = m->c.logit_scale;
+    if (s == 0) return;
+    ada_k.scale(m->head.norm, m->head.norm, s, (size_t)m->c.d);
+    if (m->head.norm_b) ada_k.scale(m->head.norm_b, m->head.norm_b, s, (size_t)m->c.d);
+}
+
 static ada_status load(ada_model *m) {
     ada_loader o = {.c = &m->c, .type = m->type, .weights = &m->weights};
     const ada_param norm = ADA_P_FINAL_NORM, norm_b = ADA_P_FINAL_NORM_B;
@@ -16,11 +35,13 @@ static ada_status load(ada_model *m) {
     if (m->c.patch_h) return ada_fail(ADA_EUNSUPPORTED, "this is a vision tower, which has no text");
     ADA_TRY(ada_arch_claim(&o.claims, m->arch, &m->c, m->file, &m->weights));
     m->params = o.claims.params;
+    if (m->c.encoder_layers) ADA_TRY(load_encoder(m));
     ADA_TRY(ada_load_begin(&o));
     m->head.c = &m->c, m->head.type = m->type;
     ADA_TRY(ada_load_stack(&o, &m->stack));
     ADA_TRY(ada_load_vec(&o, &m->head.norm, 0, &norm, 1));
     ADA_TRY(ada_load_vec(&o, &m->head.norm_b, 0, &norm_b, 1));
+    scale_head(m);
     const ada_param out = m->c.tie ? ADA_P_EMBED : ADA_P_HEAD;
     ADA_TRY(ada_load_mat(&o, &m->head.out.w, 0, (size_t)m->c.d, &out, 1));
     if (!m->c.tie) {
@@ -35,6 +56,7 @@ static ada_status load(ada_model *m) {
 
 ada_status ada_model_prepare(ada_model *m, int directions) {
     ADA_TRY(ada_stack_prepare(&m->stack, &m->weights, directions));
+    ADA_TRY(ada_stack_prepare(&m->encoder, &m->weights, directions));
     ADA_TRY(ada_mat_prepare(m->head.out.w, &m->weights, directions));
     m->directions |= directions;
     return ADA_OK;
@@ -80,6 +102,8 @@ static ada_status open_text(ada_model *m) {
 }
 
 ada_status ada_model_text(const ada_model *m) {
+    if (m->encoder.layers)
+        return ada_fail(ADA_EUNSUPPORTED, "model '%s' cannot read text: it has an encoder", m->name);
     if (m->tok) return ADA_OK;
     return ada_fail(ADA_EUNSUPPORTED, "model '%s' cannot read text: %s", m->name, m->tok_why);
 }
@@ -136,6 +160,7 @@ void ada_model_close(ada_model **m) {
     ada_model *x = *m;
     if (!x) return;
     ada_stack_release(&x->stack);
+    ada_stack_release(&x->encoder);
     ada_mat_close(&x->head.out.w);
     ada_tok_close(&x->tok);
     ada_chat_close(&x->chat);

@@ -16,7 +16,8 @@ struct ada_model {
     const struct ada_arch *arch;
     char *name;      /* base_name: config's _name_or_path, general.name, or the file's stem */
     char digest[65]; /* of the source tensors; "" until ada_model_digest */
-    ada_stack stack;
+    ada_stack stack; /* of an encoder-decoder: the decoder */
+    ada_stack encoder; /* .layers NULL: there is none */
     ada_head head;
     const ada_tensor *table; /* the embedding in the file where not tied; NULL: the head's rows */
     ada_tok *tok;            /* NULL when the file has none that we can read; tok_why says it */

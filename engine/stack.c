@@ -4,7 +4,7 @@
  * backward is of the stack's type. Products run on panels of rows, attention on all rows at once; the last
  * layer's query, output and feed-forward run on the wanted rows alone. Invariant: nothing is allocated and
  * nothing can fail after layout. */
-#include "engine/attention.h"
+#include "engine/cross.h"
 #include "engine/ffn.h"
 #include "engine/rope.h"
 #include "engine/stack.h"
@@ -36,6 +36,7 @@ struct ada_pass {
     float *cs_local, *sn_local; /* likewise, where windowed layers have their own */
     ada_panel panel;
     ada_attn_ws *attn;
+    ada_memory *memory; /* or NULL */
     float *dqkv;  /* [T, n] training only, as the rest */
     void *datt;   /* [T, heads·head_dim] */
     float *dlast; /* [out, d] */
@@ -156,6 +157,10 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
     if (a->counting) return ADA_OK;
     **p = w;
     return ada_matmul_reserve(panel, n.wide, n.wide > n.d ? n.wide : n.d);
+}
+
+void ada_pass_read(ada_pass *ws, ada_memory *m) {
+    ws->memory = m;
 }
 
 /* ---- positions of a pack ---- */
@@ -373,7 +378,9 @@ static ada_residual attn_end(const ada_stack *s, const kept *k, const ada_layer 
                           .stat = k->att_end ? k->att_stat + 2 * first : NULL};
 }
 
-static void finish(const ada_stack *s, const ada_pass *w, int32_t l, size_t m, float *x) {
+enum { ATTENTION = 1, FFN = 2 }; /* of which a block's end consists */
+
+static void finish(const ada_stack *s, const ada_pass *w, int32_t l, int parts, size_t m, float *x) {
     const kept *k = &w->layers[l];
     const ada_layer *y = &s->layers[l];
     size_t d = (size_t)s->c.d, q = dims_of(&s->c).q;
@@ -383,14 +390,14 @@ static void finish(const ada_stack *s, const ada_pass *w, int32_t l, size_t m, f
         const void *att = ada_at(s->type, k->att, i * q);
         /* in parallel: the ffn reads the rows before attention has added to them */
         if (s->c.parallel) ada_ffn_forward(&f, &w->panel, x + i * d);
-        ada_residual_forward(&o, &w->panel, att, q, x + i * d);
-        if (!s->c.parallel) ada_ffn_forward(&f, &w->panel, x + i * d);
+        if (parts & ATTENTION) ada_residual_forward(&o, &w->panel, att, q, x + i * d);
+        if (parts & FFN && !s->c.parallel) ada_ffn_forward(&f, &w->panel, x + i * d);
     }
 }
 
 /* dx in place: from the gradient after the block to that before finish; datt gets the gradient at attention's
  * rows. */
-static void finish_back(const ada_stack *s, const ada_pass *w, int32_t l, size_t m, float *dx) {
+static void finish_back(const ada_stack *s, const ada_pass *w, int32_t l, int parts, size_t m, float *dx) {
     const kept *k = &w->layers[l];
     const ada_layer *y = &s->layers[l];
     const ada_panel *p = &w->panel;
@@ -398,7 +405,8 @@ static void finish_back(const ada_stack *s, const ada_pass *w, int32_t l, size_t
     for (size_t i = 0; i < m; i += ADA_PANEL) {
         ada_ffn f = ffn_of(s, k, y, i, panel_rows(i, m));
         ada_residual o = attn_end(s, k, y, i, f.norm.m);
-        if (!s->c.parallel) ada_ffn_backward(&f, p, dx + i * d);
+        if (parts & FFN && !s->c.parallel) ada_ffn_backward(&f, p, dx + i * d);
+        if (!(parts & ATTENTION)) continue;
         ada_residual_backward(&o, p, ada_at(s->type, k->att, i * q), q, dx + i * d, p->t, q);
         ada_narrow_rows(s->type, ada_at(s->type, w->datt, i * q), p->t, q, f.norm.m, q);
         if (s->c.parallel) ada_ffn_backward(&f, p, dx + i * d);
@@ -415,6 +423,7 @@ static ada_attn attn_of(const ada_stack *s, const ada_pass *w, const ada_pack *p
     return (ada_attn){.c = &s->c,
                       .type = s->type,
                       .pack = p,
+                      .bias = s->bias ? &s->bias[l] : NULL,
                       .rows = last ? p->out : NULL,
                       .m = last ? p->nout : p->T,
                       .q = k->q,
@@ -442,7 +451,14 @@ void ada_stack_forward(const ada_stack *s, const ada_pack *p, ada_pass *ws, ada_
         }
         ada_attn a = attn_of(s, ws, p, kv, l);
         ada_attn_forward(&a, ws->attn);
-        finish(s, ws, l, (size_t)a.m, is_last(s, l) ? h : x);
+        float *rows = is_last(s, l) ? h : x;
+        if (ws->memory) {
+            finish(s, ws, l, ATTENTION, (size_t)a.m, rows);
+            ada_cross_forward(ws->memory, l, p, a.rows, a.m, rows);
+            finish(s, ws, l, FFN, (size_t)a.m, rows);
+        } else {
+            finish(s, ws, l, ATTENTION | FFN, (size_t)a.m, rows);
+        }
     }
 }
 
@@ -452,7 +468,14 @@ void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, con
     for (int32_t l = s->c.layers - 1; l >= 0; l--) {
         bool last = is_last(s, l);
         ada_attn a = attn_of(s, ws, p, NULL, l);
-        finish_back(s, ws, l, (size_t)a.m, last ? ws->dlast : dx);
+        float *rows = last ? ws->dlast : dx;
+        if (ws->memory) {
+            finish_back(s, ws, l, FFN, (size_t)a.m, rows);
+            ada_cross_backward(ws->memory, l, p, a.rows, a.m, rows);
+            finish_back(s, ws, l, ATTENTION, (size_t)a.m, rows);
+        } else {
+            finish_back(s, ws, l, ATTENTION | FFN, (size_t)a.m, rows);
+        }
         /* the gradient at q, k, v lies as they do; the last layer's at q follows that at k and v */
         size_t ld = last ? 2 * n.kv : n.qkv;
         float *dk = ws->dqkv + (last ? 0 : n.q), *dq = last ? ws->dqkv + (size_t)p->T * ld : ws->dqkv;

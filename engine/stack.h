@@ -6,6 +6,7 @@
 #define ADA_ENGINE_STACK_H
 
 #include "engine/arch.h"
+#include "engine/attention.h"
 #include "engine/kv.h"
 #include "engine/linear.h"
 #include "engine/pack.h"
@@ -21,6 +22,8 @@ typedef struct ada_layer {
     ada_linear o; /* [d, heads·head_dim] */
     ada_linear up;   /* [2·ffn, d], gate rows then up rows; without a gate [ffn, d] */
     ada_linear down; /* [d, ffn] */
+    float *cross_norm; /* [d], and the rest of a sublayer that reads an encoder's rows, where there is one */
+    ada_linear cross_q, cross_kv, cross_o; /* [heads·head_dim, d], [2·kv_heads·head_dim, d], [d, …] */
 } ada_layer;
 
 typedef struct ada_stack {
@@ -31,6 +34,8 @@ typedef struct ada_stack {
     float *inv_local;  /* of windowed layers, where theirs differ */
     float rope_mscale; /* 1 unless yarn */
     float *positions;  /* [max_positions, d] added to the rows, with ADA_POS_LEARNED */
+    ada_attn_bias *bias; /* [c.layers] with ADA_POS_BUCKETS, or NULL */
+    float *memory_norm;  /* [d] the norm at an encoder's end, with c.encoder_layers */
 } ada_stack;
 
 /* What a pass needs, laid out once in an arena: workspace, and what backward reads (train). `max_T` rows at
@@ -39,6 +44,10 @@ typedef struct ada_stack {
 typedef struct ada_pass ada_pass;
 ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32_t max_T, int32_t max_segs,
                            int32_t max_path, int32_t max_out, bool train) ADA_MUST_USE;
+
+/* The memory that a decoder's passes read from now on: cross.h. */
+struct ada_memory;
+void ada_pass_read(ada_pass *ws, struct ada_memory *m);
 
 /* x [T, d] f32: input rows, consumed. h [nout, d]: the residual after the last layer at pack->out rows,
  * before the final norm. kv may be NULL; with it, each segment whose path has a cache slot reads and extends

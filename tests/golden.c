@@ -2,8 +2,7 @@
  * Tiny models against what transformers says of them in float32: logits, greedy tokens by way of the cache,
  * the loss of an AdaLink adapter, and the adapter's gradients. Files and how they came to be:
  * golden/make_golden.py. */
-#include "tests/pass.h"
-#include <math.h>
+#include "tests/golden.h"
 
 typedef struct {
     const char *model, *answers;
@@ -12,61 +11,6 @@ typedef struct {
 /* Measured × 4: f32 is within 1.2e-6 of the spread and 5.1e-6 of a gradient's norm; bf16 within 0.019 and
  * 0.09, where transformers' own bf16 is within 0.024 and 0.30 on these models. */
 static const double logits_f32 = 5e-6, grad_f32 = 2e-5, logits_bf16 = 0.08, grad_bf16 = 0.36;
-
-static ada_tensors *answers_open(const char *name) {
-    char file[128];
-    ada_tensors *t = NULL;
-    snprintf(file, sizeof file, "%s.answers.safetensors", name);
-    assert_ok(ada_tensors_open(&t, golden_path(file)));
-    return t;
-}
-
-static const ada_tensor *answer(const ada_tensors *t, const char *name) {
-    const ada_tensor *a = ada_tensors_find(t, name);
-    if (!a) fail_msg("answers without '%s'", name);
-    return a;
-}
-
-static float *floats(const ada_tensors *t, const char *name) {
-    const ada_tensor *a = answer(t, name);
-    float *f = test_malloc(ada_tensor_count(a) * sizeof *f);
-    assert_ok(ada_tensor_f32(a, 0, ada_tensor_count(a), f));
-    return f;
-}
-
-static int32_t *ints(const ada_tensors *t, const char *name, int32_t *n) {
-    const ada_tensor *a = answer(t, name);
-    assert_int_equal(a->dtype, ADA_I32);
-    int32_t *v = test_malloc(a->bytes);
-    memcpy(v, a->data, a->bytes);
-    *n = (int32_t)ada_tensor_count(a);
-    return v;
-}
-
-static double spread(const float *x, size_t n) {
-    double lo = (double)x[0], hi = lo;
-    for (size_t i = 0; i < n; i++) lo = fmin(lo, (double)x[i]), hi = fmax(hi, (double)x[i]);
-    return hi - lo;
-}
-
-static double max_diff(const float *a, const float *b, size_t n) {
-    double m = 0;
-    for (size_t i = 0; i < n; i++) m = fmax(m, fabs((double)a[i] - (double)b[i]));
-    return m;
-}
-
-static double relative(const float *a, const float *b, size_t n) {
-    double diff = 0, norm = 0;
-    for (size_t i = 0; i < n; i++) {
-        diff += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-        norm += (double)b[i] * (double)b[i];
-    }
-    return sqrt(diff / norm);
-}
-
-static void check(const char *what, double found, double limit) {
-    if (!(found <= limit)) fail_msg("%s is off by %.3g, allowed %.3g", what, found, limit);
-}
 
 static void logits_agree(const ada_model *m, const ada_tensors *t, const int32_t *ids, int32_t T,
                          double limit) {

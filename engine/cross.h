@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A decoder's sublayer that reads the rows of an encoder, its memory: keys and values of each layer made once,
+ * read by any number of rows, and the gradient that comes back. Owns: what is kept between forward and
+ * backward. Must not know: the layer loop, the encoder, caches. Frozen means g == NULL, as everywhere. */
+#ifndef ADA_ENGINE_CROSS_H
+#define ADA_ENGINE_CROSS_H
+
+#include "engine/residual.h"
+#include "engine/stack.h"
+
+typedef struct ada_memory ada_memory;
+typedef struct ada_memory_limits {
+    int32_t rows, segs;           /* of the memory */
+    int32_t readers, reader_segs; /* of a pack that reads it */
+    int32_t out;                  /* its wanted rows */
+    bool train;
+} ada_memory_limits;
+ada_status ada_memory_layout(ada_memory **m, ada_arena *a, const ada_stack *decoder,
+                             const ada_memory_limits *lim) ADA_MUST_USE;
+/* The memory becomes these rows h [p->T, d] of an encoder's pack, normed; h and p stay while it is used. */
+void ada_memory_fill(ada_memory *m, const ada_pack *p, const float *h);
+/* reads [segments of the reading pack]: the segment of the memory that each reads. */
+void ada_memory_read(ada_memory *m, const int32_t *reads);
+const ada_pack *ada_memory_pack(const ada_memory *m);
+
+/* x [n, d] += what layer l reads for these rows of p (rows NULL: all). */
+void ada_cross_forward(ada_memory *m, int32_t l, const ada_pack *p, const int32_t *rows, int32_t n, float *x);
+/* dx [n, d] from the gradient after to that before; what goes to the memory is gathered. */
+void ada_cross_backward(ada_memory *m, int32_t l, const ada_pack *p, const int32_t *rows, int32_t n,
+                        float *dx);
+/* dh [rows, d] = the gradient gathered since fill. */
+void ada_memory_back(ada_memory *m, float *dh);
+/* Multiply-adds × 2 of the sublayers of a pack, and of filling the memory. */
+double ada_cross_flops(const ada_memory *m, const ada_pack *p, bool back);
+
+#endif
