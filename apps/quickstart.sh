@@ -40,7 +40,7 @@ quiet() {
 # ---- 1 ----
 say "1/6 packages"
 need='gcc libc6-dev meson ninja-build pkgconf libdnnl-dev libhdf5-dev libpcre2-dev libutf8proc-dev libyaml-dev
-    libjansson-dev libssl-dev'
+    libjansson-dev libpng-dev libjpeg-dev libwebp-dev libssl-dev'
 python=
 for p in python3 /usr/bin/python3; do
     [ -n "$python" ] || ! "$p" -m pip --version >/dev/null 2>&1 || python=$p

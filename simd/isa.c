@@ -34,6 +34,7 @@
 #include "simd/k_convert.h"
 #include "simd/k_matmul.h"
 #include "simd/k_attend.h"
+#include "simd/k_image.h"
 
 #define TABLE_(isa) ada_isa_##isa
 #define TABLE(isa) TABLE_(isa)

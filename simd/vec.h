@@ -19,6 +19,8 @@
  *   vf_store_bf16(p, v) vf_store_bf16_n(..)  to nearest even; a NaN stays one, made quiet
  *   vf_load_f16, _n; vf_store_f16, _n        likewise, denormals kept
  *   vi_load_u8(p) vi_load_i8(p)              16 bytes, widened
+ *   vi_store_u8(p, v)                        16 bytes, of lanes that are 0 to 255
+ *   vi_load_u8_n(p, n) vi_store_u8_n(p, v, n)
  *   vf_load2(p, &e, &o) vf_store2(p, e, o)   32 floats: the even ones and the odd ones
  *   vf_add sub mul div                       (a, b)
  *   vf_sqrt vf_neg vf_abs                    (a)
@@ -27,7 +29,7 @@
  *   vf_gt vf_ge vf_eq (a, b) vf_isnan(a)     → vm; false with a NaN (isnan apart)
  *   vm_and vm_or vm_not, vm_first(n): lanes below n, vm_bits(m): lane i at bit i
  *   vf_select(m, a, b) = m ? a : b           vi_select likewise
- *   vi_add sub and or xor (a, b), vi_shl vi_shr vi_sar (a, constant), vi_gt vi_eq (signed) → vm
+ *   vi_add sub mul and or xor (a, b) mod 2^32, vi_shl vi_shr vi_sar (a, constant), vi_gt vi_eq (signed) → vm
  *   vf_from_vi(i)                            value, to nearest even
  *   vf_hsum(v): lanes i and i+8, then 4, 2, 1 apart are added; vf_hmax(v): the same tree of vf_max(low, high)
  *   vi_turn8(y, ldy, x, ldx)                 8×8 words in memory, y[j·ldy + i] = x[i·ldx + j]
@@ -73,6 +75,20 @@ VEC void vf_turn8_bf16(float *y, const uint32_t *x, size_t ldx)
 #endif
 
 enum { VL = 16 };
+
+/* tails of bytes have no masked move on most ISAs: they pass through the stack */
+VEC vi vi_load_u8_n(const uint8_t *p, size_t n)
+{
+    uint8_t t[VL] = {0};
+    __builtin_memcpy(t, p, n);
+    return vi_load_u8(t);
+}
+VEC void vi_store_u8_n(uint8_t *p, vi a, size_t n)
+{
+    uint8_t t[VL];
+    vi_store_u8(t, a);
+    __builtin_memcpy(p, t, n);
+}
 
 /* How kernels walk a row: the statements run for each full vector with m == VL, then once for the m < VL
  * left; LD, LD_OR and ST move lane i + 0..m-1 of an array. VEC_SUM adds up: in `term` acc is the running sum.

@@ -47,6 +47,13 @@ VEC vi vi_load_u8(const uint8_t *p)
     return (vi){_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)),
                 _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)))};
 }
+VEC void vi_store_u8(uint8_t *p, vi a)
+{
+    __m256i h = _mm256_packus_epi32(a.l, a.h), b = _mm256_packus_epi16(h, h);
+    /* in each half four of l, then four of h */
+    _mm_storeu_si128((__m128i *)p,
+                     _mm_unpacklo_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1)));
+}
 VEC vi vi_load_i8(const int8_t *p)
 {
     return (vi){_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)),
@@ -176,6 +183,7 @@ VEC vf vi_bits(vi a) { return EACH(vf, _mm256_castsi256_ps); }
 VEC vi vi_select(vm m, vi a, vi b) { return vf_bits(vf_select(m, vi_bits(a), vi_bits(b))); }
 VEC vi vi_add(vi a, vi b) { return BOTH(vi, _mm256_add_epi32); }
 VEC vi vi_sub(vi a, vi b) { return BOTH(vi, _mm256_sub_epi32); }
+VEC vi vi_mul(vi a, vi b) { return BOTH(vi, _mm256_mullo_epi32); }
 VEC vi vi_and(vi a, vi b) { return BOTH(vi, _mm256_and_si256); }
 VEC vi vi_or(vi a, vi b) { return BOTH(vi, _mm256_or_si256); }
 VEC vi vi_xor(vi a, vi b) { return BOTH(vi, _mm256_xor_si256); }

@@ -27,6 +27,7 @@ VEC void vi_store(int32_t *p, vi a) { _mm512_storeu_si512(p, a); }
 VEC vf vf_load_n(const float *p, size_t n) { return _mm512_maskz_loadu_ps(vm_first(n), p); }
 VEC void vf_store_n(float *p, vf a, size_t n) { _mm512_mask_storeu_ps(p, vm_first(n), a); }
 VEC vi vi_load_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+VEC void vi_store_u8(uint8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 VEC vi vi_load_i8(const int8_t *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 
 VEC vi vf_bits(vf a) { return _mm512_castps_si512(a); }
@@ -91,6 +92,7 @@ VEC vi vi_select(vm m, vi a, vi b) { return _mm512_mask_blend_epi32(m, b, a); }
 
 VEC vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
 VEC vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+VEC vi vi_mul(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
 VEC vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 VEC vi vi_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 VEC vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }

@@ -66,6 +66,12 @@ VEC vi vi_load_u8(const uint8_t *p)
                 vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(h))),
                 vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(h)))};
 }
+VEC void vi_store_u8(uint8_t *p, vi x)
+{
+    uint16x8_t l = vcombine_u16(vqmovun_s32(x.a), vqmovun_s32(x.b));
+    uint16x8_t h = vcombine_u16(vqmovun_s32(x.c), vqmovun_s32(x.d));
+    vst1q_u8(p, vcombine_u8(vmovn_u16(l), vmovn_u16(h)));
+}
 VEC vi vi_load_i8(const int8_t *p)
 {
     int8x16_t v = vld1q_s8(p);
@@ -169,6 +175,7 @@ VEC vi vf_bits(vf x) { return ONE(vi, vreinterpretq_s32_f32); }
 VEC vf vi_bits(vi x) { return ONE(vf, vreinterpretq_f32_s32); }
 VEC vi vi_add(vi x, vi y) { return TWO(vi, vaddq_s32); }
 VEC vi vi_sub(vi x, vi y) { return TWO(vi, vsubq_s32); }
+VEC vi vi_mul(vi x, vi y) { return TWO(vi, vmulq_s32); }
 VEC vi vi_and(vi x, vi y) { return TWO(vi, vandq_s32); }
 VEC vi vi_or(vi x, vi y) { return TWO(vi, vorrq_s32); }
 VEC vi vi_xor(vi x, vi y) { return TWO(vi, veorq_s32); }

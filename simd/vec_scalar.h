@@ -25,6 +25,7 @@ VEC void vi_store(int32_t *p, vi a) { for (int i = 0; i < 16; i++) p[i] = a.v[i]
 VEC vf vf_load_n(const float *p, size_t n) { LANES(vf, (size_t)i < n ? p[i] : 0.0f); }
 VEC void vf_store_n(float *p, vf a, size_t n) { for (size_t i = 0; i < n; i++) p[i] = a.v[i]; }
 VEC vi vi_load_u8(const uint8_t *p) { LANES(vi, p[i]); }
+VEC void vi_store_u8(uint8_t *p, vi a) { for (int i = 0; i < 16; i++) p[i] = (uint8_t)a.v[i]; }
 VEC vi vi_load_i8(const int8_t *p) { LANES(vi, p[i]); }
 
 VEC vf vf_load_bf16_n(const uint16_t *p, size_t n) { LANES(vf, (size_t)i < n ? ada_bf16_value(p[i]) : 0.0f); }
@@ -80,6 +81,7 @@ VEC vi vf_bits(vf a) { LANES(vi, (int32_t)ada_f32_bits(a.v[i])); }
 VEC vf vi_bits(vi a) { LANES(vf, ada_f32_from_bits((uint32_t)a.v[i])); }
 VEC vi vi_add(vi a, vi b) { LANES(vi, (int32_t)((uint32_t)a.v[i] + (uint32_t)b.v[i])); }
 VEC vi vi_sub(vi a, vi b) { LANES(vi, (int32_t)((uint32_t)a.v[i] - (uint32_t)b.v[i])); }
+VEC vi vi_mul(vi a, vi b) { LANES(vi, (int32_t)((uint32_t)a.v[i] * (uint32_t)b.v[i])); }
 VEC vi vi_and(vi a, vi b) { LANES(vi, a.v[i] & b.v[i]); }
 VEC vi vi_or(vi a, vi b) { LANES(vi, a.v[i] | b.v[i]); }
 VEC vi vi_xor(vi a, vi b) { LANES(vi, a.v[i] ^ b.v[i]); }

@@ -276,6 +276,7 @@ static enum fault run(const struct ada_kernels *k, const struct row *r, const st
 }
 
 static double element(const void *p, const struct buf *f, size_t i) {
+    if (f->elem == U8) return ((const uint8_t *)p)[i];
     return f->elem == F32 ? (double)((const float *)p)[i] : ((const uint16_t *)p)[i];
 }
 

@@ -40,7 +40,7 @@ stage() {
 
 # ---- packages ----
 need="gcc libc6-dev meson ninja-build pkgconf libdnnl-dev libhdf5-dev libpcre2-dev libutf8proc-dev libyaml-dev
-    libjansson-dev libssl-dev libcmocka-dev"
+    libjansson-dev libpng-dev libjpeg-dev libwebp-dev libssl-dev libcmocka-dev"
 # For the stages that are skipped without them: another compiler, another processor.
 wish="clang libomp-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 missing() {

@@ -71,7 +71,13 @@ DEFINE __m128i _mm_loadu_si128(const __m128i *p) {
     __builtin_memcpy(&r, p, 16);
     return r;
 }
-DEFINE __m256i _mm256_loadu_si256(const __m256i *p) {
+DEFINE void _mm_storeu_si128(__m128i *p, __m128i a) {
+    __builtin_memcpy(p, &a, 16);
+}
+DEFINE __m128i _mm512_cvtepi32_epi8(__m512i a)
+    LANES_OF(__m128i, 4,
+             (a.v[4 * i] & 255) | (a.v[4 * i + 1] & 255) << 8 | (a.v[4 * i + 2] & 255) << 16 |
+                 a.v[4 * i + 3] << 24) DEFINE __m256i _mm256_loadu_si256(const __m256i *p) {
     __m256i r;
     __builtin_memcpy(&r, p, 32);
     return r;
@@ -173,8 +179,9 @@ DEFINE __m512 _mm512_sqrt_ps(__m512 a) LANES_OF(__m512, 16, sqrtf(a.v[i])) DEFIN
                                      : a.v[i] != a.v[i] || b.v[i] != b.v[i])
 
 #define INTS(name, expr) DEFINE __m512i _mm512_##name(__m512i a, __m512i b) LANES_OF(__m512i, 16, expr)
-            INTS(add_epi32, a.v[i] + b.v[i]) INTS(sub_epi32, a.v[i] - b.v[i]) INTS(and_si512, a.v[i] & b.v[i])
-                INTS(or_si512, a.v[i] | b.v[i]) INTS(xor_si512, a.v[i] ^ b.v[i]) DEFINE __m512i
+            INTS(mullo_epi32, a.v[i] * b.v[i]) INTS(add_epi32, a.v[i] + b.v[i])
+                INTS(sub_epi32, a.v[i] - b.v[i]) INTS(and_si512, a.v[i] & b.v[i])
+                    INTS(or_si512, a.v[i] | b.v[i]) INTS(xor_si512, a.v[i] ^ b.v[i]) DEFINE __m512i
     _mm512_slli_epi32(__m512i a, unsigned s) LANES_OF(__m512i, 16, a.v[i] << s) DEFINE __m512i
     _mm512_srli_epi32(__m512i a, unsigned s) LANES_OF(__m512i, 16, a.v[i] >> s) DEFINE __m512i
     _mm512_sll_epi32(__m512i a, __m128i s) LANES_OF(__m512i, 16, a.v[i] << s.v[0]) DEFINE __m512i
