@@ -85,9 +85,19 @@ static void tower_agrees(const char *where, const char *name, bool f32) {
     ada_tensors_close(&t);
 }
 
-static const char *const names[] = {
-    "vit",         "vit_wide", "vit_oblong", "clip",          "clip_gelu",        "siglip",
-    "siglip_bare", "smolvlm",  "dinov2",     "dinov2_swiglu", "dinov2_registers", "dinov2_registers_swiglu"};
+static const char *const names[] = {"vit",
+                                    "vit_wide",
+                                    "vit_oblong",
+                                    "clip",
+                                    "clip_gelu",
+                                    "siglip",
+                                    "siglip_bare",
+                                    "smolvlm",
+                                    "dinov2",
+                                    "dinov2_swiglu",
+                                    "dinov2_registers",
+                                    "dinov2_oblong",
+                                    "dinov2_registers_swiglu"};
 enum { NAMES = sizeof names / sizeof *names };
 
 static void goldens_agree(void **state) {
@@ -110,6 +120,32 @@ static void imported_files_agree(void **state) {
         assert_ok(ada_model_import(golden_path(some[i]), out, ADA_F32));
         tower_agrees(out, some[i], true);
     }
+}
+
+/* As in a LLaVA: the tower's configuration within the whole's, and its names behind a prefix. */
+static void larger_models_have_towers(void **state) {
+    (void)state;
+    char *text, path[512];
+    size_t n;
+    ada_buf b = {0};
+    (void)snprintf(path, sizeof path, "%s", io_path("whole"));
+    assert_ok(ada_make_folder(path));
+    assert_ok(ada_read_file(golden_path("clip/config.json"), &text, &n));
+    assert_ok(ada_buf_printf(&b, "{\"model_type\": \"llava\", \"vision_config\": %s}", text));
+    assert_ok(ada_write_file(io_path("whole/config.json"), b.data, b.len));
+    ada_os.release(text);
+    ada_buf_free(&b);
+    assert_ok(ada_read_file(golden_path("clip/model.safetensors"), &text, &n));
+    assert_ok(ada_write_file(io_path("whole/model.safetensors"), text, n));
+    ada_os.release(text);
+    tower_agrees(path, "clip", true);
+    ada_tensors *file = NULL;
+    ada_tower *t = NULL;
+    assert_ok(ada_tensors_open(&file, path));
+    assert_ok(ada_tower_of(&t, file, NULL));
+    assert_int_equal(ada_tower_config(t)->layers, 3);
+    ada_tower_close(&t);
+    ada_tensors_close(&file);
 }
 
 /* Rows are left out as the kind says, and the rest has the bits that it has in all. */
@@ -226,6 +262,7 @@ int main(void) {
         cmocka_unit_test(goldens_agree),
         cmocka_unit_test(gguf_files_agree),
         cmocka_unit_test(imported_files_agree),
+        cmocka_unit_test(larger_models_have_towers),
         cmocka_unit_test(rows_are_chosen),
         cmocka_unit_test(bits_do_not_depend_on_company),
         cmocka_unit_test(keys_differ_with_what_decides),

@@ -43,6 +43,7 @@ CASES = {
                          [(2, 16, 16), (1, 24, 28), (1, 8, 12)]),
     'dinov2_registers_swiglu': (Dinov2WithRegistersConfig, Dinov2WithRegistersModel,
                                 dict(use_swiglu_ffn=True, image_size=12), [(1, 12, 12)]),
+    'dinov2_oblong': (Dinov2Config, Dinov2Model, dict(image_size=[8, 32], num_hidden_layers=1), [(1, 8, 32)]),
 }
 PREFIXED = {'clip': 'vision_model.', 'dinov2': 'dinov2.'}  # as files of larger models hold them
 # as llama.cpp's files of towers and projectors; those of old converters have the ffn's products swapped
