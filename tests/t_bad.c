@@ -5,6 +5,7 @@
 #include "tests/io_test.h"
 #include "io/dataset.h"
 #include "io/h5.h"
+#include "io/preprocess.h"
 #include "io/tok.h"
 #include "io/yaml.h"
 
@@ -77,6 +78,23 @@ static ada_status open_chat(const char *path) {
     return st;
 }
 
+static ada_status read_image(const char *path) {
+    ada_image img;
+    ada_arena a = {0};
+    ada_status st = ada_image_read(&img, &a, path);
+    ada_arena_free(&a);
+    return st;
+}
+
+static ada_status read_preprocess(const char *path) {
+    ada_json *j = NULL;
+    ada_preprocess p;
+    ada_status st = ada_json_open(&j, path);
+    if (st == ADA_OK) st = ada_preprocess_read(&p, j, path);
+    ada_json_close(&j);
+    return st;
+}
+
 static const struct {
     const char *name;
     ada_status (*open)(const char *path);
@@ -84,7 +102,7 @@ static const struct {
     {"json", open_json},    {"yaml", open_yaml},           {"safetensors", open_tensors},
     {"gguf", open_tensors}, {"model", open_tensors},       {"hdf5", open_h5},
     {"hdf5-read", read_h5}, {"tokenizer", open_tokenizer}, {"jsonl", open_jsonl},
-    {"chat", open_chat},
+    {"chat", open_chat},    {"image", read_image},         {"preprocess", read_preprocess},
 };
 
 static ada_status (*kind_named(const char *name))(const char *) {
@@ -138,7 +156,7 @@ static void each_row(void **state) {
     }
     ada_os.release(text);
     assert_int_equal(wrong, 0);
-    assert_true(rows >= 100);
+    assert_true(rows >= 150);
 }
 
 static char *manifest;

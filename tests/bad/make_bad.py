@@ -8,12 +8,14 @@ import hashlib
 import json
 import os
 import struct
+import zlib
 
 import h5py
 import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-KINDS = {"json", "yaml", "safetensors", "gguf", "hdf5", "hdf5-read", "model", "tokenizer", "jsonl", "chat"}
+KINDS = {"json", "yaml", "safetensors", "gguf", "hdf5", "hdf5-read", "model", "tokenizer", "jsonl", "chat",
+         "image", "preprocess"}
 rows = []
 
 
@@ -437,6 +439,99 @@ for name, words, text in [("no_end", "where 'endfor'", "{% for m in messages %}{
                           ("grows", "does not come to an end", "{% set n = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(64) %}"
                                         "{% set n.x = n.x + n.x %}{% endfor %}{{ n.x }}")]:
     put(f"{name}.jinja", "chat", "EUNSUPPORTED", words, text)
+
+
+# ---- pictures: PNG made here, the others from golden/pixels ----
+def picture(name):
+    with open(os.path.join(HERE, "..", "golden", "pixels", name), "rb") as f:
+        return f.read()
+
+
+def bad_image(name, words, data, status="EFORMAT"):
+    put(f"picture_{name}", "image", status, words, data)
+
+
+def png_chunk(kind, data, flip=0):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data) ^ flip)
+
+
+def png(w, h, depth=8, kind=2, data=None, flip=0, end=True):
+    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, depth, kind, 0, 0, 0), flip)
+    body = png_chunk(b"IDAT", zlib.compress(b"\0" * 100) if data is None else data)
+    return b"\x89PNG\r\n\x1a\n" + head + body + (png_chunk(b"IEND", b"") if end else b"")
+
+
+def frame(jpeg, at, data):
+    """A JPEG with bytes of its frame header replaced: precision at 0, height at 1, width at 3, components at 5."""
+    sof = jpeg.index(b"\xff\xc0") + 4 + at
+    return jpeg[:sof] + data + jpeg[sof + len(data) :]
+
+
+jpeg, webp = picture("half_colours.jpg"), picture("lossy.webp")
+bad_image("empty.png", "picture_empty.png' is empty", b"")
+bad_image("text.jpg", "no picture of a format known here: png jpeg webp", "not a picture\n")
+bad_image("gif.png", "no picture of a format known here", b"GIF89a\1\0\1\0\0\0\0;")
+bad_image("suffix.webp", "", picture("one.png"), "OK")
+bad_image("cut_magic.png", "picture_cut_magic.png' ends at byte 8", png(5, 6)[:8])
+bad_image("cut_head.png", "picture_cut_head.png' ends at byte 20", png(5, 6)[:20])
+bad_image("cut_data.png", "picture_cut_data.png' ends at byte 50", png(5, 6)[:50])
+bad_image("cut_end.png", "picture_cut_end.png' ends at byte", png(5, 6, end=False))
+bad_image("cut_rows.png", "no good PNG: Not enough image data", png(50, 60))
+bad_image("huge.png", "60000 × 60000 pixels, more than the limit", png(60000, 60000), "EUNSUPPORTED")
+bad_image("zero.png", "no good PNG: Invalid IHDR data", png(0, 6))
+bad_image("depth.png", "no good PNG: Invalid IHDR data", png(5, 6, depth=3))
+bad_image("crc.png", "no good PNG: IHDR: CRC error", png(5, 6, flip=1))
+bad_image("zlib.png", "no good PNG: IDAT: ", png(5, 6, data=b"garbage, not deflate"))
+bad_image("palette.png", "no good PNG: IDAT: Missing PLTE before IDAT", png(5, 6, kind=3))
+bad_image("cut_magic.jpg", "picture_cut_magic.jpg' ends at byte 3", jpeg[:3])
+bad_image("cut_head.jpg", "picture_cut_head.jpg' ends at byte 100", jpeg[:100])
+bad_image("cut_data.jpg", "picture_cut_data.jpg' ends at byte 900", jpeg[:900])
+bad_image("cut_end.jpg", "but the picture goes on", jpeg[:-2])
+bad_image("huge.jpg", "60000 × 60000 pixels, more than", frame(jpeg, 1, b"\xea\x60\xea\x60"), "EUNSUPPORTED")
+bad_image("zero.jpg", "no good JPEG: ", frame(jpeg, 3, b"\0\0"))
+bad_image("precision.jpg", "a kind that libjpeg does not read", frame(jpeg, 0, b"\x0c"), "EUNSUPPORTED")
+bad_image("no_frame.jpg", "no good JPEG: ", b"\xff\xd8\xff\xd9")
+bad_image("garbage.jpg", "picture_garbage.jpg", b"\xff\xd8\xff" + bytes(range(200)))
+bad_image("cut.webp", "picture_cut.webp' ends at byte 300", webp[:300])
+bad_image("cut_head.webp", "picture_cut_head.webp' ends at byte 14", webp[:14])
+bad_image("garbage.webp", "picture_garbage.webp' is no good WebP", webp[:20] + b"garbage" * 80)
+bad_image("animated.webp", "is animated", b"RIFF\x16\0\0\0WEBPVP8X\n\0\0\0\2" + b"\0" * 9, "EUNSUPPORTED")
+bad_image("huge.webp", "16384 × 16384 pixels, more than",
+          b"RIFF\x16\0\0\0WEBPVP8X\n\0\0\0" + b"\0" * 4 + b"\xff\x3f\0" * 2, "EUNSUPPORTED")
+
+
+# ---- configurations of vision models ----
+def bad_pre(name, words, data, kind="ViT", status="EFORMAT"):
+    text = data if kind is None else json.dumps({"image_processor_type": kind + "ImageProcessor", **data})
+    put(f"pre_{name}.json", "preprocess", status, words, text)
+
+
+bad_pre("empty", "pre_empty.json:1:0: ", "", None)
+bad_pre("cut", "pre_cut.json:1:", '{"image_processor_type": "ViTIm', None)
+bad_pre("array", "has no 'image_processor_type'", "[]", None)
+bad_pre("no_type", "has no 'image_processor_type'", '{"size": 224}', None)
+bad_pre("type", "'LayoutLMImageProcessor' is not handled", {}, "LayoutLM", "EUNSUPPORTED")
+bad_pre("key", "'do_flip_channel_order' is not handled", {"do_flip_channel_order": True}, status="EUNSUPPORTED")
+bad_pre("flag", "'do_resize' is not true or false", {"do_resize": "yes"})
+bad_pre("size_zero", "'size' is not a size of 1", {"size": {"height": 0, "width": 5}})
+bad_pre("size_text", "'size' is not a height and a width", {"size": "224"})
+bad_pre("size_half", "'size' is not a height and a width", {"size": {"height": 224}})
+bad_pre("size_real", "'size' is not a size of 1", {"size": {"height": 224.5, "width": 5}})
+bad_pre("size_absurd", "'size' is not a size of 1", {"size": 10**12})
+bad_pre("size_mixed", "keys beside its edges", {"size": {"shortest_edge": 9, "height": 9}}, status="EUNSUPPORTED")
+bad_pre("size_longest", "a longest edge only", {"size": {"longest_edge": 9}}, status="EUNSUPPORTED")
+bad_pre("size_shortest", "a shortest edge, which", {"size": {"shortest_edge": 9}}, "Idefics3", "EUNSUPPORTED")
+bad_pre("tile_zero", "'max_image_size' is not a size", {"max_image_size": {"longest_edge": 0}}, "Idefics3")
+bad_pre("tile_type", "'max_image_size' is not for ViT", {"max_image_size": 9}, status="EUNSUPPORTED")
+bad_pre("split_type", "'do_image_splitting' is not for ViT", {"do_image_splitting": True}, status="EUNSUPPORTED")
+bad_pre("crop_type", "'do_center_crop' is not for SmolVLM", {"do_center_crop": True}, "SmolVLM", "EUNSUPPORTED")
+bad_pre("crop_none", "'do_center_crop' has no 'crop_size'", {"do_center_crop": True})
+bad_pre("filter", "'resample' is not one of Pillow's filters", {"resample": 6})
+bad_pre("factor", "'rescale_factor' is not a number", {"rescale_factor": "1/255"})
+bad_pre("mean", "'image_mean' is not a number for each", {"image_mean": [0.5, 0.5]})
+bad_pre("mean_text", "'image_mean' is not a number for each", {"image_mean": [0.5, "0.5", 0.5]})
+bad_pre("mean_colour", "'image_mean' is no colour", {"image_mean": [9, 9, 9], "do_pad": True}, "Llava")
+bad_pre("std_zero", "'image_std' is not a deviation", {"image_std": [0.5, 0, 0.5]})
 
 # ---- the manifest: rows made here, then those of others ----
 manifest = os.path.join(HERE, "manifest.txt")
