@@ -82,6 +82,7 @@ typedef struct ada_adapter_opts {
     bool bias;              /* [no] a bias after each product: b_down [r], b_up [d] */
     double init_std;        /* [ADA_INIT_STD(d)] standard deviation of D's start; U starts at 0 */
     uint64_t seed;          /* [0] */
+    const char *site;       /* ["encoder" where there is one] at whose input: encoder | decoder | both */
 } ada_adapter_opts;
 ADA_API ada_status ada_adapter_new(ada_adapter **a, ada_model *m, const ada_adapter_opts *o) ADA_MUST_USE;
 /* EMISMATCH, naming both bases, when the file was made for another model. */

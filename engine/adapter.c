@@ -16,13 +16,28 @@ ADA_METHODS(X)
 static const struct ada_method *const methods[] = {ADA_METHODS(X)};
 #undef X
 
-const char *const ada_modality_names[ADA_MODALITIES] = {"text", "image"};
+const char *const ada_modality_names[ADA_MODALITIES] = {"text", "image", "decoder_text"};
+const char *const ada_site_names[ADA_SITE_BOTH + 1] = {NULL, "decoder", "encoder", "both"};
 const char *const ada_activation_names[ADA_ACTIVATIONS] = {"none", "relu", "gelu"};
 
 static const struct ada_method *find_method(const char *name) {
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(methods[i]->name, name) == 0) return methods[i];
     return NULL;
+}
+
+static ada_status fill_site(ada_adapter *a, const char *name) {
+    bool encoder = a->model->encoder.layers != NULL;
+    if (!name) name = encoder ? "encoder" : "decoder";
+    int site = 1;
+    while (site <= ADA_SITE_BOTH && strcmp(ada_site_names[site], name) != 0) site++;
+    if (site > ADA_SITE_BOTH)
+        return ada_fail(ADA_EINVAL, "unknown site '%s': encoder, decoder or both", name);
+    if (!encoder && site != ADA_SITE_DECODER)
+        return ada_fail(ADA_EINVAL, "site '%s', but the model has no encoder", name);
+    a->site = (ada_site)site;
+    for (int m = 0; m < ADA_MODALITIES; m++) a->first[m] = -1;
+    return ADA_OK;
 }
 
 static ada_status fill(ada_adapter *a, const ada_adapter_opts *o) {
@@ -44,6 +59,7 @@ static ada_status fill(ada_adapter *a, const ada_adapter_opts *o) {
         return ada_fail(ADA_EINVAL, "the initial deviation must be above 0");
     a->bias = o->bias;
     a->seed = o->seed;
+    ADA_TRY(fill_site(a, o->site));
     return a->method->init(a);
 }
 

@@ -7,10 +7,13 @@
 #include "engine/model.h"
 
 enum { ADA_MAX_PARAMS = 16 };
-typedef enum { ADA_TEXT = 0, ADA_IMAGE = 1, ADA_MODALITIES } ada_modality; /* names "text", "image" */
+/* ADA_DECODER: text at a decoder's input, where ADA_TEXT is what its encoder reads. */
+typedef enum { ADA_TEXT = 0, ADA_IMAGE = 1, ADA_DECODER = 2, ADA_MODALITIES } ada_modality;
 extern const char *const ada_modality_names[ADA_MODALITIES];
 enum { ADA_F_NONE = 0, ADA_F_RELU, ADA_F_GELU, ADA_ACTIVATIONS };
 extern const char *const ada_activation_names[ADA_ACTIVATIONS];
+typedef enum { ADA_SITE_DECODER = 1, ADA_SITE_ENCODER = 2, ADA_SITE_BOTH = 3 } ada_site;
+extern const char *const ada_site_names[ADA_SITE_BOTH + 1]; /* [0]: NULL */
 
 typedef struct ada_param_set { /* one named array of an adapter */
     char name[48];             /* "text/down" → /adapter/text/down */
@@ -24,6 +27,8 @@ struct ada_adapter {
     const struct ada_method *method;
     ada_model *model;
     int rank, activation; /* activation: index into ada_activation_names */
+    ada_site site;
+    int first[ADA_MODALITIES]; /* a modality's first parameter; -1: it has none, and is left as it is */
     float scale;
     bool bias;
     double init_std;

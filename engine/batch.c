@@ -5,7 +5,15 @@
 #include "engine/batch.h"
 #include <string.h>
 
+static int compare_sources(const ada_item *a, const ada_item *b) {
+    if (a->nsource != b->nsource) return a->nsource < b->nsource ? -1 : 1;
+    if (a->source == b->source) return 0;
+    return memcmp(a->source, b->source, (size_t)a->nsource * sizeof *a->source);
+}
+
 static int compare_items(const ada_item *a, const ada_item *b) {
+    int source = compare_sources(a, b);
+    if (source) return source;
     int32_t n = a->n < b->n ? a->n : b->n;
     for (int32_t i = 0; i < n; i++)
         if (a->ids[i] != b->ids[i]) return a->ids[i] < b->ids[i] ? -1 : 1;
@@ -41,7 +49,11 @@ static int32_t shared(const ada_item *a, const ada_item *b) {
 }
 
 int32_t ada_item_cost(const ada_item *a, const ada_item *b) {
-    return a ? b->n - shared(a, b) : b->n;
+    return a && !compare_sources(a, b) ? b->n - shared(a, b) : b->n;
+}
+
+int32_t ada_item_source_cost(const ada_item *a, const ada_item *b) {
+    return a && !compare_sources(a, b) ? 0 : b->nsource;
 }
 
 typedef struct range { /* items [lo, hi) that agree on their first `depth` tokens, under segment `parent` */
@@ -49,13 +61,17 @@ typedef struct range { /* items [lo, hi) that agree on their first `depth` token
 } range;
 
 struct ada_packer {
-    int32_t max_T, max_items, max_segs;
+    int32_t max_T, max_items, max_segs, max_sources;
     const ada_item *items;
     int32_t *ids, *out, *row_out; /* [max_T]; row_out: index in out, or -1 */
     ada_segment *segs;            /* [max_segs] */
     int32_t *leaf;                /* [max_items] the last segment of an item's path, -1 for an empty one */
     range *stack;                 /* [max_segs] */
     ada_pack pack;
+    int32_t *source_ids, *source_out; /* [max_sources] */
+    ada_segment *source_segs;         /* [max_items] */
+    int32_t *reads;                   /* [max_segs] */
+    ada_pack sources;
 };
 
 /* Every segment but a root's ends at a branch or at an item's end: at most 2 a path. */
@@ -63,8 +79,21 @@ int32_t ada_packer_max_segs(int32_t max_items) {
     return 2 * max_items;
 }
 
-ada_status ada_packer_layout(ada_packer **out, ada_arena *a, int32_t max_T, int32_t max_items) {
-    ada_packer p = {.max_T = max_T, .max_items = max_items, .max_segs = ada_packer_max_segs(max_items)};
+static ada_status layout_sources(ada_packer *p, ada_arena *a) {
+    size_t n = (size_t)p->max_sources;
+    if (n == 0) return ADA_OK;
+    ADA_TRY(ada_arena_take(a, &p->source_ids, n, sizeof *p->source_ids));
+    ADA_TRY(ada_arena_take(a, &p->source_out, n, sizeof *p->source_out));
+    ADA_TRY(ada_arena_take(a, &p->source_segs, (size_t)p->max_items, sizeof *p->source_segs));
+    return ada_arena_take(a, &p->reads, (size_t)p->max_segs, sizeof *p->reads);
+}
+
+ada_status ada_packer_layout(ada_packer **out, ada_arena *a, int32_t max_T, int32_t max_items,
+                             int32_t max_sources) {
+    ada_packer p = {.max_T = max_T,
+                    .max_items = max_items,
+                    .max_segs = ada_packer_max_segs(max_items),
+                    .max_sources = max_sources};
     size_t t = (size_t)max_T, s = (size_t)p.max_segs;
     ADA_TRY(ada_arena_take(a, out, 1, sizeof **out));
     ADA_TRY(ada_arena_take(a, &p.ids, t, sizeof *p.ids));
@@ -73,6 +102,7 @@ ada_status ada_packer_layout(ada_packer **out, ada_arena *a, int32_t max_T, int3
     ADA_TRY(ada_arena_take(a, &p.segs, s, sizeof *p.segs));
     ADA_TRY(ada_arena_take(a, &p.leaf, (size_t)max_items, sizeof *p.leaf));
     ADA_TRY(ada_arena_take(a, &p.stack, s + 1, sizeof *p.stack));
+    ADA_TRY(layout_sources(&p, a));
     if (!a->counting) **out = p;
     return ADA_OK;
 }
@@ -89,6 +119,7 @@ static ada_status split(ada_packer *p, range r, int32_t *top) {
         memcpy(p->ids + k->T, v[r.lo].ids + r.depth, (size_t)(end - r.depth) * sizeof *p->ids);
         p->segs[k->nsegs] =
             (ada_segment){.start = k->T, .len = end - r.depth, .parent = parent, .pos = r.depth, .cache = -1};
+        if (p->reads) p->reads[k->nsegs] = p->sources.nsegs - 1;
         k->T += end - r.depth;
         parent = k->nsegs++;
     }
@@ -107,14 +138,37 @@ static int32_t row_of(const ada_packer *p, int32_t item, int32_t position) {
     return p->segs[s].start + position - p->segs[s].pos;
 }
 
+/* Puts an item's source behind the others. */
+static ada_status add_source(ada_packer *p, const ada_item *v) {
+    ada_pack *k = &p->sources;
+    if (v->nsource > p->max_sources - k->T)
+        return ada_fail(ADA_EINTERNAL, "an encoder's pack outgrew its %d rows", p->max_sources);
+    p->source_segs[k->nsegs++] = (ada_segment){.start = k->T, .len = v->nsource, .parent = -1, .cache = -1};
+    memcpy(p->source_ids + k->T, v->source, (size_t)v->nsource * sizeof *p->source_ids);
+    for (int32_t i = 0; i < v->nsource; i++) p->source_out[k->T + i] = k->T + i;
+    k->T = k->nout = k->T + v->nsource;
+    return ADA_OK;
+}
+
+/* All items of one source, and the trees they make. */
+static ada_status build_trees(ada_packer *p, int32_t lo, int32_t hi) {
+    int32_t top = 0;
+    if (p->max_sources) ADA_TRY(add_source(p, &p->items[lo]));
+    p->stack[top++] = (range){lo, hi, 0, -1};
+    while (top > 0) ADA_TRY(split(p, p->stack[--top], &top));
+    return ADA_OK;
+}
+
 ada_status ada_packer_build(ada_packer *p, const ada_item *items, int32_t n) {
     if (n > p->max_items)
         return ada_fail(ADA_EINTERNAL, "a pack of %d paths was laid out for %d", n, p->max_items);
     p->items = items;
     p->pack = (ada_pack){.ids = p->ids, .segs = p->segs, .out = p->out};
-    int32_t top = 0;
-    if (n > 0) p->stack[top++] = (range){0, n, 0, -1};
-    while (top > 0) ADA_TRY(split(p, p->stack[--top], &top));
+    p->sources = (ada_pack){.ids = p->source_ids, .segs = p->source_segs, .out = p->source_out};
+    for (int32_t lo = 0, hi; lo < n; lo = hi) {
+        for (hi = lo + 1; hi < n && !compare_sources(&items[lo], &items[hi]);) hi++;
+        ADA_TRY(build_trees(p, lo, hi));
+    }
     memset(p->row_out, 0, (size_t)p->pack.T * sizeof *p->row_out);
     for (int32_t i = 0; i < n; i++)
         for (int32_t k = 0; k < items[i].n; k++)
@@ -129,6 +183,14 @@ ada_status ada_packer_build(ada_packer *p, const ada_item *items, int32_t n) {
 
 const ada_pack *ada_packer_pack(const ada_packer *p) {
     return &p->pack;
+}
+
+const ada_pack *ada_packer_sources(const ada_packer *p) {
+    return &p->sources;
+}
+
+const int32_t *ada_packer_reads(const ada_packer *p) {
+    return p->reads;
 }
 
 int32_t ada_packer_out(const ada_packer *p, int32_t item, int32_t position) {

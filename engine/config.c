@@ -67,7 +67,7 @@ ada_status ada_config_check(const ada_config *c) {
                         c->buckets, c->max_distance);
     if (c->encoder_layers < 0 || c->encoder_layers > 1 << 12)
         return ada_fail(ADA_EFORMAT, "number of encoder layers is %d", c->encoder_layers);
-    if (c->start_token < 0 || c->start_token >= c->vocab)
+    if (c->encoder_layers && (c->start_token < 0 || c->start_token >= c->vocab))
         return ada_fail(ADA_EFORMAT, "the decoder starts from token %d of %d", c->start_token, c->vocab);
 
     const struct {

@@ -259,18 +259,19 @@ void ada_cross_backward(ada_memory *m, int32_t l, const ada_pack *p, const int32
 
 /* ---- work ---- */
 
-double ada_cross_flops(const ada_memory *m, const ada_pack *p, bool back) {
-    const ada_config *c = &m->s->c;
-    dims w = dims_of(m->s);
+double ada_cross_flops(const ada_stack *s, const ada_pack *p, const ada_pack *memory, const int32_t *reads,
+                       bool back) {
+    const ada_config *c = &s->c;
+    dims w = dims_of(s);
     double seen = 0; /* keys, by all rows; in the last layer by the wanted ones */
     for (int32_t g = 0, o = 0; g < p->nsegs; g++) {
         const ada_segment *e = &p->segs[g];
         int32_t wanted = 0;
         for (; o < p->nout && p->out[o] < e->start + e->len; o++) wanted++;
-        seen += ((double)e->len * (c->layers - 1) + wanted) * m->pack->segs[m->reads[g]].len;
+        seen += ((double)e->len * (c->layers - 1) + wanted) * memory->segs[reads[g]].len;
     }
     double rows = (double)p->T * (c->layers - 1) + p->nout;
     double products = rows * 2.0 * (double)w.q * (double)w.d +
-                      (double)m->pack->T * c->layers * 2.0 * (double)w.kv * (double)w.d;
+                      (double)memory->T * c->layers * 2.0 * (double)w.kv * (double)w.d;
     return 2 * products + seen * (double)w.q * (back ? 8 : 4);
 }

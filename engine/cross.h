@@ -31,6 +31,7 @@ void ada_cross_backward(ada_memory *m, int32_t l, const ada_pack *p, const int32
 /* dh [rows, d] = the gradient gathered since fill. */
 void ada_memory_back(ada_memory *m, float *dh);
 /* Multiply-adds × 2 of the sublayers of a pack, and of filling the memory. */
-double ada_cross_flops(const ada_memory *m, const ada_pack *p, bool back);
+double ada_cross_flops(const ada_stack *decoder, const ada_pack *p, const ada_pack *memory,
+                       const int32_t *reads, bool back);
 
 #endif

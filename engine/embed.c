@@ -10,6 +10,7 @@
 struct ada_join {
     const ada_model *m;
     ada_adapter *a;
+    ada_modality modality;
     size_t d;
     int32_t vocab, max, n;
     int32_t *slot; /* [vocab] row of a token, -1: not in this step */
@@ -19,9 +20,11 @@ struct ada_join {
     void *scratch;
 };
 
-ada_status ada_join_layout(ada_join **out, ada_arena *arena, const ada_model *m, ada_adapter *a,
-                           int32_t max_unique, bool train) {
-    ada_join j = {.m = m, .a = a, .d = (size_t)m->c.d, .vocab = m->c.vocab, .max = max_unique};
+ada_status ada_join_layout(ada_join **out, ada_arena *arena, const ada_model *model, ada_adapter *a,
+                           ada_modality m, int32_t max_unique, bool train) {
+    if (a && a->first[m] < 0) a = NULL;
+    ada_join j = {
+        .m = model, .a = a, .modality = m, .d = (size_t)model->c.d, .vocab = model->c.vocab, .max = max_unique};
     size_t n;
     if (j.max > j.vocab) j.max = j.vocab;
     if (!ada_mul_size((size_t)j.max, j.d, &n))
@@ -73,7 +76,7 @@ void ada_join_start(ada_join *j) {
     }
     for (int32_t i = 0; i < j->n; i++) j->slot[j->ids[i]] = i;
     ada_par_for((size_t)j->n, embed_row, j);
-    if (j->a) j->a->method->embed_forward(j->a, ADA_TEXT, j->e, (size_t)j->n, j->y, j->scratch);
+    if (j->a) j->a->method->embed_forward(j->a, j->modality, j->e, (size_t)j->n, j->y, j->scratch);
     if (j->dy) memset(j->dy, 0, (size_t)j->n * j->d * sizeof(float));
 }
 
@@ -94,5 +97,5 @@ void ada_join_back(ada_join *j, const int32_t *ids, int32_t n, const float *dx) 
 }
 
 void ada_join_end(ada_join *j) {
-    if (j->a) j->a->method->embed_backward(j->a, ADA_TEXT, j->e, (size_t)j->n, j->dy, j->scratch);
+    if (j->a) j->a->method->embed_backward(j->a, j->modality, j->e, (size_t)j->n, j->dy, j->scratch);
 }

@@ -9,6 +9,7 @@
 /* A row while it is being read: ids, and a run of targets at a time. */
 typedef struct draft {
     ada_ids ids;
+    ada_ids source; /* of an encoder-decoder */
     ada_ids mask; /* 0 or 1 for each id */
     ada_buf text;
     int32_t bos; /* 1 when a BOS was put in front */
@@ -46,6 +47,25 @@ static ada_status draft_completion(draft *x, const ada_model *m, const ada_row *
 static ada_status draft_text(draft *x, const ada_model *m, const ada_row *row) {
     ADA_TRY(add_bos(x, m));
     ADA_TRY(add_text(x, m, row->text, strlen(row->text), 1));
+    return ada_tok_eos(m->tok) >= 0 ? add_id(x, ada_tok_eos(m->tok), 1) : ADA_OK;
+}
+
+static ada_status draft_source(const ada_model *m, const char *text, size_t n, ada_ids *out) {
+    ADA_TRY(ada_tok_encode(m->tok, text, n, ADA_TOK_SPECIAL, out));
+    if (out->len == 0 && ada_tok_eos(m->tok) >= 0) ADA_TRY(ada_ids_push(out, ada_tok_eos(m->tok)));
+    return out->len > 0 ? ADA_OK : ada_fail(ADA_EINVAL, "the prompt has no token");
+}
+
+static ada_status draft_pair(draft *x, const ada_model *m, const ada_row *row, const char *completion) {
+    const char *said = completion ? completion : row->completion;
+    if (!row->prompt)
+        return ada_fail(ADA_EUNSUPPORTED, "line %zu: a model with an encoder wants a prompt and a completion",
+                        row->line);
+    ADA_TRY(draft_source(m, row->prompt, strlen(row->prompt), &x->source));
+    x->bos = 1;
+    ADA_TRY(add_id(x, m->c.start_token, 0));
+    if (!said) return ADA_OK;
+    ADA_TRY(add_text(x, m, said, strlen(said), 1));
     return ada_tok_eos(m->tok) >= 0 ? add_id(x, ada_tok_eos(m->tok), 1) : ADA_OK;
 }
 
@@ -102,9 +122,20 @@ static ada_status settle(draft *x, ada_example *e, const ada_row *row, bool all_
     return ADA_OK;
 }
 
+static ada_status settle_source(const draft *x, ada_example *e, int max_length, ada_arena *a) {
+    size_t n = x->source.len, drop = max_length > 0 && n > (size_t)max_length ? n - (size_t)max_length : 0;
+    if (n == 0) return ADA_OK;
+    e->truncated |= drop > 0;
+    e->nsource = (int32_t)(n - drop);
+    ADA_TRY(ada_arena_take(a, &e->source, n - drop, sizeof *e->source));
+    memcpy(e->source, x->source.data + drop, (n - drop) * sizeof *e->source);
+    return ADA_OK;
+}
+
 static ada_status fill_draft(draft *x, const ada_model *m, const ada_row *row, const char *completion,
                              ada_arena *a) {
     ADA_TRY(ada_model_text(m));
+    if (m->encoder.layers) return draft_pair(x, m, row, completion);
     if (row->messages) return draft_messages(x, m, row, completion, a);
     if (row->prompt) return draft_completion(x, m, row, completion);
     return draft_text(x, m, row);
@@ -115,9 +146,11 @@ ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *r
     draft x = {0};
     *e = (ada_example){.line = row->line};
     ada_status st = fill_draft(&x, m, row, completion, a);
-    if (st == ADA_OK && x.ids.len > INT32_MAX / 2)
+    if (st == ADA_OK && (x.ids.len > INT32_MAX / 2 || x.source.len > INT32_MAX / 2))
         st = ada_fail(ADA_EUNSUPPORTED, "line %zu has %zu tokens", row->line, x.ids.len);
     if (st == ADA_OK) st = settle(&x, e, row, all_tokens, max_length, a);
+    if (st == ADA_OK) st = settle_source(&x, e, max_length, a);
+    ada_ids_free(&x.source);
     ada_ids_free(&x.ids);
     ada_ids_free(&x.mask);
     ada_buf_free(&x.text);
@@ -126,6 +159,7 @@ ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *r
 
 ada_status ada_prompt_text(const ada_model *m, const char *text, size_t n, ada_ids *out) {
     ADA_TRY(ada_model_text(m));
+    if (m->encoder.layers) return draft_source(m, text, n, out);
     if (ada_tok_adds_bos(m->tok)) ADA_TRY(ada_ids_push(out, ada_tok_bos(m->tok)));
     return ada_tok_encode(m->tok, text, n, 0, out);
 }

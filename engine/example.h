@@ -14,13 +14,18 @@ typedef struct ada_example { /* one row as tokens */
     int32_t targets;
     bool truncated;
     size_t line;
+    int32_t *source; /* [nsource] of an encoder-decoder: what the encoder reads. ids are the decoder's then */
+    int32_t nsource;
 } ada_example;
 
 /* Tokenises one row. completion NULL: the row's own; else this text takes its place (a choice).
  * Prompt/completion: the prompt is encoded with the model's BOS rule, the completion after it as its
  * continuation; EOS is appended and is a target, except where the row has choices. messages: the model's chat
  * template; what the assistant says is the target. text: all tokens but the first are targets. Too long: the
- * prompt is cut from its left, its BOS kept (messages, text: from the right). Memory from `a`. */
+ * prompt is cut from its left, its BOS kept (messages, text: from the right). Memory from `a`.
+ * An encoder-decoder reads the prompt, with what the tokenizer puts around a text, as its source; ids are the
+ * decoder's start token, the completion as a text of its own, and EOS, which is a target for choices too.
+ * Source and ids are cut on their own, the source from its left. */
 ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *row, const char *completion,
                             bool all_tokens, int max_length, ada_arena *a) ADA_MUST_USE;
 /* The ids of a prompt as generation starts from it: text, or a conversation that invites the assistant. */

@@ -49,7 +49,7 @@ static ada_status layout(ada_generator *g, ada_arena *a) {
     size_t d = (size_t)g->m->c.d;
     ADA_TRY(ada_pass_layout(&g->pass, a, &g->m->stack, PREFILL, 1, g->capacity, 1, false));
     ADA_TRY(ada_head_layout(&g->head, a, &g->m->head, 1));
-    ADA_TRY(ada_join_layout(&g->join, a, g->m, g->a, PREFILL, false));
+    ADA_TRY(ada_join_layout(&g->join, a, g->m, g->a, ADA_TEXT, PREFILL, false));
     ADA_TRY(ada_sampler_layout(&g->sampler, a, g->m->c.vocab));
     ADA_TRY(ada_arena_take(a, &g->x, PREFILL * d, sizeof(float)));
     ADA_TRY(ada_arena_take(a, &g->h, d, sizeof(float)));
@@ -63,6 +63,8 @@ static ada_status build(ada_generator *g, int capacity) {
         return ada_fail(ADA_EINVAL, "a cache of %d tokens exceeds the model's %d positions", capacity, most);
     g->capacity = capacity ? capacity : most < DEFAULT_CAPACITY ? most : DEFAULT_CAPACITY;
     ADA_TRY(ada_model_text(g->m));
+    if (g->m->encoder.layers)
+        return ada_fail(ADA_EUNSUPPORTED, "generation by a model with an encoder is not there yet");
     find_eos(g);
     ADA_TRY(ada_model_prepare(g->m, ADA_FORWARD));
     ADA_TRY(ada_kv_open(&g->kv, &g->m->stack, 1, g->capacity));

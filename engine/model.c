@@ -102,8 +102,6 @@ static ada_status open_text(ada_model *m) {
 }
 
 ada_status ada_model_text(const ada_model *m) {
-    if (m->encoder.layers)
-        return ada_fail(ADA_EUNSUPPORTED, "model '%s' cannot read text: it has an encoder", m->name);
     if (m->tok) return ADA_OK;
     return ada_fail(ADA_EUNSUPPORTED, "model '%s' cannot read text: %s", m->name, m->tok_why);
 }

@@ -18,7 +18,7 @@ static ada_status take_rows(ada_rows *r, const ada_model *m, const ada_dataset *
             r->dropped++;
             continue;
         }
-        r->tokens += (size_t)e->n;
+        r->tokens += ada_example_tokens(e);
         r->targets += (size_t)e->targets;
         r->n++;
     }
@@ -43,9 +43,18 @@ int32_t ada_example_inputs(const ada_example *e) {
     return n - 1;
 }
 
+size_t ada_example_tokens(const ada_example *e) {
+    return (size_t)e->n + (size_t)e->nsource;
+}
+
 /* A position is wanted where the next token is a target: the mask, one further. */
 ada_item ada_example_item(const ada_example *e, int32_t owner) {
-    return (ada_item){.ids = e->ids, .wanted = e->mask + 1, .n = ada_example_inputs(e), .owner = owner};
+    return (ada_item){.ids = e->ids,
+                      .wanted = e->mask + 1,
+                      .n = ada_example_inputs(e),
+                      .owner = owner,
+                      .source = e->source,
+                      .nsource = e->nsource};
 }
 
 /* Sum of the k largest values, counted in by_value [max + 1]. */
@@ -65,14 +74,21 @@ ada_status ada_rows_extent(const ada_rows *r, size_t k, ada_extent *x) {
         int32_t inputs = ada_example_inputs(&r->ex[i]);
         if (inputs > x->longest) x->longest = inputs;
         if (r->ex[i].targets > x->most) x->most = r->ex[i].targets;
+        if (r->ex[i].nsource > x->longest_source) x->longest_source = r->ex[i].nsource;
     }
-    size_t bytes = ((size_t)x->longest + (size_t)x->most + 2) * sizeof(int64_t);
+    size_t bytes = ((size_t)x->longest + (size_t)x->most + (size_t)x->longest_source + 3) * sizeof(int64_t);
     int64_t *inputs = ada_os.alloc(bytes), *targets = inputs + x->longest + 1;
+    int64_t *sources = targets + x->most + 1;
     if (!inputs) return ada_fail(ADA_ENOMEM, "out of memory for a count of row lengths");
     memset(inputs, 0, bytes);
-    for (size_t i = 0; i < r->n; i++) inputs[ada_example_inputs(&r->ex[i])]++, targets[r->ex[i].targets]++;
+    for (size_t i = 0; i < r->n; i++) {
+        inputs[ada_example_inputs(&r->ex[i])]++;
+        targets[r->ex[i].targets]++;
+        sources[r->ex[i].nsource]++;
+    }
     x->inputs = top(inputs, x->longest, k);
     x->targets = top(targets, x->most, k);
+    x->sources = top(sources, x->longest_source, k);
     ada_os.release(inputs);
     return ADA_OK;
 }

@@ -19,11 +19,12 @@ ada_status ada_rows_load(ada_rows *r, const ada_model *m, const char *path, cons
                          bool all_tokens, int max_length, ada_arena *a) ADA_MUST_USE;
 /* Tokens that must be computed: those before the last target. */
 int32_t ada_example_inputs(const ada_example *e);
+size_t ada_example_tokens(const ada_example *e); /* as the user counts them */
 ada_item ada_example_item(const ada_example *e, int32_t owner);
-/* Largest sum over any k examples of their inputs and of their targets; the largest single ones. */
+/* Largest sum over any k examples of their inputs, targets and sources; the largest single ones. */
 typedef struct ada_extent {
-    int64_t inputs, targets;
-    int32_t longest, most;
+    int64_t inputs, targets, sources; /* sources: of an encoder */
+    int32_t longest, most, longest_source;
 } ada_extent;
 ada_status ada_rows_extent(const ada_rows *r, size_t k, ada_extent *x) ADA_MUST_USE;
 

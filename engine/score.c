@@ -34,6 +34,7 @@ typedef struct entry { /* one row */
     path *paths;
     size_t npaths;
     int32_t cost; /* rows it adds to a pack at most */
+    int32_t sources; /* and to its encoder's */
 } entry;
 
 typedef struct class_slot {
@@ -104,7 +105,9 @@ static ada_status read_entry(evaluation *v, entry *e, const ada_row *row) {
         if (inputs > v->lim.path) v->lim.path = inputs;
         e->cost +=
             i == 0 || p->e.truncated ? inputs : inputs - p->e.prompt; /* choices share the prompt at least */
-        v->tokens += (size_t)(i == 0 ? p->e.n : p->e.n - p->e.prompt);
+        v->tokens += i == 0 ? ada_example_tokens(&p->e) : (size_t)(p->e.n - p->e.prompt);
+        e->sources = p->e.nsource;
+        if (e->sources > v->lim.source_path) v->lim.source_path = e->sources;
     }
     v->npaths += e->npaths;
     return ADA_OK;
@@ -135,18 +138,21 @@ static ada_status layout(evaluation *v, ada_arena *a) {
 }
 
 static ada_status make_room(evaluation *v) {
-    int64_t rows = (int64_t)v->o.batch_tokens, all = 0;
+    int64_t rows = (int64_t)v->o.batch_tokens, sources = rows, all = 0, all_sources = 0;
     size_t most = 1;
     for (size_t i = 0; i < v->n; i++) {
         const entry *e = &v->entries[i];
         if (e->cost > rows) rows = e->cost;
         if (e->npaths > most) most = e->npaths;
         all += e->cost;
+        if (e->sources > sources) sources = e->sources;
+        all_sources += e->sources;
     }
     if (rows > all) rows = all;
     if (rows < 1) rows = 1;
     v->lim.rows = (int32_t)rows;
     v->lim.goals = v->lim.unique = v->lim.rows;
+    v->lim.sources = v->lim.source_unique = (int32_t)(sources > all_sources ? all_sources : sources);
     v->lim.items = (int32_t)(most > (size_t)rows ? most : (size_t)rows);
     ada_arena count = {0};
     ada_arena_count(&count);
@@ -157,12 +163,13 @@ static ada_status make_room(evaluation *v) {
 
 /* ---- a group of rows in one pack ---- */
 static size_t group_end(const evaluation *v, size_t first) {
-    int64_t cost = 0, items = 0;
+    int64_t cost = 0, items = 0, sources = 0;
     size_t i = first;
     for (; i < v->n; i++) {
         cost += v->entries[i].cost;
         items += (int64_t)v->entries[i].npaths;
-        if (i > first && (cost > v->lim.rows || items > v->lim.items)) break;
+        sources += v->entries[i].sources;
+        if (i > first && (cost > v->lim.rows || items > v->lim.items || sources > v->lim.sources)) break;
     }
     return i;
 }

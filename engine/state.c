@@ -44,6 +44,7 @@ static ada_status put_adapter(ada_h5_out *f, const save *w) {
     for (int i = 0; i < a->nparams; i++) p[i] = a->params[i].p;
     ADA_TRY(put_params(f, a, at, p));
     ADA_TRY(ada_h5_attr_str(f, at, "method", a->method->name));
+    ADA_TRY(ada_h5_attr_str(f, at, "site", ada_site_names[a->site]));
     ADA_TRY(ada_h5_attr_i64(f, at, "rank", a->rank));
     ADA_TRY(ada_h5_attr_f64(f, at, "scale", (double)a->scale));
     ADA_TRY(ada_h5_attr_str(f, at, "activation", ada_activation_names[a->activation]));
@@ -127,7 +128,7 @@ static ada_status attr_json(ada_h5_in *f, const char *object, const char *name, 
 }
 
 typedef struct header { /* the attributes of /adapter */
-    char method[32], activation[32], base_name[256], base_digest[65], template_digest[65];
+    char method[32], site[16], activation[32], base_name[256], base_digest[65], template_digest[65];
     int64_t rank, bias, seed;
     double scale, init_std;
 } header;
@@ -136,6 +137,10 @@ static ada_status read_header(ada_h5_in *f, header *h) {
     const char *at = "/adapter";
     if (!ada_h5_has(f, at)) return ada_fail(ADA_EFORMAT, "no adapter in it: group '/adapter' is missing");
     ADA_TRY(attr_text(f, at, "method", h->method, sizeof h->method));
+    if (attr_text(f, at, "site", h->site, sizeof h->site) != ADA_OK) {
+        ada_error_clear(); /* files from before there were encoders have none */
+        snprintf(h->site, sizeof h->site, "%s", ada_site_names[ADA_SITE_DECODER]);
+    }
     ADA_TRY(attr_text(f, at, "activation", h->activation, sizeof h->activation));
     ADA_TRY(attr_text(f, at, "base_name", h->base_name, sizeof h->base_name));
     ADA_TRY(attr_text(f, at, "base_sha256", h->base_digest, sizeof h->base_digest));
@@ -220,7 +225,8 @@ static ada_status read_adapter(ada_h5_in *f, ada_adapter **out, ada_model *m) {
                                                 .activation = h.activation,
                                                 .bias = h.bias != 0,
                                                 .init_std = h.init_std,
-                                                .seed = (uint64_t)h.seed}));
+                                                .seed = (uint64_t)h.seed,
+                                                .site = h.site}));
     ADA_TRY(ada_h5_each(f, "/adapter", claim_modality, &(claims){*out, f}));
     float *p[ADA_MAX_PARAMS];
     for (int i = 0; i < (*out)->nparams; i++) p[i] = (*out)->params[i].p;
@@ -401,6 +407,7 @@ static ada_status describe(ada_h5_in *f, ada_json *j) {
     bool checkpoint = ada_h5_has(f, "/state");
     ADA_TRY(set_text(j, "kind", checkpoint ? "checkpoint" : "adapter"));
     ADA_TRY(set_text(j, "method", h.method));
+    ADA_TRY(set_text(j, "site", h.site));
     ADA_TRY(ada_json_set(j, "rank", ada_json_new_int(h.rank)));
     ADA_TRY(ada_json_set(j, "scale", ada_json_new_num(h.scale)));
     ADA_TRY(set_text(j, "activation", h.activation));

@@ -3,6 +3,7 @@
  * Must not know: where items come from. Invariant: every goal has its own row at the head, so that two goals
  * at one shared position are simply two terms of the sum. */
 #include "engine/step.h"
+#include "engine/cross.h"
 #include "simd/kernels.h"
 #include <string.h>
 
@@ -20,7 +21,36 @@ struct ada_step {
     int32_t *token;          /* [goals] */
     int32_t *row;            /* [goals] index in out */
     float *weight;           /* [goals] */
+    /* Of an encoder-decoder; rows: sources. */
+    ada_join *source;
+    ada_pass *encoder;
+    ada_memory *memory;
+    float *sx, *sh, *sdx, *sdh; /* [rows, d] the gradients only if the encoder's input is trained */
+    bool source_train;
 };
+
+static ada_status layout_encoder(ada_step *s, ada_arena *ar, ada_adapter *a, int32_t outs) {
+    const ada_step_limits *lim = &s->lim;
+    size_t rows;
+    s->source_train = lim->train && a && a->first[ADA_TEXT] >= 0;
+    ada_memory_limits m = {.rows = lim->sources,
+                           .segs = lim->items,
+                           .readers = lim->rows,
+                           .reader_segs = ada_packer_max_segs(lim->items),
+                           .out = outs,
+                           .train = lim->train};
+    if (!ada_mul_size((size_t)lim->sources, s->d, &rows))
+        return ada_fail(ADA_EINVAL, "an encoder's pack of %d rows is too large", lim->sources);
+    ADA_TRY(ada_join_layout(&s->source, ar, s->m, a, ADA_TEXT, lim->source_unique, s->source_train));
+    ADA_TRY(ada_pass_layout(&s->encoder, ar, &s->m->encoder, lim->sources, lim->items, lim->source_path,
+                            lim->sources, s->source_train));
+    ADA_TRY(ada_memory_layout(&s->memory, ar, &s->m->stack, &m));
+    ADA_TRY(ada_arena_take(ar, &s->sx, rows, sizeof(float)));
+    ADA_TRY(ada_arena_take(ar, &s->sh, rows, sizeof(float)));
+    if (!s->source_train) return ADA_OK;
+    ADA_TRY(ada_arena_take(ar, &s->sdx, rows, sizeof(float)));
+    return ada_arena_take(ar, &s->sdh, rows, sizeof(float));
+}
 
 ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ada_adapter *a,
                            const ada_step_limits *lim) {
@@ -31,8 +61,10 @@ ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ad
         !ada_mul_size(n, s.d, &goals))
         return ada_fail(ADA_EINVAL, "a pack of %d rows is too large", lim->rows);
     ADA_TRY(ada_arena_take(ar, out, 1, sizeof **out));
-    ADA_TRY(ada_join_layout(&s.join, ar, m, a, lim->unique, lim->train));
-    ADA_TRY(ada_packer_layout(&s.packer, ar, lim->rows, lim->items));
+    ada_modality at = m->encoder.layers ? ADA_DECODER : ADA_TEXT;
+    ADA_TRY(ada_join_layout(&s.join, ar, m, a, at, lim->unique, lim->train));
+    ADA_TRY(ada_packer_layout(&s.packer, ar, lim->rows, lim->items, lim->sources));
+    if (m->encoder.layers) ADA_TRY(layout_encoder(&s, ar, a, outs));
     ADA_TRY(ada_pass_layout(&s.pass, ar, &m->stack, lim->rows, ada_packer_max_segs(lim->items), lim->path,
                             outs, lim->train));
     ADA_TRY(ada_head_layout(&s.head, ar, &m->head, lim->goals));
@@ -45,29 +77,52 @@ ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ad
     ADA_TRY(ada_arena_take(ar, &s.token, n, sizeof *s.token));
     ADA_TRY(ada_arena_take(ar, &s.row, n, sizeof *s.row));
     ADA_TRY(ada_arena_take(ar, &s.weight, n, sizeof(float)));
-    if (!ar->counting) **out = s;
+    if (ar->counting) return ADA_OK;
+    if (s.memory) ada_pass_read(s.pass, s.memory);
+    **out = s;
     return ADA_OK;
 }
 
 void ada_step_begin(ada_step *s) {
     ada_join_clear(s->join);
+    if (s->source) ada_join_clear(s->source);
 }
 
 void ada_step_see(ada_step *s, const ada_item *items, int32_t n) {
-    for (int32_t i = 0; i < n; i++) ada_join_add(s->join, items[i].ids, items[i].n);
+    for (int32_t i = 0; i < n; i++) {
+        ada_join_add(s->join, items[i].ids, items[i].n);
+        if (s->source) ada_join_add(s->source, items[i].source, items[i].nsource);
+    }
 }
 
 void ada_step_start(ada_step *s) {
     ada_join_start(s->join);
+    if (s->source) ada_join_start(s->source);
 }
 
 ada_status ada_step_pack(ada_step *s, const ada_item *sorted, int32_t n) {
     return ada_packer_build(s->packer, sorted, n);
 }
 
+static void encode(ada_step *s) {
+    const ada_pack *p = ada_packer_sources(s->packer);
+    ada_join_rows(s->source, p->ids, p->T, s->sx);
+    ada_stack_forward(&s->m->encoder, p, s->encoder, NULL, s->sx, s->sh);
+    ada_memory_fill(s->memory, p, s->sh);
+    ada_memory_read(s->memory, ada_packer_reads(s->packer));
+}
+
+static void encode_back(ada_step *s) {
+    const ada_pack *p = ada_packer_sources(s->packer);
+    ada_memory_back(s->memory, s->sdh);
+    ada_stack_backward(&s->m->encoder, p, s->encoder, s->sdh, s->sdx);
+    ada_join_back(s->source, p->ids, p->T, s->sdx);
+}
+
 ada_status ada_step_forward(ada_step *s, const ada_item *sorted, int32_t n) {
     ADA_TRY(ada_step_pack(s, sorted, n));
     const ada_pack *p = ada_packer_pack(s->packer);
+    if (s->source) encode(s);
     ada_join_rows(s->join, p->ids, p->T, s->x);
     ada_stack_forward(&s->m->stack, p, s->pass, NULL, s->x, s->h);
     return ADA_OK;
@@ -91,10 +146,12 @@ void ada_step_loss(ada_step *s, const ada_goal *goals, int32_t n, float *loss, b
     }
     ada_stack_backward(&s->m->stack, p, s->pass, s->dh, s->dx);
     ada_join_back(s->join, p->ids, p->T, s->dx);
+    if (s->source_train) encode_back(s);
 }
 
 void ada_step_end(ada_step *s) {
     ada_join_end(s->join);
+    if (s->source) ada_join_end(s->source);
 }
 
 const ada_packer *ada_step_packer(const ada_step *s) {
@@ -105,9 +162,17 @@ void ada_step_logits(ada_step *s, int32_t first, int32_t n, float *logits) {
     ada_head_logits(&s->m->head, s->head, s->h + (size_t)first * s->d, n, logits);
 }
 
+static double source_flops(const ada_step *s, bool back) {
+    const ada_pack *p = ada_packer_pack(s->packer), *e = ada_packer_sources(s->packer);
+    double cross = ada_cross_flops(&s->m->stack, p, e, ada_packer_reads(s->packer), back);
+    return back && !s->source_train ? cross : cross + ada_stack_flops(&s->m->encoder, e, back);
+}
+
 double ada_step_flops(const ada_step *s, int32_t goals, bool back) {
     const ada_pack *p = ada_packer_pack(s->packer);
     double head = 2.0 * (double)s->m->c.d * (double)s->m->c.vocab * (double)goals;
     double sum = ada_stack_flops(&s->m->stack, p, false) + head;
+    if (s->source) sum += source_flops(s, false);
+    if (s->source && back) sum += source_flops(s, true);
     return back ? sum + ada_stack_flops(&s->m->stack, p, true) + head : sum;
 }

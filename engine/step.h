@@ -15,6 +15,8 @@ typedef struct ada_step_limits {
     int32_t goals;  /* of a pack */
     int32_t unique; /* different tokens of all packs between begin and end */
     bool train;
+    /* of an encoder: rows of a pack, the longest row, different tokens of all packs; 0 without */
+    int32_t sources, source_path, source_unique;
 } ada_step_limits;
 
 typedef struct ada_goal {   /* one token to be predicted */

@@ -36,19 +36,21 @@ void ada_trainer_draw(ada_trainer *t, int64_t s, ada_pass_sum *sum) {
         order_epoch(t, at / n);
         int32_t row = t->order[at % n];
         t->items[i] = ada_example_item(&t->rows.ex[row], row);
-        sum->tokens += (size_t)t->rows.ex[row].n;
+        sum->tokens += ada_example_tokens(&t->rows.ex[row]);
         sum->targets += (size_t)t->rows.ex[row].targets;
     }
     ada_items_sort(t->items, t->per_step);
 }
 
 int32_t ada_trainer_chunk(const ada_trainer *t, const ada_example *ex, int32_t first, int32_t n) {
-    int64_t rows = 0, goals = 0;
+    int64_t rows = 0, goals = 0, sources = 0;
     int32_t i = first;
     for (; i < n; i++) {
+        sources += ada_item_source_cost(i > first ? &t->items[i - 1] : NULL, &t->items[i]);
         rows += ada_item_cost(i > first ? &t->items[i - 1] : NULL, &t->items[i]);
         goals += ex[t->items[i].owner].targets;
-        if (i > first && (rows > t->lim.rows || goals > t->lim.goals || i - first >= t->lim.items)) break;
+        bool full = rows > t->lim.rows || goals > t->lim.goals || sources > t->lim.sources;
+        if (i > first && (full || i - first >= t->lim.items)) break;
     }
     return i - first;
 }
@@ -362,6 +364,10 @@ static ada_status set_limits(ada_trainer *t) {
     t->lim.goals = at_most(targets, at_least(ADA_CHUNK_TOKENS, most));
     t->lim.items = at_most(t->per_step, t->lim.goals);
     t->lim.unique = at_most(inputs, t->m->c.vocab);
+    int64_t sources = at_least(x.sources, v.sources);
+    t->lim.source_path = (int32_t)at_least(x.longest_source, v.longest_source);
+    t->lim.sources = at_most(sources, at_least(ADA_CHUNK_TOKENS, t->lim.source_path));
+    t->lim.source_unique = at_most(sources, t->m->c.vocab);
     return ADA_OK;
 }
 

@@ -17,7 +17,7 @@ static ada_arena arena;
 static ada_packer *packer(void) {
     ada_packer *p;
     ada_arena_free(&arena);
-    assert_int_equal(ada_packer_layout(&p, &arena, MAX_T, MAX_ITEMS), ADA_OK);
+    assert_int_equal(ada_packer_layout(&p, &arena, MAX_T, MAX_ITEMS, 0), ADA_OK);
     return p;
 }
 
@@ -47,7 +47,11 @@ static void shares_prefixes(void **state) {
     (void)state;
     static const int32_t a[] = {5, 6, 7}, b[] = {5, 6, 8, 9}, c[] = {5, 6}, d[] = {4};
     static const uint8_t last3[] = {0, 0, 1}, last4[] = {0, 0, 0, 1}, last2[] = {0, 1}, all[] = {1};
-    ada_item v[] = {{a, last3, 3, 0}, {b, last4, 4, 1}, {c, last2, 2, 2}, {d, all, 1, 3}, {a, last3, 3, 4}};
+    ada_item v[] = {{.ids = a, .wanted = last3, .n = 3, .owner = 0},
+                    {.ids = b, .wanted = last4, .n = 4, .owner = 1},
+                    {.ids = c, .wanted = last2, .n = 2, .owner = 2},
+                    {.ids = d, .wanted = all, .n = 1, .owner = 3},
+                    {.ids = a, .wanted = last3, .n = 3, .owner = 4}};
     ada_packer *p = packer();
     ada_items_sort(v, 5);
     assert_int_equal(ada_packer_build(p, v, 5), ADA_OK);
@@ -73,7 +77,7 @@ static void random_forests(void **state) {
     for (int round = 0; round < 500; round++) {
         int32_t n = 1 + rand() % MAX_ITEMS;
         for (int32_t i = 0; i < n; i++) {
-            v[i] = (ada_item){ids[i], wanted[i], rand() % (MAX_LEN + 1), i};
+            v[i] = (ada_item){.ids = ids[i], .wanted = wanted[i], .n = rand() % (MAX_LEN + 1), .owner = i};
             for (int32_t j = 0; j < MAX_LEN; j++) ids[i][j] = rand() % 2, wanted[i][j] = rand() % 3 == 0;
         }
         ada_items_sort(v, n);
@@ -86,7 +90,7 @@ static void refuses_what_does_not_fit(void **state) {
     (void)state;
     static int32_t ids[MAX_T + 1];
     static uint8_t wanted[MAX_T + 1];
-    ada_item v[MAX_ITEMS + 1] = {{ids, wanted, MAX_T + 1, 0}};
+    ada_item v[MAX_ITEMS + 1] = {{.ids = ids, .wanted = wanted, .n = MAX_T + 1}};
     ada_packer *p = packer();
     assert_int_equal(ada_packer_build(p, v, 1), ADA_EINTERNAL);
     v[0].n = 1;

@@ -224,9 +224,9 @@ static void test_refusals(void **state) {
     assert_fails(ada_config_check(&c), ADA_EUNSUPPORTED, "scales of residuals");
     c.residual_scale = 0, c.pos = ADA_POS_BUCKETS, c.buckets = 7, c.max_distance = 9;
     assert_fails(ada_config_check(&c), ADA_EFORMAT, "7 buckets of positions up to a distance of 9");
-    c.buckets = 8, c.start_token = c.vocab;
+    c.buckets = 8, c.encoder_layers = 1, c.start_token = c.vocab;
     assert_fails(ada_config_check(&c), ADA_EFORMAT, "the decoder starts from token");
-    c.start_token = 0, c.pos = ADA_POS_ROPE, c.attn_cap = -1;
+    c.encoder_layers = c.start_token = 0, c.pos = ADA_POS_ROPE, c.attn_cap = -1;
     assert_fails(ada_config_check(&c), ADA_EFORMAT, "soft cap");
     c.attn_cap = 0, c.window_from = -1;
     assert_fails(ada_config_check(&c), ADA_EFORMAT, "sliding window");

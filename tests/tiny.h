@@ -12,6 +12,8 @@
 enum { TINY_UNK, TINY_BOS, TINY_EOS, TINY_IM_START, TINY_IM_END, TINY_FIRST };
 static const char tiny_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789.,:!?'-";
 
+static const char *tiny_golden = "tied_gqa"; /* whose weights */
+
 static inline int32_t tiny_id(char c) {
     const char *at = strchr(tiny_letters, c);
     if (c == ' ') return TINY_FIRST + (int32_t)strlen(tiny_letters);
@@ -22,7 +24,7 @@ static inline int32_t tiny_id(char c) {
 static inline void tiny_copy(const char *from, const char *to) {
     char path[600], *text;
     size_t n;
-    (void)snprintf(path, sizeof path, "golden/tied_gqa/%s", from);
+    (void)snprintf(path, sizeof path, "golden/%s/%s", tiny_golden, from);
     assert_ok(ada_read_file(io_tests_path(path), &text, &n));
     assert_ok(ada_write_file(to, text, n));
     ada_os.release(text);
@@ -58,7 +60,7 @@ static inline void tiny_tokenizer(void) {
     assert_ok(ada_write_file(io_path("model/tokenizer_config.json"), config, sizeof config - 1));
 }
 
-/* Group setup: the folder and the model's files. Teardown: io_test_end. */
+/* Group setup: the folder and the model's files. Teardown: io_test_end. The second: an encoder-decoder. */
 static inline int tiny_begin(void **state) {
     if (io_test_begin(state)) return 1;
     assert_ok(ada_make_folder(io_path("model")));
@@ -66,6 +68,11 @@ static inline int tiny_begin(void **state) {
     tiny_copy("model.safetensors", io_path("model/model.safetensors"));
     tiny_tokenizer();
     return 0;
+}
+
+static inline int tiny_begin_pair(void **state) {
+    tiny_golden = "t5_gated";
+    return tiny_begin(state);
 }
 
 static inline ada_model *tiny_model(bool f32) {

@@ -10,12 +10,13 @@
 #include "engine/par.h"
 #include "engine/rng.h"
 #include "simd/kernels.h"
+#include <stdio.h>
 
 enum { ROW_TILE = 16, DOWN_TILE = 32, UP_TILE = 8 };
 enum { DOWN, UP, DOWN_BIAS, UP_BIAS };
 
 static int param_index(const ada_adapter *a, ada_modality m, int which) {
-    return (int)m * (a->bias ? 4 : 2) + which;
+    return a->first[m] + which;
 }
 static const float *param(const ada_adapter *a, ada_modality m, int which) {
     return which >= DOWN_BIAS && !a->bias ? NULL : a->params[param_index(a, m, which)].p;
@@ -24,16 +25,30 @@ static float *grad(const ada_adapter *a, ada_modality m, int which) {
     return a->params[param_index(a, m, which)].g;
 }
 
-static ada_status init(ada_adapter *a) {
-    int64_t d = a->model->c.d, r = a->rank;
+static ada_status add(ada_adapter *a, ada_modality m, const char *what, int64_t rows, int64_t cols,
+                      float **p) {
+    char name[sizeof a->params[0].name];
+    (void)snprintf(name, sizeof name, "%s/%s", ada_modality_names[m], what);
+    return ada_adapter_add(a, name, rows, cols, p);
+}
+
+static ada_status init_modality(ada_adapter *a, ada_modality m) {
+    int64_t d = a->model->c.d, r = a->rank, drawn = (int64_t)m * d * r;
     float *down, *zero;
-    ADA_TRY(ada_adapter_add(a, "text/down", d, r, &down));
-    ADA_TRY(ada_adapter_add(a, "text/up", r, d, &zero));
-    if (a->bias) ADA_TRY(ada_adapter_add(a, "text/down_bias", r, 0, &zero));
-    if (a->bias) ADA_TRY(ada_adapter_add(a, "text/up_bias", d, 0, &zero));
+    a->first[m] = a->nparams;
+    ADA_TRY(add(a, m, "down", d, r, &down));
+    ADA_TRY(add(a, m, "up", r, d, &zero));
+    if (a->bias) ADA_TRY(add(a, m, "down_bias", r, 0, &zero));
+    if (a->bias) ADA_TRY(add(a, m, "up_bias", d, 0, &zero));
     for (int64_t i = 0; i < d * r; i++)
-        down[i] = (float)(a->init_std * ada_rng_normal(a->seed, ADA_RNG_INIT, (uint64_t)i));
+        down[i] = (float)(a->init_std * ada_rng_normal(a->seed, ADA_RNG_INIT, (uint64_t)(drawn + i)));
     return ADA_OK;
+}
+
+static ada_status init(ada_adapter *a) {
+    bool encoder = a->model->encoder.layers != NULL;
+    if (!encoder || a->site & ADA_SITE_ENCODER) ADA_TRY(init_modality(a, ADA_TEXT));
+    return encoder && a->site & ADA_SITE_DECODER ? init_modality(a, ADA_DECODER) : ADA_OK;
 }
 
 /* Scratch is three arrays [rows, r]: z, f(z), dz. Without an activation the first two are one. */
