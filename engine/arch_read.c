@@ -165,10 +165,9 @@ ada_status ada_read_hf_vision(ada_config *c, const ada_json *j, const char *act)
     if (!c->patch_h) return ada_fail(ADA_EFORMAT, "model configuration has patches of no height");
     c->norm_eps = (float)ada_json_num(ada_json_get(j, "layer_norm_eps"), (double)c->norm_eps);
     c->qkv_bias = ada_json_bool(ada_json_get(j, "qkv_bias"), true);
-    if (ada_json_get(j, "head_dim")) return ada_fail(ADA_EUNSUPPORTED, "a tower with a given 'head_dim'");
     ADA_TRY(ada_read_act(&c->act, ada_json_str(ada_json_get(j, "hidden_act"), NULL), act));
     ada_read_vision_always(c);
-    return ADA_OK;
+    return ada_read_int_or(j, "head_dim", &c->head_dim);
 }
 
 /* ---- GGUF ---- */

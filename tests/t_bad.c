@@ -3,6 +3,7 @@
  * manifest.txt, in one line. Owns nothing. Must not know: why a file is wrong (bad/make_bad.py does).
  * Invariant: a row of an unknown kind, an unknown status or a file that no row names is a failure. */
 #include "tests/io_test.h"
+#include "engine/adalink.h"
 #include "io/dataset.h"
 #include "io/h5.h"
 #include "io/preprocess.h"
@@ -27,6 +28,13 @@ static ada_status open_tensors(const char *path) {
     ada_tensors *t = NULL;
     ada_status st = ada_tensors_open(&t, path);
     ada_tensors_close(&t);
+    return st;
+}
+
+static ada_status open_tower(const char *path) {
+    ada_tower *t = NULL;
+    ada_status st = ada_tower_open(&t, path, NULL);
+    ada_tower_close(&t);
     return st;
 }
 
@@ -103,6 +111,7 @@ static const struct {
     {"gguf", open_tensors}, {"model", open_tensors},       {"hdf5", open_h5},
     {"hdf5-read", read_h5}, {"tokenizer", open_tokenizer}, {"jsonl", open_jsonl},
     {"chat", open_chat},    {"image", read_image},         {"preprocess", read_preprocess},
+    {"tower", open_tower},
 };
 
 static ada_status (*kind_named(const char *name))(const char *) {

@@ -15,7 +15,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KINDS = {"json", "yaml", "safetensors", "gguf", "hdf5", "hdf5-read", "model", "tokenizer", "jsonl", "chat",
-         "image", "preprocess"}
+         "image", "preprocess", "tower"}
 rows = []
 
 
@@ -162,6 +162,67 @@ bad_gguf("no_tensors", "holds no tensor", gguf([kv("k", 4, u32)]))
 bad_gguf("alignment_3", "no power of two", gguf([kv("general.alignment", 4, struct.pack("<I", 3))], ok))
 bad_gguf("alignment_0", "no power of two", gguf([kv("general.alignment", 4, struct.pack("<I", 0))], ok))
 bad_gguf("alignment_absurd", "no power of two", gguf([kv("general.alignment", 10, struct.pack("<Q", 1 << 40))], ok))
+
+
+# ---- towers: a tiny one of llama.cpp's kind, wrong in one way each ----
+def tower(name, words, status="EMISMATCH", drop=None, replace=(), **keys):
+    d, ffn, image, patch = 4, 8, 4, 2
+    sizes = dict(embedding_length=d, block_count=1, feed_forward_length=ffn, image_size=image, patch_size=patch)
+    sizes["attention.head_count"] = 2
+    kvs = [kv("general.architecture", 8, s("clip"))]
+    kvs += [kv(f"clip.vision.{k}", 4, struct.pack("<I", v)) for k, v in (sizes | keys).items() if k[0] != "_"]
+    kvs += [kv("clip.has_vision_encoder", 7, bytes([keys.get("_encoder", 1)]))]
+    tensors = {"v.patch_embd.weight": ([patch, patch, 3, d], F32), "v.position_embd.weight": ([d, 4], F32),
+               "v.post_ln.weight": ([d], F32), "v.post_ln.bias": ([d], F32)}
+    for part, shape in (("ln1", [d]), ("ln2", [d]), ("attn_q", [d, d]), ("attn_k", [d, d]), ("attn_v", [d, d]),
+                        ("attn_out", [d, d]), ("ffn_up", [d, ffn]), ("ffn_down", [ffn, d])):
+        tensors[f"v.blk.0.{part}.weight"] = (shape, F32)
+        tensors[f"v.blk.0.{part}.bias"] = (shape[-1:], F32)
+    tensors.update(replace)
+    tensors.pop(drop, None)
+    infos, at = [], 0
+    for key, (shape, kind) in tensors.items():
+        infos.append(info(key, shape, kind, at))
+        at += -(-4 * int(np.prod(shape)) // 32) * 32
+    put(f"{name}.gguf", "tower", status, words, gguf(kvs, infos, b"\0" * at))
+
+
+I32 = 26
+tower("tower_good", "", "OK")
+tower("tower_no_positions", "missing from the model: 'position_embd.weight'", drop="v.position_embd.weight")
+tower("tower_no_patches", "missing from the model", drop="v.patch_embd.weight")
+tower("tower_no_layer", "'blk.1.", block_count=2)
+tower("tower_half_layer", "'blk.0.attn_k.bias'", drop="v.blk.0.attn_k.bias")
+tower("tower_stranger", "do not have: 'v.blk.0.rest'", replace={"v.blk.0.rest": ([4], F32)})
+tower("tower_patch_shape", "has shape [4, 1, 2, 2], wanted [4, 3, 2, 2]",
+      replace={"v.patch_embd.weight": ([2, 2, 1, 4], F32)})
+tower("tower_positions_short", "has shape [3, 4], wanted [4, 4]", replace={"v.position_embd.weight": ([4, 3], F32)})
+tower("tower_type", "holds I32", "EUNSUPPORTED", replace={"v.patch_embd.weight": ([2, 2, 3, 4], I32)})
+tower("tower_heads", "wanted [3, 4]", **{"attention.head_count": 3})
+tower("tower_no_heads", "number of heads is 0", "EFORMAT", **{"attention.head_count": 0})
+tower("tower_patch_0", "patches of no height", "EFORMAT", patch_size=0)
+tower("tower_patch_large", "patch height is 5", "EFORMAT", patch_size=5)
+tower("tower_image_absurd", "image height is 60000", "EFORMAT", image_size=60000)
+tower("tower_layers_absurd", "number of layers is", "EFORMAT", block_count=1 << 30)
+tower("tower_no_encoder", "holds no vision tower", "EUNSUPPORTED", _encoder=0)
+
+
+def tower_folder(name, status, words, config):
+    header = json.dumps({"a": t(0, 4)}).encode()
+    put(f"{name}/model.safetensors", None, None, None, struct.pack("<Q", len(header)) + header + four)
+    put(f"{name}/config.json", None, None, None, json.dumps(config))
+    rows.append((name, "tower", status, words))
+
+
+tower_folder("tower_sides", "EFORMAT", "no whole number 'patch_size'", {"model_type": "vit", "patch_size": [16]})
+tower_folder("tower_act", "EUNSUPPORTED", "activation 'mish'", {"model_type": "vit", "hidden_act": "mish"})
+tower_folder("tower_ratio", "EFORMAT", "makes no ffn", {"model_type": "dinov2", "mlp_ratio": 1 << 30})
+tower_folder("tower_registers", "EFORMAT", "number of registers is",
+             {"model_type": "dinov2_with_registers", "num_register_tokens": 1 << 20})
+tower_folder("tower_of_nothing", "EFORMAT", "no config.json with a 'model_type'",
+             {"model_type": "llava", "vision_config": {}})
+tower_folder("tower_other", "EUNSUPPORTED", "unknown architecture 'sam'",
+             {"model_type": "llava", "vision_config": {"model_type": "sam"}})
 
 
 # ---- hdf5: adapters and checkpoints, opened by their digest ----
