@@ -121,6 +121,60 @@ static void cut_short(void **state) {
     }
 }
 
+static void *(*real_alloc)(size_t bytes);
+static int until_refused;
+
+static void *refusing_alloc(size_t bytes) {
+    return until_refused-- == 0 ? NULL : real_alloc(bytes);
+}
+
+/* Each allocation in turn is refused: always ENOMEM, and nothing leaks. */
+static void no_memory(void **state) {
+    (void)state;
+    static const char *const names[] = {"grey4_interlaced.png", "turned4_xmp.png", "turned6.jpg", "cmyk.jpg",
+                                        "turned6.webp"};
+    real_alloc = ada_os.alloc;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *bytes;
+        size_t n;
+        ada_status st = ADA_ENOMEM;
+        assert_ok(ada_read_file(picture(names[i]), &bytes, &n));
+        ada_os.alloc = refusing_alloc;
+        for (int k = 0; st != ADA_OK && k < 1000; k++) {
+            ada_arena a = {0};
+            ada_image img, small;
+            until_refused = k;
+            st = ada_image_decode(&img, &a, bytes, n, names[i]);
+            if (st == ADA_OK) st = ada_image_resize(&small, &a, &img, 5, 6, ADA_LANCZOS);
+            ada_arena_free(&a);
+            if (st != ADA_OK && st != ADA_ENOMEM) break;
+        }
+        ada_os.alloc = real_alloc;
+        ada_os.release(bytes);
+        if (st != ADA_OK) fail_msg("%s: %s", names[i], ada_error());
+    }
+}
+
+/* A progressive file whose last scan comes again and again would cost a pass over the picture each time. */
+static void many_scans(void **state) {
+    (void)state;
+    char *bytes;
+    size_t n, scan = 0;
+    ada_arena a = {0};
+    ada_image img;
+    ada_buf b = {0};
+    assert_ok(ada_read_file(picture("progressive.jpg"), &bytes, &n));
+    for (size_t i = 0; i + 1 < n; i++)
+        if (memcmp(bytes + i, "\xff\xda", 2) == 0) scan = i;
+    assert_ok(ada_buf_add(&b, bytes, n - 2));
+    for (int i = 0; i < 250; i++) assert_ok(ada_buf_add(&b, bytes + scan, n - 2 - scan));
+    assert_ok(ada_buf_add(&b, "\xff\xd9", 2));
+    assert_fails(ada_image_decode(&img, &a, b.data, b.len, "x.jpg"), ADA_EUNSUPPORTED, "more than 200 scans");
+    ada_os.release(bytes);
+    ada_buf_free(&b);
+    ada_arena_free(&a);
+}
+
 static void no_files(void **state) {
     (void)state;
     ada_arena a = {0};
@@ -153,7 +207,7 @@ static void turns(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_picture), cmocka_unit_test(each_filter), cmocka_unit_test(sizes_that_cannot_be),
-        cmocka_unit_test(cutting),      cmocka_unit_test(cut_short),   cmocka_unit_test(no_files),
-        cmocka_unit_test(turns)};
+        cmocka_unit_test(cutting),      cmocka_unit_test(cut_short),   cmocka_unit_test(no_memory),
+        cmocka_unit_test(many_scans),   cmocka_unit_test(no_files),    cmocka_unit_test(turns)};
     return cmocka_run_group_tests(tests, begin, end);
 }

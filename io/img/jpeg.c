@@ -9,7 +9,7 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-enum { SCANS = 1000 }; /* of a progressive file; each costs a pass over all of it */
+enum { SCANS = 200 }; /* of a progressive file; each costs a pass over all of it */
 
 struct source {
     struct jpeg_error_mgr error;

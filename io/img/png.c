@@ -9,11 +9,13 @@
 struct source {
     ada_reader r;
     ada_status st; /* of the failure that jumped */
+    bool refused;  /* memory was */
 };
 
 static void fail(png_structp png, png_const_charp what) {
     struct source *s = png_get_error_ptr(png);
-    s->st = ada_fail(ADA_EFORMAT, "'%s' is no good PNG: %.100s", s->r.name, what);
+    s->st = s->refused ? ada_fail(ADA_ENOMEM, "out of memory while reading '%s'", s->r.name)
+                       : ada_fail(ADA_EFORMAT, "'%s' is no good PNG: %.100s", s->r.name, what);
     png_longjmp(png, 1);
 }
 
@@ -37,8 +39,10 @@ static void read_bytes(png_structp png, png_bytep to, size_t n) {
 }
 
 static png_voidp take(png_structp png, png_alloc_size_t n) {
-    (void)png;
-    return ada_os.alloc(n);
+    struct source *s = png_get_mem_ptr(png);
+    void *p = ada_os.alloc(n);
+    if (p == NULL) s->refused = true;
+    return p;
 }
 
 static void give(png_structp png, png_voidp p) {
@@ -117,7 +121,7 @@ static ada_status decode(ada_image *img, int *turn, ada_arena *a, const ada_read
     struct source s = {.r = *r, .st = ADA_OK};
     ada_arena scratch = {0};
     png_infop info = NULL;
-    png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &s, fail, be_quiet, NULL, take, give);
+    png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &s, fail, be_quiet, &s, take, give);
     if (png == NULL) return ada_fail(ADA_ENOMEM, "out of memory while reading '%s'", r->name);
     info = png_create_info_struct(png);
     if (info == NULL)
