@@ -46,8 +46,9 @@ static void as_switches(const uint8_t *data, size_t n) {
     if (st != ADA_OK) return;
     fuzz_check(ada_preprocess_text(&p, &text));
     ada_buf_free(&text);
-    if (!p.resize || (p.height * p.width <= 1 << 20 && p.shortest <= 1 << 8))
-        use(&p, &(ada_image){7, 4, rgb});
+    size_t most = p.shortest > p.longest ? p.shortest : p.longest;
+    bool small = p.height * p.width <= 1 << 18 && most <= 1 << 9 && p.tile_side <= 1 << 9;
+    if (small) use(&p, &(ada_image){7, 4, rgb}); /* time is not what is looked for */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {

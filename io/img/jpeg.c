@@ -73,10 +73,9 @@ static boolean ends_early(j_decompress_ptr j) {
 }
 
 static void skip(j_decompress_ptr j, long n) {
-    if (n <= 0) return;
-    if ((size_t)n > j->src->bytes_in_buffer) (void)ends_early(j);
-    j->src->next_input_byte += n;
-    j->src->bytes_in_buffer -= (size_t)n;
+    size_t left = j->src->bytes_in_buffer, by = n < 0 ? 0 : (size_t)n < left ? (size_t)n : left;
+    j->src->next_input_byte += by;
+    j->src->bytes_in_buffer -= by; /* none left: the next byte wanted ends it */
 }
 
 static void read_from(j_decompress_ptr j, struct source *s) {
