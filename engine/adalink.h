@@ -223,6 +223,9 @@ ADA_API void ada_generator_close(ada_generator **g);
 /* finish: "stop" | "length" | "eos" | "callback". */
 ADA_API ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o,
                                      ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
+/* From tokens as they are, BOS included. */
+ADA_API ada_status ada_generate_ids(ada_generator *g, const int32_t *ids, size_t n, const ada_generate_opts *o,
+                                    ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
 ADA_API ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, size_t n,
                                      const ada_generate_opts *o, ada_token_fn fn, void *ctx,
                                      const char **finish) ADA_MUST_USE;

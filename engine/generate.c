@@ -228,6 +228,17 @@ ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, size_t n
     return start(g, o, fn, ctx, true, finish);
 }
 
+ada_status ada_generate_ids(ada_generator *g, const int32_t *ids, size_t n, const ada_generate_opts *o,
+                            ada_token_fn fn, void *ctx, const char **finish) {
+    g->prompt.len = 0;
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= g->m->c.vocab)
+            return ada_fail(ADA_EINVAL, "token %d is not in the model's vocabulary of %d", (int)ids[i],
+                            (int)g->m->c.vocab);
+    ADA_TRY(ada_ids_add(&g->prompt, ids, n));
+    return start(g, o, fn, ctx, false, finish);
+}
+
 ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o, ada_token_fn fn,
                              void *ctx, const char **finish) {
     if (g->m->chat && !(o && o->plain))

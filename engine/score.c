@@ -65,7 +65,8 @@ typedef struct evaluation {
     size_t scored;
     size_t open_rows, matched, compared; /* rows without choices */
     double open_nll;
-    size_t open_tokens, tokens;
+    size_t open_tokens, tokens, truncated; /* truncated: rows */
+    int32_t longest;                       /* of the rows without choices: tokens, and room for an answer */
     ada_generator *gen;
     ada_buf said;
     const char *target; /* of the row being generated; NULL: the whole answer is wanted */
@@ -110,6 +111,9 @@ static ada_status read_entry(evaluation *v, entry *e, const ada_row *row) {
         if (e->sources > v->lim.source_path) v->lim.source_path = e->sources;
     }
     v->npaths += e->npaths;
+    v->truncated += e->paths[0].e.truncated;
+    int64_t room = (int64_t)e->paths[0].e.n + v->o.max_new;
+    if (row->nchoices == 0 && room > v->longest) v->longest = room < INT32_MAX ? (int32_t)room : INT32_MAX;
     return ADA_OK;
 }
 
@@ -126,6 +130,9 @@ static ada_status read_all(evaluation *v) {
     ADA_TRY(ada_arena_take(&v->keep, &v->pred, v->n, sizeof *v->pred));
     ADA_TRY(ada_arena_take(&v->keep, &v->nll, v->n, sizeof *v->nll));
     for (size_t i = 0; i < v->n; i++) ADA_TRY(read_entry(v, &v->entries[i], ada_dataset_at(v->data, i)));
+    if (v->truncated > 0)
+        ada_log(ADA_LOG_WARN, "%zu rows of '%s' are cut to %d tokens", v->truncated, v->o.data,
+                v->o.max_length);
     return ADA_OK;
 }
 
@@ -239,15 +246,34 @@ static bool same_text(const char *a, const char *b) {
     return n == m && memcmp(a, b, n) == 0;
 }
 
-static ada_status say(evaluation *v, const ada_row *row, const char *target) {
+/* Which message is the answer: the assistant's last. */
+static size_t answer_of(const ada_row *row) {
+    size_t i = row->nmessages;
+    while (i > 0 && row->messages[i - 1].role[0] != 'a') i--;
+    return i > 0 ? i - 1 : 0;
+}
+
+/* A text has no answer; nothing can be said without a token to go on from, nor a conversation's answer when
+ * the cut took it or its question. */
+static const char *open_target(const evaluation *v, const ada_row *row, const ada_example *e) {
+    if (row->messages) return e->truncated ? NULL : row->messages[answer_of(row)].content;
+    if (!row->prompt) return NULL;
+    bool some = ada_tok_adds_bos(v->m->tok) || (*row->prompt && !(e->truncated && e->prompt < 2));
+    return some ? row->completion : NULL;
+}
+
+/* A prompt is the one whose completion was scored, as cut as it was. */
+static ada_status say(evaluation *v, const ada_row *row, const ada_example *e, const char *target) {
     const ada_generate_opts o = {.max_new = v->o.max_new, .plain = true};
     const char *finish;
-    if (!v->gen) ADA_TRY(ada_generator_open(&v->gen, v->m, v->a, 0));
+    int32_t most = v->m->c.max_positions;
+    if (!v->gen)
+        ADA_TRY(ada_generator_open(&v->gen, v->m, v->a, most == 0 || v->longest < most ? v->longest : most));
     v->said.len = 0;
     ADA_TRY(ada_buf_puts(&v->said, ""));
     v->target = v->fn ? NULL : target;
-    if (row->prompt) return ada_generate_text(v->gen, row->prompt, &o, hear, v, &finish);
-    return ada_generate_chat(v->gen, row->messages, row->nmessages - 1, &o, hear, v, &finish);
+    if (row->prompt) return ada_generate_ids(v->gen, e->ids, (size_t)e->prompt, &o, hear, v, &finish);
+    return ada_generate_chat(v->gen, row->messages, answer_of(row), &o, hear, v, &finish);
 }
 
 static ada_status finish_open(evaluation *v, entry *e, ada_eval_row *r) {
@@ -256,14 +282,12 @@ static ada_status finish_open(evaluation *v, entry *e, ada_eval_row *r) {
     v->open_rows++;
     v->open_nll += r->nll = -p->loglik;
     v->open_tokens += r->target_tokens = (size_t)p->e.targets;
-    r->target = row->prompt     ? row->completion
-                : row->messages ? row->messages[row->nmessages - 1].content
-                                : NULL;
+    r->target = open_target(v, row, &p->e);
     if (!r->target) return ADA_OK;
     v->compared++;
     r->prediction = r->target;
     if (!p->greedy) {
-        ADA_TRY(say(v, row, r->target));
+        ADA_TRY(say(v, row, &p->e, r->target));
         r->prediction = v->said.data;
     }
     v->matched += same_text(r->prediction, r->target);

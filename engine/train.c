@@ -403,6 +403,13 @@ static ada_status make_settings(ada_trainer *t) {
     return ada_json_set(t->settings, "f32", ada_json_new_bool(t->m->type == ADA_F32));
 }
 
+static void warn_of_rows(const ada_rows *r, int max_length) {
+    if (r->truncated > 0)
+        ada_log(ADA_LOG_WARN, "%zu rows of '%s' are cut to %d tokens", r->truncated, r->path, max_length);
+    if (r->dropped > 0)
+        ada_log(ADA_LOG_WARN, "%zu rows of '%s' have no token to learn from", r->dropped, r->path);
+}
+
 static ada_status load_rows(ada_trainer *t) {
     const ada_train_opts *o = &t->o;
     ADA_TRY(ada_rows_load(&t->rows, t->m, o->data, &o->keys, o->all_tokens, o->max_length, &t->data));
@@ -410,8 +417,8 @@ static ada_status load_rows(ada_trainer *t) {
     if (o->eval_data)
         ADA_TRY(ada_rows_load(&t->eval_rows, t->m, o->eval_data, &o->keys, o->all_tokens, o->max_length,
                               &t->data));
-    if (t->rows.dropped > 0)
-        ada_log(ADA_LOG_WARN, "%zu rows of '%s' have no token to learn from", t->rows.dropped, o->data);
+    warn_of_rows(&t->rows, o->max_length);
+    warn_of_rows(&t->eval_rows, o->max_length);
     return ADA_OK;
 }
 

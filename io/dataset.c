@@ -73,6 +73,7 @@ static ada_status missing(const line *l, const ada_json *row, const char *wanted
     const char *key;
     const ada_json *value;
     size_t n = 0;
+    if (ada_json_get(row, wanted)) return wrong(l, "key '%s' is null, a string is wanted", wanted);
     for (void *it = NULL; ada_json_next(row, &it, &key, &value); n++) {
         size_t at = strlen(found);
         if (n < 6) snprintf(found + at, sizeof found - at, "%s'%.20s'", n ? ", " : "", key);
@@ -116,6 +117,27 @@ static ada_status read_choices(ada_dataset *d, const line *l, const ada_json *j,
     return ADA_OK;
 }
 
+/* Content in parts, as multimodal sets have it: of text alone, joined as chat templates join it. */
+static ada_status keep_parts(ada_dataset *d, const line *l, const ada_json *parts, const char **out) {
+    ada_buf all = {0};
+    ada_status st = ada_buf_puts(&all, "");
+    for (size_t i = 0; st == ADA_OK && i < ada_json_len(parts); i++) {
+        const ada_json *part = ada_json_at(parts, i);
+        const char *type = ada_json_str(ada_json_get(part, "type"), "none"), *text;
+        if (strcmp(type, "text") != 0) {
+            st = wrong(l, "a part of type '%.40s' in 'content' found, 'text' wanted", type);
+        } else if (ada_json_is_null(ada_json_get(part, "text"))) {
+            st = missing(l, part, "text", "");
+        } else {
+            st = keep(d, l, ada_json_get(part, "text"), "text", &text);
+            if (st == ADA_OK) st = ada_buf_puts(&all, text);
+        }
+    }
+    if (st == ADA_OK && !(*out = ada_arena_str(&d->arena, all.data, all.len))) st = ADA_ENOMEM;
+    ada_buf_free(&all);
+    return st;
+}
+
 static ada_status read_message(ada_dataset *d, const line *l, const ada_json *j, ada_message *m) {
     static const char *const roles[] = {"system", "user", "assistant"};
     if (!ada_json_is_obj(j)) return wrong(l, "a message is %s, an object is wanted", type_name(j));
@@ -127,7 +149,9 @@ static ada_status read_message(ada_dataset *d, const line *l, const ada_json *j,
     for (size_t i = 0; i < 3; i++)
         if (strcmp(role, roles[i]) == 0) m->role = roles[i];
     if (!m->role) return wrong(l, "role '%.40s' found, 'system', 'user' or 'assistant' wanted", role);
-    return keep(d, l, ada_json_get(j, "content"), "content", &m->content);
+    const ada_json *content = ada_json_get(j, "content");
+    return ada_json_is_arr(content) ? keep_parts(d, l, content, &m->content)
+                                    : keep(d, l, content, "content", &m->content);
 }
 
 static ada_status read_messages(ada_dataset *d, const line *l, const ada_json *j, ada_row *r) {
@@ -240,6 +264,8 @@ static ada_status read_line(ada_dataset *d, size_t number, const char *s, size_t
     ada_json *j = NULL;
     ada_row r;
     ada_status st = ada_json_parse(&j, s, n, "row");
+    if (st == ADA_EFORMAT && n == 1 && *s == '[')
+        return wrong(&l, "an array of several lines begins, an object on each line is wanted");
     if (st == ADA_EFORMAT) return bad_json(&l);
     if (st == ADA_OK) st = read_row(d, &l, j, &r);
     ada_json_close(&j);

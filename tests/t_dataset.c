@@ -51,6 +51,18 @@ static void kinds(void **state) {
     ada_dataset_close(&d);
 }
 
+/* Content as a list of parts is their text, joined. */
+static void parts(void **state) {
+    (void)state;
+    ada_dataset *d = open_rows("{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", "
+                               "\"text\": \"u\"}, {\"type\": "
+                               "\"text\", \"text\": \" v\"}]}, {\"role\": \"assistant\", \"content\": []}]}");
+    const ada_row *r = ada_dataset_at(d, 0);
+    assert_string_equal(r->messages[0].content, "u v");
+    assert_string_equal(r->messages[1].content, "");
+    ada_dataset_close(&d);
+}
+
 /* A mark at the head, line ends of either kind, blank lines; the digest is of the bytes. */
 static void line_ends(void **state) {
     (void)state;
@@ -237,9 +249,9 @@ static void standard_input(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(kinds),         cmocka_unit_test(line_ends),
-                                       cmocka_unit_test(long_rows),     cmocka_unit_test(options),
-                                       cmocka_unit_test(refusals),      cmocka_unit_test(bad_files),
-                                       cmocka_unit_test(standard_input)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(kinds),     cmocka_unit_test(parts),
+                                       cmocka_unit_test(line_ends), cmocka_unit_test(long_rows),
+                                       cmocka_unit_test(options),   cmocka_unit_test(refusals),
+                                       cmocka_unit_test(bad_files), cmocka_unit_test(standard_input)};
     return cmocka_run_group_tests(tests, io_test_begin, io_test_end);
 }

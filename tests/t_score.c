@@ -166,6 +166,37 @@ static void exact_match(void **state) {
     ada_model_close(&m);
 }
 
+/* Rows whose greedy output needs care: a prompt longer than the model, none at all, a talk that ends with the
+ * user, one that is longer than the model. The first is cut as its loss is; what nothing can be said to, or
+ * what has lost its question, is not compared. */
+static void awkward_prompts(void **state) {
+    (void)state;
+    char path[512], text[2048];
+    ada_model *m = tiny_model(true);
+    ada_json *j = NULL;
+    int n = snprintf(text, sizeof text,
+                     "{\"prompt\": \"%0200d\", \"completion\": \" ab\"}\n"
+                     "{\"prompt\": \"%048d\", \"completion\": \" ab\"}\n"
+                     "{\"prompt\": \"\", \"completion\": \" ab\"}\n"
+                     "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
+                     "\"content\": \"yo\"}, {\"role\": \"user\", \"content\": \"b\"}]}\n"
+                     "{\"messages\": [{\"role\": \"assistant\", \"content\": \"yo\"}, {\"role\": \"user\", "
+                     "\"content\": \"%070d\"}, {\"role\": \"assistant\", \"content\": \"no\"}]}\n",
+                     0, 0, 0);
+    assert_ok(ada_write_file(tiny_path(path, "awkward.jsonl"), text, (size_t)n));
+    seen s = evaluate(m, NULL, path, 0, &j);
+    assert_int_equal(s.n, 5);
+    assert_string_equal(s.target[0], " ab");
+    assert_true(strlen(s.prediction[0]) > 0 && strlen(s.prediction[1]) > 0);
+    assert_string_equal(s.target[2], "");
+    assert_string_equal(s.prediction[2], "");
+    assert_string_equal(s.target[3], "yo"); /* not what the user says */
+    assert_string_equal(s.target[4], "");
+    for (int i = 0; i < 5; i++) assert_true(s.nll[i] > 0);
+    ada_json_close(&j);
+    ada_model_close(&m);
+}
+
 extern const struct ada_metric ada_metric_accuracy, ada_metric_macro_f1, ada_metric_nll;
 static void metrics_by_hand(void **state) {
     (void)state;
@@ -199,8 +230,9 @@ static void refusals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(against_plain_passes),
-                                       cmocka_unit_test(alone_or_batched), cmocka_unit_test(exact_match),
-                                       cmocka_unit_test(metrics_by_hand), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(against_plain_passes), cmocka_unit_test(alone_or_batched),
+        cmocka_unit_test(exact_match),          cmocka_unit_test(awkward_prompts),
+        cmocka_unit_test(metrics_by_hand),      cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
 }

@@ -483,6 +483,13 @@ bad_jsonl("rows_no_completion", "key 'completion' wanted", '{"prompt": "a"}')
 bad_jsonl("rows_number", "rows_number.jsonl:2: key 'completion' is a number", '{"prompt": "a", "completion": 1}')
 bad_jsonl("rows_choice", "'c' found, one of 'choices'", '{"prompt": "a", "completion": "c", "choices": ["x", "y"]}')
 bad_jsonl("rows_role", "role 'bot' found", '{"messages": [{"role": "bot", "content": "a"}]}')
+bad_jsonl("rows_null", "rows_null.jsonl:2: key 'completion' is null", '{"prompt": "a", "completion": null}')
+bad_jsonl("rows_array_lines", "rows_array_lines.jsonl:1: an array of several lines", '[\n{"text": "a"}\n]', ("", ""))
+bad_jsonl("rows_part", "a part of type 'video' in 'content'",
+          '{"messages": [{"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "video"}]}]}')
+bad_jsonl("rows_part_bare", "a part of type 'none' in 'content'", '{"messages": [{"role": "assistant", "content": ["a"]}]}')
+bad_jsonl("rows_part_text", "key 'type' found, key 'text' wanted",
+          '{"messages": [{"role": "assistant", "content": [{"type": "text"}]}]}')
 bad_jsonl("rows_deep", "maximum parsing depth", '{"text": ' + "[" * 2500)
 
 # ---- chat templates, opened and rendered ----

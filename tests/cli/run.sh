@@ -45,6 +45,10 @@ set -- train -m base -d rows.jsonl --batch 4 --lr 0.02 --threads 1 -q
 check "a dry run" run "$@" --epochs 2 -o none --dry-run
 check "a dry run counts steps" says '^steps  *16$'
 check "a dry run shows what is learnt" says 'i|s| a|\[ \]\[f\]'
+check "a dry run of long rows" run train -m base -d rows.jsonl --batch 4 -o none --dry-run --max-length 6
+check "rows that are cut are not told" errs "^warning: 32 rows of '.*' are cut to 6 tokens"
+check "an eval of long rows" run eval -m base -d rows.jsonl --max-length 6
+check "rows that eval cuts are not told" errs "^warning: 32 rows of '.*' are cut to 6 tokens"
 check "a dry run leaves a trace" [ ! -e none ]
 check "a dry run as JSON" run "$@" --epochs 2 -o none --dry-run --json
 check "a dry run has masks" says '"mask": \[0,.*1\]'
