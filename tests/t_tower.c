@@ -247,6 +247,31 @@ static void what_cannot_be_is_refused(void **state) {
     ada_tower_close(&t);
 }
 
+static int allocs_left;
+static void *(*real_alloc)(size_t bytes);
+static void *refuse_alloc(size_t bytes) {
+    return allocs_left-- > 0 ? real_alloc(bytes) : NULL;
+}
+
+/* Each allocation in turn, of opening and of the first images of a size. */
+static void lack_of_memory_is_told(void **state) {
+    (void)state;
+    static float pixels[3 * 24 * 28], features[50 * 24];
+    int k = 0;
+    real_alloc = ada_os.alloc, ada_os.alloc = refuse_alloc;
+    for (ada_status st = ADA_ENOMEM; st != ADA_OK; k++) {
+        ada_tower *t = NULL;
+        allocs_left = k;
+        st = ada_tower_open(&t, golden_path("dinov2_registers"), NULL);
+        if (st == ADA_OK) st = ada_tower_run(t, pixels, 1, 24, 28, features);
+        ada_tower_close(&t);
+        if (st != ADA_OK && st != ADA_ENOMEM) break;
+    }
+    ada_os.alloc = real_alloc;
+    assert_true(allocs_left >= 0);
+    assert_true(k > 10);
+}
+
 /* A table of 2 by 4 patches is no square's. */
 static void positions_of_no_square_stay(void **state) {
     (void)state;
@@ -267,6 +292,7 @@ int main(void) {
         cmocka_unit_test(bits_do_not_depend_on_company),
         cmocka_unit_test(keys_differ_with_what_decides),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(lack_of_memory_is_told),
         cmocka_unit_test(positions_of_no_square_stay),
     };
     return cmocka_run_group_tests(tests, io_test_begin, io_test_end);

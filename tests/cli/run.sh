@@ -25,6 +25,8 @@ check "inspect an .h5" run inspect base.h5
 check "an import keeps its source's digest" says "^sha256  *$digest"
 check "inspect --tensors" run inspect base --tensors --json
 check "tensors are listed" says '"name": "model.norm.weight", "type": "BF16", "shape": \[32\]'
+check "inspect a vision tower" run inspect "$ADA_TESTS/golden/dinov2_registers" --json
+check "a tower is told" says '"tower": {.*"architecture": "dinov2",.*"registers": 2'
 check "inspect data" run inspect rows.jsonl --json
 check "rows are counted" says '"rows": 32,.*" fruit": 16, " tool": 16'
 
