@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Pictures: resizing as Pillow's 8-bit resampling does it, bytes to normalised planes, planes to patches.
+ * Pictures: resizing as Pillow's 8-bit resampling does it, bytes to normalised planes.
  * Contracts: kernels.h. Invariant: integers and copies only, so that bits cannot depend on the order. */
 
 static void k_resample(uint8_t *y, const uint8_t *x, size_t stride, const int32_t *k, size_t taps, size_t n)
@@ -27,18 +27,4 @@ static void k_planes(float *y, size_t plane, const uint8_t *x, const float *tabl
 {
     for (size_t i = 0; i < n; i++)
         for (size_t c = 0; c < 3; c++) y[c * plane + i] = table[c * 256 + x[3 * i + c]];
-}
-
-static void k_patches(float *y, const float *x, size_t plane, size_t width, size_t patch, size_t n)
-{
-    for (size_t q = 0; q < n; q++)
-        for (size_t c = 0; c < 3; c++)
-            for (size_t r = 0; r < patch; r++, y += patch) {
-                const float *from = x + c * plane + r * width + q * patch;
-#ifdef ADA_ISA_REF
-                for (size_t i = 0; i < patch; i++) y[i] = from[i];
-#else
-                VEC_EACH(patch, ST(y, LD(from)));
-#endif
-            }
 }

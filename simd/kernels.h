@@ -50,7 +50,6 @@
  *   resample: y[i] = the byte nearest to Σ k[j]·x[j·stride + i] / 2^22, j < taps, half up; the sum is modulo
  *     2^32 and then cut to 0 … 255. Both passes of Pillow's Image.resize, one on a picture turned over.
  *   planes: y[c·plane + i] = table[256·c + x[3i + c]], c < 3. table [3, 256].
- *   patches: y [n, 3, patch, patch], y[q][c][r][i] = x[c·plane + r·width + q·patch + i].
  * k_convert.h: to nearest even, NaN kept and made quiet. *_to_f32 from GGUF blocks: n a multiple of the block
  *   (32; 256 for the _K), d·q - m in the order of gguf-py, the same bits. */
 #include "simd/tile.h"

@@ -371,11 +371,6 @@ ROW(resample, buf(j, U8, OUT, ANY, n, 0); buf(j, U8, IN, ANY, k *(n + 3), 0);
     in(j, k, ANY), s->resample(p[0], p[1], n + 3, p[2], k, n), return 0)
 ROW(planes, inout(j, 3 * n + 2, ANY); buf(j, U8, IN, ANY, 3 * n, 0);
     in(j, 768, ANY), s->planes(F(0), n + 1, p[1], F(2), n), return 0)
-static size_t strip(const struct job *j) {
-    return j->n / 16 * j->k + 1;
-}
-ROW(patches, out(j, n / 16 * 3 * k * k, 0); in(j, k *strip(j) * 3 + 4, ANY),
-    s->patches(F(0), F(1), k * strip(j) + 2, strip(j), k, n / 16), return 0)
 
 /* ---- the list ---- */
 enum { IS_EXACT = 1, IS_APPROX = 0 };
@@ -392,9 +387,9 @@ static void rows_ready(void) {
         "add",         "mul",        "scale",    "axpy",          "relu",    "relu_back",   "silu",
         "gelu_quick",  "gelu_tanh",  "gelu_erf", "max",           "argmax",  "f32_to_bf16", "f32_to_f16",
         "bf16_to_f32", "f16_to_f32", "mm_widen", "mm_widen_back", "mm_turn", "planes",
-        "patches",     NULL};
+        NULL};
     static const char *const two[] = {"row_matmul", "row_matmul_t", "outer_add", "mm_tile",
-                                      "mm_rows",    "mm_turn",      "resample",  "patches", NULL};
+                                      "mm_rows",    "mm_turn",      "resample",  NULL};
     for (size_t i = 0; i < ROWS; i++) {
         struct row *r = &rows[i];
         for (int q = 0; dense[q]; q++) r->dense |= strcmp(r->name, dense[q]) == 0;
