@@ -19,7 +19,7 @@ task=$cache/sections
 work=build/quickstart
 out=$work/out
 log=$work/log
-settings='--epochs 2 --batch 16 --lr 0.003 --init-std 0.02 --rank 64'
+settings='--epochs 1 --batch 16 --lr 0.005 --rank 64'
 adalink=build/adalink
 
 started=$(date +%s)

@@ -4,11 +4,11 @@
 # usage: sh apps/section_task.sh DIR        writes DIR/train.jsonl and DIR/test.jsonl, whole or not at all
 # Owns: which rows, and their split. Needs apt's lists, awk and sort alone. Must not know: models.
 # Invariants: one package a source and one row a description, so that no twin crosses the split; 12 sections,
-# the same number of rows of each; the same lists give the same files (rows stand in the order of a hash of
+# as many test rows of each; the same lists give the same files (rows stand in the order of a hash of
 # the source's name).
 set -eu
 export LC_ALL=C
-classes=12 test_rows=50 train_rows=180 # of each section
+classes=12 test_rows=50 train_rows=360 # of each section, or as many as it has
 
 dir=${1:?usage: section_task.sh DIR}
 mkdir -p "$dir"

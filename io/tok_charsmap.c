@@ -77,13 +77,9 @@ static ada_status base64(const char *s, size_t n, uint8_t *out, size_t *len) {
     return ADA_OK;
 }
 
-ada_status ada_op_charsmap(ada_ops *o, ada_arena *a, const char *text) {
+ada_status ada_op_charsmap_bytes(ada_ops *o, ada_arena *a, uint8_t *bytes, size_t len) {
     struct charsmap *m;
-    uint8_t *bytes;
-    size_t n = strlen(text), len;
     ADA_TRY(ada_arena_zero(a, &m, 1, sizeof *m));
-    ADA_TRY(ada_arena_zero(a, &bytes, n + 1, 1));
-    ADA_TRY(base64(text, n, bytes, &len));
     *m = (struct charsmap){.units = bytes};
     size_t trie = len >= 4 ? unit(m, 0) : 0;
     if (trie < 4 || trie % 4 || trie > len - 4)
@@ -97,4 +93,12 @@ ada_status ada_op_charsmap(ada_ops *o, ada_arena *a, const char *text) {
     op->rewrite = do_charsmap;
     op->data = m;
     return ADA_OK;
+}
+
+ada_status ada_op_charsmap(ada_ops *o, ada_arena *a, const char *text) {
+    uint8_t *bytes;
+    size_t n = strlen(text), len;
+    ADA_TRY(ada_arena_zero(a, &bytes, n + 1, 1));
+    ADA_TRY(base64(text, n, bytes, &len));
+    return ada_op_charsmap_bytes(o, a, bytes, len);
 }

@@ -107,6 +107,26 @@ static ada_status sentencepiece(ada_tok *t, const ada_json *meta, bool *bos) {
     return space ? ada_op_strip(&t->decoder, " ", 1, 0) : ADA_OK;
 }
 
+/* As transformers converts a SentencePiece model of this kind: its map of characters, spaces made one, a mark
+ * in front of every word. */
+static ada_status unigram(ada_tok *t, const ada_json *meta) {
+    const ada_json *map = key(meta, "precompiled_charsmap");
+    size_t n = ada_json_len(map);
+    uint8_t *bytes;
+    ADA_TRY(ada_arena_zero(&t->arena, &bytes, n + 1, 1));
+    for (size_t i = 0; i < n; i++) bytes[i] = (uint8_t)ada_json_int(ada_json_at(map, i), 0);
+    if (n > 0) ADA_TRY(ada_op_charsmap_bytes(&t->normalizer, &t->arena, bytes, n));
+    if (ada_json_bool(key(meta, "remove_extra_whitespaces"), true)) {
+        ADA_TRY(ada_op_trim(&t->normalizer, false, true));
+        ADA_TRY(ada_op_regex_replace(&t->normalizer, " {2,}", "\xe2\x96\x81"));
+    }
+    ADA_TRY(ada_op_replace(&t->pre, " ", "\xe2\x96\x81"));
+    bool space = ada_json_bool(key(meta, "add_space_prefix"), true);
+    if (space) ADA_TRY(ada_op_prepend(&t->pre, "\xe2\x96\x81", true, false));
+    ADA_TRY(ada_op_regex(&t->pre, "\xe2\x96\x81", ADA_CUT_NEXT, false));
+    return ada_op_metaspace(&t->decoder, "\xe2\x96\x81", space);
+}
+
 static ada_status edge(ada_tok *t, const char *name, int32_t id, bool add, int32_t **list, size_t *n) {
     if (!add) return ADA_OK;
     if (id < 0) return ada_fail(ADA_EFORMAT, "model says to add %s, and does not name it", name);
@@ -123,9 +143,11 @@ static ada_status read_gguf(ada_tok *t, const ada_json *meta) {
         return ada_fail(ADA_EUNSUPPORTED, "model has tokenizer '%s', which is not supported", kind);
     if (!ada_json_is_arr(key(meta, "tokens")))
         return ada_fail(ADA_EFORMAT, "model has no 'tokenizer.ggml.tokens'");
-    bool bos = false;
+    bool bos = false, eos = strcmp(kind, "t5") == 0;
     ADA_TRY(ada_tok_read_tokens(t, key(meta, "tokens")));
-    ADA_TRY(strcmp(kind, "gpt2") == 0 ? byte_level(t, meta, &bos) : sentencepiece(t, meta, &bos));
+    ADA_TRY(eos                         ? unigram(t, meta)
+            : strcmp(kind, "gpt2") == 0 ? byte_level(t, meta, &bos)
+                                        : sentencepiece(t, meta, &bos));
     t->has_decoder = true;
     ADA_TRY(read_types(t, key(meta, "token_type")));
     ADA_TRY(t->model->open_gguf(t, meta));
@@ -134,7 +156,7 @@ static ada_status read_gguf(ada_tok *t, const ada_json *meta) {
     ADA_TRY(special_id(t, meta, "padding_token_id", &t->pad));
     ADA_TRY(edge(t, "BOS", t->bos, ada_json_bool(key(meta, "add_bos_token"), bos && t->bos >= 0), &t->before,
                  &t->nbefore));
-    ADA_TRY(edge(t, "EOS", t->eos, ada_json_bool(key(meta, "add_eos_token"), false), &t->after, &t->nafter));
+    ADA_TRY(edge(t, "EOS", t->eos, ada_json_bool(key(meta, "add_eos_token"), eos), &t->after, &t->nafter));
     const ada_json *chat = ada_json_get(meta, "tokenizer.chat_template");
     if (!ada_json_is_str(chat)) return ADA_OK;
     t->chat = ada_arena_str(&t->arena, ada_json_str(chat, ""), ada_json_strlen(chat));

@@ -138,6 +138,8 @@ ada_status ada_tok_read_decoder(ada_tok *t, const ada_json *j) ADA_MUST_USE;
 ada_status ada_tok_read_post(ada_tok *t, const ada_json *j) ADA_MUST_USE;
 /* tok_charsmap.c */
 ada_status ada_op_charsmap(ada_ops *o, ada_arena *a, const char *base64) ADA_MUST_USE;
+/* bytes [n + 1], of the arena; the last becomes a NUL. */
+ada_status ada_op_charsmap_bytes(ada_ops *o, ada_arena *a, uint8_t *bytes, size_t n) ADA_MUST_USE;
 /* tok_op.c: makers of operations, used by both readers. Text must outlive the tokenizer. */
 ada_status ada_op_replace(ada_ops *o, const char *text, const char *with) ADA_MUST_USE;
 ada_status ada_op_regex_replace(ada_ops *o, const char *pattern, const char *with) ADA_MUST_USE;

@@ -184,6 +184,45 @@ def sentencepiece_style(text, size):
     return j, meta
 
 
+MARK = "\u2581"
+
+
+def unigram_style(text, size, folder, **more):
+    """A Unigram vocabulary as T5's: trained by sentencepiece, as transformers converts it; pad, end and
+    unknown are 0, 1 and 2. The model's bytes, the tokenizer.json and the GGUF metadata."""
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(text), model_prefix=os.path.join(folder, "spiece"), vocab_size=size,
+        model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2, num_threads=1,
+        hard_vocab_limit=False, **more)
+    data = open(os.path.join(folder, "spiece.model"), "rb").read()
+    m = sentencepiece_model_pb2.ModelProto()
+    m.ParseFromString(data)
+    charsmap = m.normalizer_spec.precompiled_charsmap
+    t = Tokenizer(models.Unigram([(p.piece, p.score) for p in m.pieces], unk_id=2))
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap),
+                                         normalizers.Strip(left=False, right=True),
+                                         normalizers.Replace(Regex(" {2,}"), MARK)])
+    t.pre_tokenizer = pre_tokenizers.Metaspace()
+    t.decoder = decoders.Metaspace()
+    t.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    j = json.loads(t.to_str())
+    j["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}}
+    meta = {"tokenizer.ggml.model": "t5", "tokenizer.ggml.tokens": [p.piece for p in m.pieces],
+            "tokenizer.ggml.scores": [p.score for p in m.pieces],
+            "tokenizer.ggml.token_type": [p.type for p in m.pieces],
+            "tokenizer.ggml.precompiled_charsmap": list(charsmap),
+            "tokenizer.ggml.add_space_prefix": True, "tokenizer.ggml.remove_extra_whitespaces": True,
+            "tokenizer.ggml.eos_token_id": 1, "tokenizer.ggml.unknown_token_id": 2,
+            "tokenizer.ggml.padding_token_id": 0, "tokenizer.ggml.add_eos_token": True}
+    return data, j, meta
+
+
 def gguf_names(base):
     """GGUF-like metadata of the vocabulary with every tokenizer.ggml.pre, and the tokenizer.json it stands
     for."""
@@ -332,6 +371,12 @@ def main():
     sp, meta = sentencepiece_style(text[: len(text) // 2], 32000)
     run("sentencepiece style", sp, sp, text)
     run("sentencepiece style, gguf scores", sp, meta, text)
+    if "unigram".startswith(args.only) or args.only.startswith("unigram"):
+        _, uni, meta = unigram_style(text[: len(text) // 2], 32000, args.work)
+        run("unigram", uni, uni, text)
+        run("unigram, gguf", uni, meta, text)
+        uni["model"]["byte_fallback"] = True
+        run("unigram, byte fallback without bytes", uni, uni, some)
     for name, hf, ours in gguf_names(base):
         run("pre " + name, hf, ours, some)
     for name, j in variants(base, sp):

@@ -30,6 +30,10 @@ static int open_pieces(void **state) {
     return open_golden(state, "golden/tok_pieces.json");
 }
 
+static int open_unigram(void **state) {
+    return open_golden(state, "golden/tok_unigram.json");
+}
+
 static int close_golden(void **state) {
     golden *g = *state;
     ada_tok_close(&g->tok);
@@ -296,14 +300,42 @@ static void refusals(void **state) {
         "pieces: " #test, test, open_pieces, close_golden, NULL                                              \
     }
 
+static void unigram_refused(const char *model, const char *words) {
+    char text[512];
+    ada_json *j = NULL;
+    ada_tok *t = NULL;
+    snprintf(text, sizeof text, "{\"model\": {\"type\": \"Unigram\", %s}}", model);
+    assert_ok(ada_json_parse(&j, text, strlen(text), "test"));
+    assert_fails(ada_tok_open(&t, j, NULL), ADA_EFORMAT, words);
+    assert_null(t);
+    ada_json_close(&j);
+}
+
+static void unigram_refusals(void **state) {
+    (void)state;
+    unigram_refused("\"unk_id\": 0", "no 'vocab'");
+    unigram_refused("\"unk_id\": 0, \"vocab\": []", "no 'vocab'");
+    unigram_refused("\"unk_id\": 0, \"vocab\": {\"a\": 1}", "no 'vocab'");
+    unigram_refused("\"unk_id\": 0, \"vocab\": [[\"a\", 0], [\"b\"]]", "entry 1");
+    unigram_refused("\"unk_id\": 0, \"vocab\": [[\"a\", \"0\"]]", "entry 0");
+    unigram_refused("\"unk_id\": 0, \"vocab\": [[1, 0]]", "entry 0");
+    unigram_refused("\"unk_id\": 2, \"vocab\": [[\"a\", 0], [\"b\", -1]]", "unknown token's id");
+    unigram_refused("\"unk_id\": -1, \"vocab\": [[\"a\", 0]]", "unknown token's id");
+    unigram_refused("\"unk_id\": \"a\", \"vocab\": [[\"a\", 0]]", "unknown token's id");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {BOTH(lines),
-                                       BOTH(random_ids),
-                                       BOTH(pairs),
-                                       BOTH(names),
-                                       BOTH(wrong_bytes),
-                                       cmocka_unit_test(heads),
-                                       cmocka_unit_test(normalized),
-                                       cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {
+        BOTH(lines),
+        BOTH(random_ids),
+        BOTH(pairs),
+        BOTH(names),
+        BOTH(wrong_bytes),
+        cmocka_unit_test_setup_teardown(lines, open_unigram, close_golden),
+        cmocka_unit_test_setup_teardown(random_ids, open_unigram, close_golden),
+        cmocka_unit_test(unigram_refusals),
+        cmocka_unit_test(heads),
+        cmocka_unit_test(normalized),
+        cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

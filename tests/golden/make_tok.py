@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# Makes tok_bytes.json and tok_pieces.json: a small byte-level BPE and a SentencePiece-style BPE with byte
-# fallback, each as tokenizer.json and as GGUF metadata, with lines and what Hugging Face tokenizers makes of
-# them.
-# usage: python3 tests/golden/make_tok.py     (needs tokenizers; trains on this repository's headers)
+# Makes tok_bytes.json, tok_pieces.json and tok_unigram.json: a small byte-level BPE, a SentencePiece-style BPE
+# with byte fallback, and a Unigram vocabulary as T5's, each as tokenizer.json and as GGUF metadata, with lines
+# and what Hugging Face tokenizers makes of them.
+# usage: python3 tests/golden/make_tok.py [bytes|pieces|unigram …]
+#     (needs tokenizers, sentencepiece; trains on this repository's headers)
 # "ids" have no special tokens, "special" have them, "plain" takes special entries in the text for text;
 # "texts" decodes the ids without and with special tokens. "pairs" are prompts and completions where the ids
 # of the whole begin with the ids of the prompt, as TRL wants them: the rest is the completion.
@@ -11,6 +12,7 @@ import json
 import os
 import random
 import sys
+import tempfile
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -87,5 +89,23 @@ for path in sorted(glob.glob(os.path.join(HERE, "../../*/*.h"))):
     TEXT += open(path, encoding="utf-8").read().splitlines()
 TEXT = [s for s in TEXT if s.strip()]
 LEARNT = TEXT + [s for s in LINES if "\0" not in s]  # our JSON refuses a NUL in a key
-write("bytes", *bytes_style(LEARNT))
-write("pieces", *oracle_tok.sentencepiece_style(LEARNT, 900))
+
+
+def unigram_style(text):
+    """With a few rules of normalization of its own: the usual map alone would be 240 KB."""
+    folder = tempfile.mkdtemp()
+    rules = {"\t": " ", "\n": " ", "\r": " ", "\u3000": " ", "\ufb01": "fi", "\ufeff": "", "\u0041\u030a": "\u00c5"}
+    rules |= {chr(0xff21 + i): chr(0x41 + i) for i in range(26)}
+    hexed = lambda t: " ".join(f"{ord(c):X}" for c in t)
+    with open(os.path.join(folder, "rules.tsv"), "w") as f:
+        f.writelines(f"{hexed(a)}\t{hexed(b)}\n" for a, b in sorted(rules.items()))
+    return oracle_tok.unigram_style(text, 900, folder, normalization_rule_tsv=f.name)[1:]
+
+
+STYLES = {
+    "bytes": lambda: bytes_style(LEARNT),
+    "pieces": lambda: oracle_tok.sentencepiece_style(LEARNT, 900),
+    "unigram": lambda: unigram_style(LEARNT),
+}
+for style in sys.argv[1:] or STYLES:
+    write(style, *STYLES[style]())
