@@ -33,6 +33,8 @@ static const struct ada_opt opts[] = {
       .help = "tokens of a row at most; the default is what the model has positions for" },
     { .name = "max-new", F(run.max_new), .arg = "N", .lo = 1, .hi = 131072, .def = "64",
       .help = "tokens of greedy output for rows without choices; as long as the longest answer" },
+    { .name = "beams", F(run.beams), .arg = "N", .lo = 1, .hi = 64, .def = "1",
+      .help = "above 1: that output by beam search instead, which takes as many times longer" },
     ADA_OPT_HEAD("rows"),
     ADA_OPT_KEYS(struct eval),
     { .name = "limit", F(keys.limit), .arg = "N", .lo = 0, .hi = INFINITY, .def = "0",

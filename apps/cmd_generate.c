@@ -8,6 +8,7 @@
 #include "io/os.h"
 #include "io/replace.h"
 #include <errno.h>
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,11 @@ static const struct ada_opt opts[] = {
       .help = "leave out tokens less likely than X times the likeliest; 0: none" },
     { .name = "repetition-penalty", F(run.repetition), .arg = "X", .lo = 0.01, .hi = 100, .def = "1",
       .help = "above 1 makes what was said before less likely" },
+    { .name = "beams", F(run.beams), .arg = "N", .lo = 1, .hi = 64, .def = "1",
+      .help = "above 1: beam search, for the likeliest answer as a whole; it is said when it is complete" },
+    { .name = "length-penalty", F(run.length_penalty), .arg = "X", .lo = -10, .hi = 10, .def = "1",
+      .help = "with --beams: an answer's log-likelihood is divided by its length to this power; more favours "
+              "long answers" },
     { .name = "stop", F(stop), .arg = "TEXT", .help = "end before this text; may be given several times" },
     { .name = "ignore-eos", F(run.ignore_eos), .help = "go on after the model's end mark, for timing" },
     { .name = "seed", F(run.seed), .arg = "N", .lo = 0, .hi = 9007199254740991, .def = "0",
@@ -269,7 +275,9 @@ static ada_status run(struct ada_args *args, void *values) {
     ADA_TRY(ada_opt_check(args));
     ADA_TRY(check(o));
     o->run.plain = !o->chat;
-    o->run.logprobs = o->common.json;
+    o->run.logprobs = o->common.json && o->run.beams <= 1;
+    /* The engine's zero means its default; here zero means that length does not count. */
+    if (o->run.length_penalty == 0) o->run.length_penalty = DBL_MIN;
     o->run.stop = o->stop;
     ada_status st =
         ada_model_open(&m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads});

@@ -175,6 +175,7 @@ typedef struct ada_eval_opts {
     int max_length;      /* [the model's] */
     int max_new;         /* [64] tokens of greedy output for exact match */
     size_t batch_tokens; /* [1024] */
+    int beams;           /* [1] more: that output by beam search */
 } ada_eval_opts;
 typedef struct ada_eval_row { /* given to the callback in file order */
     size_t line;
@@ -193,7 +194,8 @@ ADA_API ada_status ada_eval(ada_model *m, ada_adapter *a, const ada_eval_opts *o
 /* ---- generation ----
  * A generator is a session: each call gives the whole text or conversation, and what it shares with the
  * tokens already in the cache is not computed again. EINVAL when the prompt does not fit the capacity; when
- * the answer reaches it, generation ends with "length". Processors act in transformers' order: repetition,
+ * the answer reaches it, generation ends with "length". A model with an encoder reads the prompt there, once.
+ * Processors act in transformers' order: repetition,
  * temperature, top-k, top-p, min-p. */
 typedef struct ada_generate_opts {
     int max_new;             /* [256] */
@@ -206,6 +208,8 @@ typedef struct ada_generate_opts {
     uint64_t seed;
     bool plain;    /* [a user's turn where the model has a chat template] the prompt is text */
     bool logprobs; /* fill the events' logprob */
+    int beams;     /* [1] more: beam search, without temperature, repetition penalty and logprobs */
+    double length_penalty; /* [1] of beam search: the power of the length that log-likelihoods are divided by */
 } ada_generate_opts;
 typedef struct ada_token_event {
     int32_t id;     /* -1: no token, only held back text set free at the end */

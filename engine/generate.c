@@ -3,9 +3,11 @@
  * Must not know: how logits become a token, or who reads the text.
  * Invariant: what the cache holds is always the first `session.len` tokens of this session's last call. */
 #include "engine/batch.h"
+#include "engine/beam.h"
 #include "engine/embed.h"
 #include "engine/example.h"
 #include "engine/sample.h"
+#include "engine/source.h"
 #include "io/os.h"
 #include "simd/kernels.h"
 #include <string.h>
@@ -22,6 +24,7 @@ struct ada_generator {
     ada_head_ws *head;
     ada_join *join;
     ada_sampler sampler;
+    ada_source *source; /* of a model with an encoder */
     float *x, *h, *logits; /* [PREFILL, d], [d], [vocab] */
     ada_ids session;       /* tokens in the cache */
     ada_ids prompt;
@@ -45,11 +48,15 @@ static void find_eos(ada_generator *g) {
     for (size_t i = 0; i < ada_json_len(j); i++) add_eos(g, ada_json_int(ada_json_at(j, i), -1));
 }
 
+static ada_modality modality(const ada_generator *g) {
+    return g->m->encoder.layers ? ADA_DECODER : ADA_TEXT;
+}
+
 static ada_status layout(ada_generator *g, ada_arena *a) {
     size_t d = (size_t)g->m->c.d;
     ADA_TRY(ada_pass_layout(&g->pass, a, &g->m->stack, PREFILL, 1, g->capacity, 1, false));
     ADA_TRY(ada_head_layout(&g->head, a, &g->m->head, 1));
-    ADA_TRY(ada_join_layout(&g->join, a, g->m, g->a, ADA_TEXT, PREFILL, false));
+    ADA_TRY(ada_join_layout(&g->join, a, g->m, g->a, modality(g), PREFILL, false));
     ADA_TRY(ada_sampler_layout(&g->sampler, a, g->m->c.vocab));
     ADA_TRY(ada_arena_take(a, &g->x, PREFILL * d, sizeof(float)));
     ADA_TRY(ada_arena_take(a, &g->h, d, sizeof(float)));
@@ -63,11 +70,10 @@ static ada_status build(ada_generator *g, int capacity) {
         return ada_fail(ADA_EINVAL, "a cache of %d tokens exceeds the model's %d positions", capacity, most);
     g->capacity = capacity ? capacity : most < DEFAULT_CAPACITY ? most : DEFAULT_CAPACITY;
     ADA_TRY(ada_model_text(g->m));
-    if (g->m->encoder.layers)
-        return ada_fail(ADA_EUNSUPPORTED, "generation by a model with an encoder is not there yet");
     find_eos(g);
     ADA_TRY(ada_model_prepare(g->m, ADA_FORWARD));
     ADA_TRY(ada_kv_open(&g->kv, &g->m->stack, 1, g->capacity));
+    if (g->m->encoder.layers) ADA_TRY(ada_source_open(&g->source, g->m, g->a, PREFILL));
     return layout(g, &g->work);
 }
 
@@ -85,6 +91,7 @@ ada_status ada_generator_open(ada_generator **out, ada_model *m, ada_adapter *a,
 void ada_generator_close(ada_generator **g) {
     if (!*g) return;
     ada_kv_close(&(*g)->kv);
+    ada_source_close(&(*g)->source);
     ada_arena_free(&(*g)->work);
     ada_ids_free(&(*g)->session);
     ada_ids_free(&(*g)->prompt);
@@ -123,6 +130,19 @@ static ada_status prefill(ada_generator *g, const ada_ids *prompt) {
         ADA_TRY(feed(g, prompt->data + at, (int32_t)len, at + len == n));
     }
     return ADA_OK;
+}
+
+/* To where the first token's logits are there: the prompt is read by the encoder, or by the model itself. */
+static ada_status begin(ada_generator *g) {
+    const ada_ids *p = &g->prompt;
+    if (!g->source) return prefill(g, p);
+    if (p->len > (size_t)g->capacity)
+        return ada_fail(ADA_EINVAL, "the prompt has %zu tokens, the cache holds %d", p->len, g->capacity);
+    ADA_TRY(ada_source_read(g->source, p->data, (int32_t)p->len));
+    ada_pass_read(g->pass, ada_source_memory(g->source));
+    ada_kv_truncate(g->kv, 0, 0);
+    g->session.len = 0;
+    return feed(g, &g->m->c.start_token, 1, true);
 }
 
 /* ---- text ---- */
@@ -187,18 +207,102 @@ static ada_status take_token(ada_generator *g, int32_t id, bool first, const cha
     return ADA_OK;
 }
 
-static ada_status run(ada_generator *g, bool chat, const char **finish) {
+/* ---- beams ---- */
+typedef struct beam_search { /* room of one call */
+    ada_arena arena;
+    ada_beams *beams;
+    ada_kv *kv; /* twice as many slots as beams: those of this step, those of the next */
+    ada_pass *pass;
+    ada_head_ws *head;
+    ada_join *join;
+    float *x, *h, *logits; /* [beams, d], [beams, d], [beams, vocab] */
+    ada_segment *segs;     /* [beams] */
+    int32_t *out;          /* [beams] */
+} beam_search;
+
+static ada_status layout_beams(const ada_generator *g, beam_search *s, int32_t n, int32_t max_new) {
+    size_t d = (size_t)g->m->c.d, vocab = (size_t)g->m->c.vocab, k = (size_t)n, wide;
+    int32_t len = (int32_t)g->session.len + max_new;
+    ada_arena *a = &s->arena;
+    if (!ada_mul_size(k, vocab, &wide)) return ada_fail(ADA_EINVAL, "%d beams are too many", n);
+    ADA_TRY(ada_beams_layout(&s->beams, a, n, g->m->c.vocab, max_new, g->eos,
+                             g->o->ignore_eos ? 0 : g->neos));
+    ADA_TRY(ada_kv_open(&s->kv, &g->m->stack, 2 * n, len));
+    ADA_TRY(ada_pass_layout(&s->pass, a, &g->m->stack, n, n, len, n, false));
+    ADA_TRY(ada_head_layout(&s->head, a, &g->m->head, n));
+    ADA_TRY(ada_join_layout(&s->join, a, g->m, g->a, modality(g), n, false));
+    ADA_TRY(ada_arena_take(a, &s->x, k * d, sizeof(float)));
+    ADA_TRY(ada_arena_take(a, &s->h, k * d, sizeof(float)));
+    ADA_TRY(ada_arena_take(a, &s->logits, wide, sizeof(float)));
+    ADA_TRY(ada_arena_take(a, &s->segs, k, sizeof *s->segs));
+    ADA_TRY(ada_arena_take(a, &s->out, k, sizeof *s->out));
+    if (g->source) ada_pass_read(s->pass, ada_source_memory(g->source));
+    for (int32_t i = 0; i < n; i++) s->out[i] = i;
+    for (int32_t i = 0; i < 2 * n; i++) ada_kv_copy(s->kv, i, g->kv, 0, 0, (int32_t)g->session.len);
+    return ADA_OK;
+}
+
+/* One token for each beam, each continuing another's cache, into the slots from `first` on. */
+static void feed_beams(const ada_generator *g, beam_search *s, int32_t n, int32_t first, int32_t pos,
+                       const int32_t *parent, const int32_t *token) {
+    int32_t prompt = (int32_t)g->session.len, other = first ? 0 : n;
+    for (int32_t i = 0; i < n; i++) {
+        ada_kv_copy(s->kv, first + i, s->kv, other + parent[i], prompt, pos - prompt);
+        s->segs[i] = (ada_segment){.start = i, .len = 1, .parent = -1, .pos = pos, .cache = first + i};
+    }
+    ada_pack p = {.T = n, .nsegs = n, .nout = n, .ids = token, .segs = s->segs, .out = s->out};
+    ada_join_clear(s->join);
+    ada_join_add(s->join, token, n);
+    ada_join_start(s->join);
+    ada_join_rows(s->join, token, n, s->x);
+    ada_stack_forward(&g->m->stack, &p, s->pass, s->kv, s->x, s->h);
+    ada_head_logits(&g->m->head, s->head, s->h, n, s->logits);
+}
+
+static ada_status search(ada_generator *g, beam_search *s, int32_t n, int32_t max_new, bool own,
+                         const char **finish) {
+    int32_t pos = (int32_t)g->session.len, first = 0, len;
+    const int32_t *parent, *token, *best;
+    ADA_TRY(layout_beams(g, s, n, max_new));
+    ada_beams_begin(s->beams, g->o->length_penalty != 0 ? g->o->length_penalty : 1);
+    const float *logits = g->logits;
+    while (ada_beams_step(s->beams, logits, &parent, &token)) {
+        feed_beams(g, s, n, first, pos++, parent, token);
+        first = first ? 0 : n;
+        logits = s->logits;
+    }
+    best = ada_beams_best(s->beams, &len);
+    if (len == 0) return ada_fail(ADA_ENUMERIC, "the model's output is not finite");
+    for (int32_t i = 0; i < len && !*finish; i++) ADA_TRY(take_token(g, best[i], own && i == 0, finish));
+    return ADA_OK;
+}
+
+/* The whole answer is known before its first token is given. */
+static ada_status run_beams(ada_generator *g, int32_t max_new, bool own, const char **finish) {
+    beam_search s = {0};
+    int32_t room = g->capacity - (int32_t)g->session.len + 1;
+    ada_status st = search(g, &s, g->o->beams, max_new < room ? max_new : room, own, finish);
+    ada_kv_close(&s.kv);
+    ada_arena_free(&s.arena);
+    ADA_TRY(st);
+    if (!*finish) *finish = "length";
+    return ADA_OK;
+}
+
+/* own: the answer is a text of its own, not the prompt's continuation. */
+static ada_status run(ada_generator *g, bool own, const char **finish) {
     int max_new = g->o->max_new ? g->o->max_new : DEFAULT_NEW;
     ADA_TRY(ada_sample_check(g->o));
-    ADA_TRY(prefill(g, &g->prompt));
+    ADA_TRY(begin(g));
     g->text.len = 0;
+    if (g->o->beams > 1) ADA_TRY(run_beams(g, max_new, own, finish));
     for (int i = 0; !*finish; i++) {
         int32_t id =
             ada_sample(&g->sampler, g->logits, g->session.data, g->session.len, g->o, g->session.len);
         if (!isfinite(g->logits[id]))
             return ada_fail(ADA_ENUMERIC, "the model's output is not finite after %zu tokens",
                             g->session.len);
-        ADA_TRY(take_token(g, id, chat && i == 0, finish));
+        ADA_TRY(take_token(g, id, own && i == 0, finish));
         if (*finish) return ADA_OK;
         if (i + 1 >= max_new || g->session.len >= (size_t)g->capacity)
             *finish = "length";
@@ -236,7 +340,7 @@ ada_status ada_generate_ids(ada_generator *g, const int32_t *ids, size_t n, cons
             return ada_fail(ADA_EINVAL, "token %d is not in the model's vocabulary of %d", (int)ids[i],
                             (int)g->m->c.vocab);
     ADA_TRY(ada_ids_add(&g->prompt, ids, n));
-    return start(g, o, fn, ctx, false, finish);
+    return start(g, o, fn, ctx, g->source != NULL, finish);
 }
 
 ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o, ada_token_fn fn,
@@ -245,5 +349,5 @@ ada_status ada_generate_text(ada_generator *g, const char *text, const ada_gener
         return ada_generate_chat(g, &(ada_message){"user", text}, 1, o, fn, ctx, finish);
     g->prompt.len = 0;
     ADA_TRY(ada_prompt_text(g->m, text, strlen(text), &g->prompt));
-    return start(g, o, fn, ctx, false, finish);
+    return start(g, o, fn, ctx, g->source != NULL, finish);
 }

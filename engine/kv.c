@@ -12,11 +12,12 @@ struct ada_kv {
     ada_arena arena;
     char *data;
     int32_t *len;                          /* [slots] */
-    size_t slots, heads, size, row, strip; /* bytes of: an element, [head_dim], [capacity, head_dim] */
+    size_t layers, slots, heads, size, row, strip; /* bytes of: an element, [head_dim], [capacity, head_dim] */
 };
 
 static ada_status open_in(ada_kv *kv, const ada_stack *s, int32_t slots, int32_t capacity) {
     size_t n;
+    kv->layers = (size_t)s->c.layers;
     kv->slots = (size_t)slots, kv->heads = (size_t)s->c.kv_heads;
     kv->size = s->type == ADA_BF16 ? 2 : 4, kv->row = (size_t)s->c.head_dim * kv->size;
     if (!ada_mul_size(kv->row, (size_t)capacity, &kv->strip) || !ada_mul_size(kv->strip, 2 * kv->heads, &n) ||
@@ -80,4 +81,16 @@ void ada_kv_put(ada_kv *kv, int32_t layer, int32_t slot, int32_t pos, int32_t n,
             memcpy(to + kv->strip, (const char *)v + from, row);
         }
     kv->len[slot] = pos + n;
+}
+
+void ada_kv_copy(ada_kv *to, int32_t to_slot, const ada_kv *from, int32_t from_slot, int32_t pos, int32_t n) {
+    size_t at = (size_t)pos * to->row, bytes = (size_t)n * to->row;
+    for (size_t l = 0; l < to->layers; l++)
+        for (size_t h = 0; h < to->heads; h++) {
+            char *k = keys(to, (int32_t)l, to_slot, h) + at;
+            const char *source = keys(from, (int32_t)l, from_slot, h) + at;
+            memcpy(k, source, bytes);
+            memcpy(k + to->strip, source + from->strip, bytes);
+        }
+    to->len[to_slot] = pos + n;
 }

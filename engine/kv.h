@@ -25,4 +25,8 @@ const void *ada_kv_values(const ada_kv *kv, int32_t layer, int32_t slot, int32_t
 void ada_kv_put(ada_kv *kv, int32_t layer, int32_t slot, int32_t pos, int32_t n, const void *k, const void *v,
                 size_t ld);
 
+/* Positions pos … pos+n-1 of a slot become those of another, of the same cache or one of the same model. Its
+ * length becomes pos + n. */
+void ada_kv_copy(ada_kv *to, int32_t to_slot, const ada_kv *from, int32_t from_slot, int32_t pos, int32_t n);
+
 #endif

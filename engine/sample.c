@@ -3,6 +3,7 @@
  * Invariant: without temperature the answer is the first of the greatest logits, and no random number is
  * used. */
 #include "engine/sample.h"
+#include "engine/beam.h"
 #include "engine/rng.h"
 #include "simd/kernels.h"
 #include <string.h>
@@ -27,6 +28,11 @@ ada_status ada_sample_check(const ada_generate_opts *o) {
         return ada_fail(ADA_EINVAL, "min-p %g is not within 0..1", o->min_p);
     if (!(o->repetition >= 0.0) || !isfinite(o->repetition))
         return ada_fail(ADA_EINVAL, "repetition penalty %g is below 0", o->repetition);
+    if (o->beams < 0 || o->beams > ADA_MAX_BEAMS)
+        return ada_fail(ADA_EINVAL, "beams %d are not within 1..%d", o->beams, ADA_MAX_BEAMS);
+    if (o->beams > 1 && (o->temperature > 0.0 || o->logprobs || (o->repetition > 0.0 && o->repetition != 1.0)))
+        return ada_fail(ADA_EINVAL, "beams go without temperature, repetition penalty and log-probabilities");
+    if (!isfinite(o->length_penalty)) return ada_fail(ADA_EINVAL, "the length penalty is not finite");
     return o->max_new < 0 ? ada_fail(ADA_EINVAL, "max-new %d is below 0", o->max_new) : ADA_OK;
 }
 

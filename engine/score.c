@@ -113,6 +113,7 @@ static ada_status read_entry(evaluation *v, entry *e, const ada_row *row) {
     v->npaths += e->npaths;
     v->truncated += e->paths[0].e.truncated;
     int64_t room = (int64_t)e->paths[0].e.n + v->o.max_new;
+    if (e->sources > room) room = e->sources;
     if (row->nchoices == 0 && room > v->longest) v->longest = room < INT32_MAX ? (int32_t)room : INT32_MAX;
     return ADA_OK;
 }
@@ -258,13 +259,14 @@ static size_t answer_of(const ada_row *row) {
 static const char *open_target(const evaluation *v, const ada_row *row, const ada_example *e) {
     if (row->messages) return e->truncated ? NULL : row->messages[answer_of(row)].content;
     if (!row->prompt) return NULL;
+    if (e->source) return row->completion;
     bool some = ada_tok_adds_bos(v->m->tok) || (*row->prompt && !(e->truncated && e->prompt < 2));
     return some ? row->completion : NULL;
 }
 
 /* A prompt is the one whose completion was scored, as cut as it was. */
 static ada_status say(evaluation *v, const ada_row *row, const ada_example *e, const char *target) {
-    const ada_generate_opts o = {.max_new = v->o.max_new, .plain = true};
+    const ada_generate_opts o = {.max_new = v->o.max_new, .plain = true, .beams = v->o.beams};
     const char *finish;
     int32_t most = v->m->c.max_positions;
     if (!v->gen)
@@ -272,6 +274,8 @@ static ada_status say(evaluation *v, const ada_row *row, const ada_example *e, c
     v->said.len = 0;
     ADA_TRY(ada_buf_puts(&v->said, ""));
     v->target = v->fn ? NULL : target;
+    if (e->source)
+        return ada_generate_ids(v->gen, e->source, (size_t)e->nsource, &o, hear, v, &finish);
     if (row->prompt) return ada_generate_ids(v->gen, e->ids, (size_t)e->prompt, &o, hear, v, &finish);
     return ada_generate_chat(v->gen, row->messages, answer_of(row), &o, hear, v, &finish);
 }
@@ -286,7 +290,7 @@ static ada_status finish_open(evaluation *v, entry *e, ada_eval_row *r) {
     if (!r->target) return ADA_OK;
     v->compared++;
     r->prediction = r->target;
-    if (!p->greedy) {
+    if (!p->greedy || v->o.beams > 1) {
         ADA_TRY(say(v, row, &p->e, r->target));
         r->prediction = v->said.data;
     }

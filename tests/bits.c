@@ -6,7 +6,7 @@
 #include "engine/par.h"
 #include "tests/tiny.h"
 
-enum { STEPS = 6, RANK = 4, MAX = 4096 };
+enum { STEPS = 6, RANK = 4, MAX = 8192 };
 
 typedef struct outcome {
     size_t n;
@@ -29,7 +29,8 @@ static void see(void *ctx, const ada_eval_row *r) {
     add(ctx, r->loglik, r->nchoices * sizeof(double));
 }
 
-static outcome whole_run(const char *data, bool f32, int threads) {
+/* site: of the adapter; NULL: the only one there is. */
+static outcome whole_run(const char *data, const char *site, bool f32, int threads) {
     outcome o = {0};
     ada_adapter *a = NULL;
     ada_trainer *t = NULL;
@@ -38,7 +39,7 @@ static outcome whole_run(const char *data, bool f32, int threads) {
     ada_report rep;
     ada_model *m = tiny_model(f32);
     (void)ada_par_force(threads);
-    assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.rank = RANK, .activation = "gelu"}));
+    assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.rank = RANK, .activation = "gelu", .site = site}));
     assert_ok(ada_trainer_open(
         &t, m, a,
         &(ada_train_opts){.data = data, .steps = STEPS, .batch = 8, .lr = 0.05, .all_tokens = true}));
@@ -55,6 +56,8 @@ static outcome whole_run(const char *data, bool f32, int threads) {
         &(ada_generate_opts){
             .max_new = 10, .temperature = 1, .logprobs = true, .plain = true, .ignore_eos = true},
         hear, &o, NULL));
+    assert_ok(ada_generate_text(g, "say it:", &(ada_generate_opts){.max_new = 10, .beams = 3, .plain = true},
+                                hear, &o, NULL));
     ada_json_close(&j);
     ada_generator_close(&g);
     ada_trainer_close(&t);
@@ -64,14 +67,14 @@ static outcome whole_run(const char *data, bool f32, int threads) {
 }
 
 static void threads_do_not_matter(void **state) {
-    (void)state;
+    const char *site = *state;
     char data[512];
     (void)tiny_rows(data, "bits.jsonl", 24);
     for (int f32 = 0; f32 < 2; f32++) {
-        outcome one = whole_run(data, f32, 1);
+        outcome one = whole_run(data, site, f32, 1);
         assert_true(one.n > 2 * RANK * 32 * sizeof(float));
         for (int threads = 2; threads <= 4; threads++) {
-            outcome more = whole_run(data, f32, threads);
+            outcome more = whole_run(data, site, f32, threads);
             assert_int_equal(more.n, one.n);
             for (size_t i = 0; i < one.n; i++)
                 if (more.bytes[i] != one.bytes[i])
@@ -81,6 +84,9 @@ static void threads_do_not_matter(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_do_not_matter)};
-    return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
+    const struct CMUnitTest decoder[] = {cmocka_unit_test(threads_do_not_matter)};
+    const struct CMUnitTest pair[] = {
+        {"an encoder-decoder, whatever the threads", threads_do_not_matter, NULL, NULL, "both"}};
+    return cmocka_run_group_tests(decoder, tiny_begin, io_test_end) +
+           cmocka_run_group_tests(pair, tiny_begin_pair, io_test_end);
 }

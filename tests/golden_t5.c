@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tiny encoder-decoders against what transformers says of them in float32: logits, the loss of an AdaLink
- * adapter at the encoder's input, at the decoder's, at both, and its gradients there. Files and how they came
+ * adapter at the encoder's input, at the decoder's, at both, its gradients there, and what greedy and beam
+ * search say from the prompt as text. Files and how they came
  * to be: golden/make_t5.py. */
 #include "tests/golden.h"
 #include "engine/cross.h"
@@ -142,6 +143,43 @@ static void gradients_agree(row *w, const char *site, double limit) {
     test_free(scale);
 }
 
+/* The tokens of an answer; the prompt's letters stand for the source's ids. */
+typedef struct {
+    int32_t ids[64], n;
+} answered;
+
+static int listen(void *ctx, const ada_token_event *e) {
+    answered *a = ctx;
+    if (e->id >= 0) a->ids[a->n++] = e->id;
+    return 0;
+}
+
+static void says(ada_generator *g, const row *w, const char *what, int beams) {
+    char prompt[64];
+    int32_t n, *want = ints(w->t, what, &n), i;
+    answered a = {.n = 0};
+    for (i = 0; i + 1 < w->n[ENCODER]; i++) prompt[i] = (char)(33 + w->ids[ENCODER][i]);
+    prompt[i] = 0;
+    assert_ok(ada_generate_text(g, prompt, &(ada_generate_opts){.max_new = 14, .beams = beams}, listen, &a,
+                                NULL));
+    for (i = 0; i < n && i < a.n; i++)
+        if (a.ids[i] != want[i]) fail_msg("%s: token %d is %d, wanted %d", what, i, a.ids[i], want[i]);
+    assert_int_equal(a.n, n);
+    test_free(want);
+}
+
+static void answers_agree(const row *w) {
+    ada_model *m = NULL;
+    ada_generator *g = NULL;
+    assert_ok(ada_model_open(&m, golden_path(w->m->name), &(ada_model_opts){.f32 = true}));
+    assert_ok(ada_generator_open(&g, m, NULL, 0));
+    says(g, w, "greedy", 0);
+    says(g, w, "beam", 4);
+    says(g, w, "greedy", 0); /* nothing is left of the search */
+    ada_generator_close(&g);
+    ada_model_close(&m);
+}
+
 static void agrees(const golden *g, bool f32) {
     ada_model *m = golden_model(g->model, f32);
     ada_tensors *t = answers_open(g->answers);
@@ -151,6 +189,7 @@ static void agrees(const golden *g, bool f32) {
     gradients_agree(&w, "encoder", f32 ? grad_f32 : grad_bf16);
     gradients_agree(&w, "decoder", f32 ? grad_f32 : grad_bf16);
     gradients_agree(&w, "both", f32 ? grad_f32 : grad_bf16);
+    if (f32 && m->tok) answers_agree(&w);
     row_close(&w);
     ada_tensors_close(&t);
     ada_model_close(&m);

@@ -174,10 +174,35 @@ static void conversation(void **state) {
     ada_model_close(&m);
 }
 
+/* What a search finds is at least as likely as what greed does, and it leaves the session as it was. */
+static void beams(void **state) {
+    (void)state;
+    ada_model *m = tiny_model(true);
+    ada_generator *g = NULL;
+    heard h = {0};
+    assert_ok(ada_generator_open(&g, m, NULL, 20));
+    heard greedy = say(g, "hello", (ada_generate_opts){.max_new = 8}, "length");
+    heard one = say(g, "hello", (ada_generate_opts){.max_new = 1, .beams = 4}, "length");
+    assert_true(one.n == 1 && one.ids[0] == greedy.ids[0]);
+    heard a = say(g, "hello", (ada_generate_opts){.max_new = 40, .beams = 5}, "length");
+    assert_int_equal(a.n, 16); /* 5 + 15 fill the cache; the last needs no room */
+    heard b = say(g, "hello", (ada_generate_opts){.max_new = 40, .beams = 5}, "length");
+    assert_memory_equal(a.ids, b.ids, sizeof a.ids);
+    heard again = say(g, "hello", (ada_generate_opts){.max_new = 8}, "length");
+    assert_memory_equal(again.ids, greedy.ids, sizeof again.ids);
+    const ada_generate_opts bad[] = {{.beams = 65, .plain = true},
+                                     {.beams = 2, .temperature = 1, .plain = true},
+                                     {.beams = 2, .repetition = 1.5, .plain = true}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_fails(ada_generate_text(g, "hello", &bad[i], hear, &h, NULL), ADA_EINVAL, "beams");
+    ada_generator_close(&g);
+    ada_model_close(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(greedy_and_penalty), cmocka_unit_test(distributions),
                                        cmocka_unit_test(bad_options),        cmocka_unit_test(session),
                                        cmocka_unit_test(limits_and_stops),   cmocka_unit_test(seeds),
-                                       cmocka_unit_test(conversation)};
+                                       cmocka_unit_test(conversation),       cmocka_unit_test(beams)};
     return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
 }

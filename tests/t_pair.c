@@ -12,8 +12,9 @@
 static void test_buckets(void **state) {
     (void)state;
     ada_config c = {.buckets = 32, .max_distance = 128, .mask = ADA_MASK_FULL};
-    static const int32_t both[][2] = {{0, 0},   {-1, 1},   {1, 17},   {7, 23},    {-7, 7},   {8, 24},  {11, 24},
-                                      {12, 25}, {-16, 10}, {-32, 12}, {-64, 14}, {-127, 15}, {128, 31}, {500, 31}};
+    static const int32_t both[][2] = {{0, 0},    {-1, 1},   {1, 17},   {7, 23},   {-7, 7},
+                                      {8, 24},   {11, 24},  {12, 25},  {-16, 10}, {-32, 12},
+                                      {-64, 14}, {-127, 15}, {128, 31}, {500, 31}};
     for (size_t i = 0; i < sizeof both / sizeof *both; i++)
         assert_int_equal(ada_bucket(&c, both[i][0]), both[i][1]);
     c.mask = ADA_MASK_CAUSAL;
@@ -167,6 +168,25 @@ static void test_company(void **state) {
     ada_model_close(&m);
 }
 
+/* Exact match goes by what is generated from the source, greedily or by beams. */
+static void test_exact_match(void **state) {
+    (void)state;
+    char data[512];
+    ada_model *m = tiny_model(true);
+    ada_json *j = NULL;
+    static const char rows[] = "{\"prompt\": \"abc\", \"completion\": \"de\"}\n"
+                               "{\"prompt\": \"\", \"completion\": \"f\"}\n";
+    assert_ok(ada_write_file(tiny_path(data, "open.jsonl"), rows, sizeof rows - 1));
+    for (int beams = 1; beams < 4; beams += 2) {
+        assert_ok(ada_eval(m, NULL, &(ada_eval_opts){.data = data, .max_new = 8, .beams = beams}, NULL, NULL,
+                           &j));
+        assert_true(ada_json_num(ada_json_get(j, "loss"), 0) > 0);
+        assert_true(ada_json_num(ada_json_get(j, "exact_match"), -1) == 0);
+        ada_json_close(&j);
+    }
+    ada_model_close(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buckets),
@@ -177,6 +197,7 @@ int main(void) {
         {"learns at both", learns, NULL, NULL, "both"},
         cmocka_unit_test(test_default_site),
         cmocka_unit_test(test_company),
+        cmocka_unit_test(test_exact_match),
     };
     return cmocka_run_group_tests(tests, tiny_begin_pair, io_test_end);
 }

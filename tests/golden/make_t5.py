@@ -92,6 +92,24 @@ def save_hf(model, folder, own_head):
     save_file(tensors(model, own_head), f'{folder}/model.safetensors', metadata={'format': 'pt'})
 
 
+def save_tokenizer(model, folder):
+    """A letter for each id, so that the source may be written as text; the end is the tokenizer's to add."""
+    special = {0: '<pad>', 1: '</s>'}
+    vocab = {special.get(i, chr(33 + i)): i for i in range(model.config.vocab_size)}
+    added = [dict(id=i, content=t, single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
+             for i, t in special.items()]
+    post = dict(type='TemplateProcessing', single=[{'Sequence': {'id': 'A', 'type_id': 0}},
+                                                   {'SpecialToken': {'id': '</s>', 'type_id': 0}}],
+                pair=[], special_tokens={'</s>': dict(id='</s>', ids=[1], tokens=['</s>'])})
+    level = dict(type='ByteLevel', add_prefix_space=False, trim_offsets=True, use_regex=True)
+    model_part = dict(type='BPE', unk_token=None, merges=[], vocab=vocab)
+    with open(f'{folder}/tokenizer.json', 'w') as f:
+        json.dump(dict(version='1.0', added_tokens=added, normalizer=None, pre_tokenizer=level,
+                       post_processor=post, decoder=level, model=model_part), f)
+    with open(f'{folder}/tokenizer_config.json', 'w') as f:
+        json.dump(dict(eos_token='</s>', pad_token='<pad>'), f)
+
+
 def tensors(model, own_head):
     skip = ('encoder.embed_tokens.weight', 'decoder.embed_tokens.weight') + (() if own_head else ('lm_head.weight',))
     return {k: v.contiguous() for k, v in model.state_dict().items() if k not in skip}
@@ -145,6 +163,7 @@ def main():
         shutil.rmtree(f'{root}/{name}', ignore_errors=True)
         model = make(family, changes, own_head, 100 + seed)
         save_hf(model, f'{root}/{name}', own_head)
+        save_tokenizer(model, f'{root}/{name}')
         if family is T5 and 'silu' not in name and 'relative_attention_max_distance' not in changes:
             save_gguf(model, f'{root}/{name}.gguf', own_head)
         result = answers(model, seed)
