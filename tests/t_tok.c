@@ -324,6 +324,42 @@ static void unigram_refusals(void **state) {
     unigram_refused("\"unk_id\": \"a\", \"vocab\": [[\"a\", 0]]", "unknown token's id");
 }
 
+/* Where a character is no entry alone, and where ways are as good as each other: what tokenizers gives. */
+static void unigram_ways(void **state) {
+    static const char model[] =
+        "{\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"<unk>\", 0], [\"ab\", -30],"
+        "[\"a\", -1], [\"abc\", -39.5], [\"abcd\", -62], [\"x\", -2], [\"xx\", -4], [\"z\", 5], [\"zy\", "
+        "-62]]}}";
+    static const struct {
+        const char *text;
+        int32_t ids[5];
+        size_t n;
+    } rows[] = {{"ab", {1}, 1},
+                {"abc", {3}, 1},
+                {"abcd", {4}, 1},
+                {"b", {0}, 1},
+                {"abxbbx", {1, 5, 0, 5}, 4},
+                {"xxx", {5, 6}, 2},
+                {"xxxx", {6, 6}, 2},
+                {"bca", {0, 2}, 2},
+                {"zy", {8}, 1},
+                {"zyy", {8, 0}, 2}};
+    (void)state;
+    ada_json *j = NULL;
+    ada_tok *t = NULL;
+    assert_ok(ada_json_parse(&j, model, sizeof model - 1, "test"));
+    assert_ok(ada_tok_open(&t, j, NULL));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ada_ids ids = {0};
+        assert_ok(ada_tok_encode(t, rows[i].text, strlen(rows[i].text), 0, &ids));
+        assert_int_equal(ids.len, rows[i].n);
+        assert_memory_equal(ids.data, rows[i].ids, rows[i].n * sizeof *ids.data);
+        ada_ids_free(&ids);
+    }
+    ada_tok_close(&t);
+    ada_json_close(&j);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(lines),
@@ -334,6 +370,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(lines, open_unigram, close_golden),
         cmocka_unit_test_setup_teardown(random_ids, open_unigram, close_golden),
         cmocka_unit_test(unigram_refusals),
+        cmocka_unit_test(unigram_ways),
         cmocka_unit_test(heads),
         cmocka_unit_test(normalized),
         cmocka_unit_test(refusals)};
