@@ -51,6 +51,10 @@ static ada_status import(importer *o, const char *source, const char *out, ada_d
     ADA_TRY(ada_tensors_open(&o->file, source));
     ADA_TRY(ada_arch_read(&arch, &c, ada_tensors_meta(o->file)));
     ADA_TRY(ada_arch_claim(&claims, arch, &c, o->file, &o->arena));
+    if (c.encoder_layers) {
+        ada_config encoder = ada_config_encoder(&c);
+        ADA_TRY(ada_arch_claim_encoder(&claims, arch, &encoder, o->file, &o->arena));
+    }
     ADA_TRY(make_meta(o, source));
     ADA_TRY(ada_tensors_digest(o->file, digest));
     size_t n = ada_tensors_count(o->file);

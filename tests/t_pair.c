@@ -187,6 +187,26 @@ static void test_exact_match(void **state) {
     ada_model_close(&m);
 }
 
+/* Our own file says the same as the one it was made from. */
+static void test_import(void **state) {
+    (void)state;
+    char data[512], file[512], out[512];
+    ada_model *m = tiny_model(true), *own = NULL;
+    ada_json *j = NULL;
+    heard a = {0}, b = {0};
+    (void)tiny_rows(data, "import.jsonl", 4);
+    assert_ok(ada_model_import(tiny_path(out, "model"), tiny_path(file, "pair.h5"), ADA_F32));
+    assert_ok(ada_model_open(&own, file, &(ada_model_opts){.f32 = true}));
+    assert_ok(ada_eval(m, NULL, &(ada_eval_opts){.data = data}, hear, &a, &j));
+    ada_json_close(&j);
+    assert_ok(ada_eval(own, NULL, &(ada_eval_opts){.data = data}, hear, &b, &j));
+    ada_json_close(&j);
+    assert_int_equal(a.n, 8);
+    assert_memory_equal(&a, &b, sizeof a);
+    ada_model_close(&own);
+    ada_model_close(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buckets),
@@ -198,6 +218,7 @@ int main(void) {
         cmocka_unit_test(test_default_site),
         cmocka_unit_test(test_company),
         cmocka_unit_test(test_exact_match),
+        cmocka_unit_test(test_import),
     };
     return cmocka_run_group_tests(tests, tiny_begin_pair, io_test_end);
 }
