@@ -375,6 +375,7 @@ def main():
         _, uni, meta = unigram_style(text[: len(text) // 2], 32000, args.work)
         run("unigram", uni, uni, text)
         run("unigram, gguf", uni, meta, text)
+        run("unigram, spiece.model", uni, os.path.join(args.work, "spiece.model"), text)
         uni["model"]["byte_fallback"] = True
         run("unigram, byte fallback without bytes", uni, uni, some)
     for name, hf, ours in gguf_names(base):

@@ -7,6 +7,7 @@
 #include "io/dataset.h"
 #include "io/h5.h"
 #include "io/preprocess.h"
+#include "io/spiece.h"
 #include "io/tok.h"
 #include "io/yaml.h"
 
@@ -64,6 +65,20 @@ static ada_status open_tokenizer(const char *path) {
     return st;
 }
 
+static ada_status read_spiece(const char *path) {
+    char *bytes;
+    size_t n;
+    ada_json *meta = ada_json_new_obj();
+    ada_tok *t = NULL;
+    assert_ok(ada_read_file(path, &bytes, &n));
+    ada_status st = ada_spiece_read(meta, bytes, n, NULL, path);
+    if (st == ADA_OK) st = ada_tok_open_gguf(&t, meta);
+    ada_os.release(bytes);
+    ada_tok_close(&t);
+    ada_json_close(&meta);
+    return st;
+}
+
 static ada_status open_jsonl(const char *path) {
     ada_dataset *d = NULL;
     ada_status st = ada_dataset_open(&d, path, &(ada_dataset_opts){0});
@@ -111,7 +126,7 @@ static const struct {
     {"gguf", open_tensors}, {"model", open_tensors},       {"hdf5", open_h5},
     {"hdf5-read", read_h5}, {"tokenizer", open_tokenizer}, {"jsonl", open_jsonl},
     {"chat", open_chat},    {"image", read_image},         {"preprocess", read_preprocess},
-    {"tower", open_tower},
+    {"tower", open_tower},  {"spiece", read_spiece},
 };
 
 static ada_status (*kind_named(const char *name))(const char *) {

@@ -4,6 +4,9 @@
  * bytes that are not UTF-8, refusals. Owns nothing. Must not know: how a golden was made. Invariant: the
  * first difference of a golden is shown with its text. */
 #include "engine/example.h"
+#include "io/os.h"
+#include "io/replace.h"
+#include "io/spiece.h"
 #include "io/tok.h"
 #include "tests/io_test.h"
 
@@ -300,6 +303,38 @@ static void refusals(void **state) {
         "pieces: " #test, test, open_pieces, close_golden, NULL                                              \
     }
 
+/* The SentencePiece file itself, with two of T5's sentinels behind its pieces. */
+static void unigram_file(void **state) {
+    const golden *g = *state;
+    const ada_json *lines = ada_json_get(g->file, "lines");
+    const char config[] = "{\"tokenizer_class\": \"T5Tokenizer\", \"extra_ids\": 2}";
+    char *bytes;
+    size_t n;
+    ada_json *meta = ada_json_new_obj(), *j = NULL;
+    ada_tok *t = NULL;
+    assert_ok(ada_json_parse(&j, config, sizeof config - 1, "config"));
+    assert_ok(ada_read_file(io_tests_path("golden/tok_unigram.model"), &bytes, &n));
+    assert_ok(ada_spiece_read(meta, bytes, n, j, "tok_unigram.model"));
+    ada_os.release(bytes);
+    assert_ok(ada_tok_open_meta(&t, meta));
+    for (size_t i = 0; i < ada_json_len(lines); i++) {
+        const ada_json *row = ada_json_at(lines, i), *special = ada_json_get(row, "special");
+        check_encode(t, ada_json_get(row, "text"), 0, ada_json_get(row, "ids"));
+        check_encode(t, ada_json_get(row, "text"), ADA_TOK_SPECIAL,
+                     special ? special : ada_json_get(row, "ids"));
+    }
+    int32_t last = ada_tok_size(t) - 1;
+    assert_int_equal(last, ada_tok_size(g->tok) + 1);
+    assert_int_equal(ada_tok_find(t, "<extra_id_0>"), last);
+    assert_int_equal(ada_tok_find(t, "<extra_id_1>"), last - 1);
+    assert_true(ada_tok_is_special(t, last) && ada_tok_is_special(t, ada_tok_eos(t)));
+    assert_int_equal(ada_tok_eos(t), 1);
+    assert_int_equal(ada_tok_pad(t), 0);
+    ada_tok_close(&t);
+    ada_json_close(&meta);
+    ada_json_close(&j);
+}
+
 static void unigram_refused(const char *model, const char *words) {
     char text[512];
     ada_json *j = NULL;
@@ -369,6 +404,7 @@ int main(void) {
         BOTH(wrong_bytes),
         cmocka_unit_test_setup_teardown(lines, open_unigram, close_golden),
         cmocka_unit_test_setup_teardown(random_ids, open_unigram, close_golden),
+        cmocka_unit_test_setup_teardown(unigram_file, open_unigram, close_golden),
         cmocka_unit_test(unigram_refusals),
         cmocka_unit_test(unigram_ways),
         cmocka_unit_test(heads),

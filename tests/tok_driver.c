@@ -2,8 +2,11 @@
  * For tests/oracle_tok.py: lines of JSON on standard input, answers on standard output.
  * A string is encoded to a list of ids, {"special": "…"} with what the post-processor adds, {"plain": "…"}
  * with special tokens as text; a list of ids is decoded, and given again as the sum of its pieces. usage:
- * tok_driver FILE    tokenizer.json, a .json of GGUF metadata, a model file or folder */
+ * tok_driver FILE    tokenizer.json, a .json of GGUF metadata, a SentencePiece .model, a model file or folder
+ */
 #include "io/os.h"
+#include "io/replace.h"
+#include "io/spiece.h"
 #include "io/tensors.h"
 #include "io/tok.h"
 
@@ -67,6 +70,14 @@ int main(int argc, char **argv) {
         start = ada_os.now();
         check(ada_json_get(file, "tokenizer.ggml.model") ? ada_tok_open_gguf(&t, file)
                                                          : ada_tok_open(&t, file, NULL));
+    } else if (end > 6 && strcmp(argv[1] + end - 6, ".model") == 0) {
+        char *bytes;
+        size_t n;
+        file = ada_json_new_obj();
+        check(ada_read_file(argv[1], &bytes, &n));
+        check(ada_spiece_read(file, bytes, n, NULL, argv[1]));
+        ada_os.release(bytes);
+        check(ada_tok_open_gguf(&t, file));
     } else {
         check(ada_tensors_open(&model, argv[1]));
         fprintf(stderr, "read in %.1f ms\n", (ada_os.now() - start) * 1e3);

@@ -6,6 +6,7 @@
 #include "io/fmt/format.h"
 #include "io/os.h"
 #include "io/replace.h"
+#include "io/spiece.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -131,6 +132,23 @@ static ada_status add_json(ada_tensors *t, const char *folder, const char *file,
     return ada_fail(ADA_EFORMAT, "'%s' is no JSON object", path);
 }
 
+/* A SentencePiece file, where no tokenizer.json says the same. */
+static ada_status add_spiece(ada_tensors *t, const char *folder) {
+    static const char *const files[] = {"spiece.model", "tokenizer.model"};
+    for (size_t i = 0; i < 2 && !ada_json_get(t->meta, "tokenizer"); i++) {
+        const char *path;
+        ADA_TRY(join(t, folder, files[i], &path));
+        if (!exists(path)) continue;
+        char *bytes;
+        size_t n;
+        ADA_TRY(ada_read_file(path, &bytes, &n));
+        ada_status st = ada_spiece_read(t->meta, bytes, n, ada_json_get(t->meta, "tokenizer_config"), path);
+        ada_os.release(bytes);
+        return st;
+    }
+    return ADA_OK;
+}
+
 static ada_status add_template(ada_tensors *t, const char *folder) {
     const char *path;
     ADA_TRY(join(t, folder, "chat_template.jinja", &path));
@@ -213,6 +231,7 @@ static ada_status open_format(ada_tensors *t, const char *path) {
     ADA_TRY(open_weights(t, path));
     ADA_TRY(add_json(t, path, "tokenizer.json", "tokenizer"));
     ADA_TRY(add_json(t, path, "tokenizer_config.json", "tokenizer_config"));
+    ADA_TRY(add_spiece(t, path));
     ADA_TRY(add_json(t, path, "generation_config.json", "generation_config"));
     ADA_TRY(add_json(t, path, "preprocessor_config.json", "preprocessor_config"));
     ADA_TRY(add_json(t, path, "processor_config.json", "processor_config"));

@@ -15,7 +15,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KINDS = {"json", "yaml", "safetensors", "gguf", "hdf5", "hdf5-read", "model", "tokenizer", "jsonl", "chat",
-         "image", "preprocess", "tower"}
+         "image", "preprocess", "tower", "spiece"}
 rows = []
 
 
@@ -402,6 +402,41 @@ folder("shard_short", "tensor 'b' is not in 's1.safetensors'",
 folder("shard_swapped", "but the index places it in 's2.safetensors'",
        {"config.json": {}, INDEX: index(a="s1.safetensors", b="s2.safetensors"), "s1.safetensors": st_file("b"),
         "s2.safetensors": st_file("a")})
+
+# ---- SentencePiece models: protobuf, by hand ----
+def varint(n):
+    out = b""
+    while n > 127:
+        out, n = out + bytes([n & 127 | 128]), n >> 7
+    return out + bytes([n])
+
+
+def number(field, n):
+    return varint(field << 3) + varint(n)
+
+
+def block(field, data):
+    return varint(field << 3 | 2) + varint(len(data)) + data
+
+
+def piece(text, score=0.0, kind=1):
+    return block(1, block(1, text) + varint(2 << 3 | 5) + struct.pack("<f", score) + number(3, kind))
+
+
+SPIECE = piece(b"<unk>", 0, 2) + piece(b"a", -1.0)
+put("spiece_empty.model", "spiece", "EFORMAT", "it has no piece", b"")
+put("spiece_text.model", "spiece", "EFORMAT", "spiece_text.model", b"<html>not a model</html>")
+put("spiece_cut.model", "spiece", "EFORMAT", "bytes are wanted", SPIECE[:-3])
+put("spiece_varint.model", "spiece", "EFORMAT", "more than 64 bits", b"\xff" * 12)
+put("spiece_long.model", "spiece", "EFORMAT", "bytes are wanted", varint(1 << 3 | 2) + varint(1 << 60))
+put("spiece_group.model", "spiece", "EFORMAT", "is no SentencePiece model: field of kind 3", varint(1 << 3 | 3))
+put("spiece_blank.model", "spiece", "EFORMAT", "no text for piece 1", SPIECE[:len(piece(b"<unk>", 0, 2))] + piece(b""))
+put("spiece_score.model", "spiece", "EFORMAT", "a score that is no number", SPIECE + piece(b"b", float("nan")))
+put("spiece_unk.model", "spiece", "EFORMAT", "unknown piece 9 of 2", SPIECE + block(2, number(40, 9)))
+put("spiece_word.model", "spiece", "EUNSUPPORTED", "model of kind 3", SPIECE + block(2, number(3, 3)))
+put("spiece_bpe_map.model", "spiece", "EUNSUPPORTED", "rewrites characters",
+    SPIECE + block(2, number(3, 2)) + block(3, block(2, b"xx")))
+put("spiece_map.model", "spiece", "EFORMAT", "holds no trie", SPIECE + block(3, block(2, b"\x10\0\0\0")))
 
 # ---- tokenizers: a good one, wrong in one place each ----
 GOOD = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]},

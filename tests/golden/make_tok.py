@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes tok_bytes.json, tok_pieces.json and tok_unigram.json: a small byte-level BPE, a SentencePiece-style BPE
-# with byte fallback, and a Unigram vocabulary as T5's, each as tokenizer.json and as GGUF metadata, with lines
-# and what Hugging Face tokenizers makes of them.
+# with byte fallback, and a Unigram vocabulary as T5's (its SentencePiece file is tok_unigram.model), each as
+# tokenizer.json and as GGUF metadata, with lines and what Hugging Face tokenizers makes of them.
 # usage: python3 tests/golden/make_tok.py [bytes|pieces|unigram …]
 #     (needs tokenizers, sentencepiece; trains on this repository's headers)
 # "ids" have no special tokens, "special" have them, "plain" takes special entries in the text for text;
@@ -99,7 +99,10 @@ def unigram_style(text):
     hexed = lambda t: " ".join(f"{ord(c):X}" for c in t)
     with open(os.path.join(folder, "rules.tsv"), "w") as f:
         f.writelines(f"{hexed(a)}\t{hexed(b)}\n" for a, b in sorted(rules.items()))
-    return oracle_tok.unigram_style(text, 900, folder, normalization_rule_tsv=f.name)[1:]
+    data, j, meta = oracle_tok.unigram_style(text, 900, folder, normalization_rule_tsv=f.name)
+    with open(os.path.join(HERE, "tok_unigram.model"), "wb") as f:
+        f.write(data)
+    return j, meta
 
 
 STYLES = {
