@@ -7,6 +7,7 @@
 #include "engine/settings.h"
 #include "io/os.h"
 #include "io/replace.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -169,10 +170,21 @@ static ada_status out_path(const ada_trainer *t, const char *name, ada_buf *b) {
     return ada_buf_printf(b, "%s/%s", t->o.out, name);
 }
 
+/* Two runs in one folder would take turns at its checkpoints. A file system without locks is no reason to
+ * stop. */
+static ada_status lock_folder(ada_trainer *t) {
+    if (t->folder < 0) t->folder = ada_os.open(t->o.out, O_RDONLY | O_DIRECTORY, 0);
+    if (t->folder < 0) return ada_fail(ADA_EIO, "cannot open folder '%s': %s", t->o.out, strerror(errno));
+    if (ada_os.lock(t->folder) != 0 && errno == EWOULDBLOCK)
+        return ada_fail(ADA_EINVAL, "another run is writing to '%s': choose another folder", t->o.out);
+    return ADA_OK;
+}
+
 /* Before the first step, not at opening, so that a dry run leaves no trace. */
 static ada_status prepare_files(ada_trainer *t) {
     if (t->files_ready || !t->o.out) return ADA_OK;
     ADA_TRY(ada_make_folder(t->o.out));
+    ADA_TRY(lock_folder(t));
     if (t->state.step == 0 && ada_state_newest(t->o.out) > 0)
         return ada_fail(ADA_EINVAL,
                         "'%s' holds the checkpoints of a run: resume it, or choose another folder", t->o.out);
@@ -186,7 +198,7 @@ static ada_status prepare_files(ada_trainer *t) {
 
 static ada_status append(const char *path, const char *line, size_t n) {
     int fd = ada_os.open(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
-    if (fd < 0) return ada_fail(ADA_EIO, "cannot open '%s'", path);
+    if (fd < 0) return ada_fail(ADA_EIO, "cannot open '%s': %s", path, strerror(errno));
     ssize_t put = ada_os.write(fd, line, n);
     int closed = ada_os.close(fd);
     return put == (ssize_t)n && closed == 0 ? ADA_OK : ada_fail(ADA_EIO, "cannot write to '%s'", path);
@@ -488,7 +500,7 @@ ada_status ada_trainer_open(ada_trainer **out, ada_model *m, ada_adapter *a, con
     *out = NULL;
     ada_trainer *t = ada_os.alloc(sizeof *t);
     if (!t) return ada_fail(ADA_ENOMEM, "out of memory for a trainer");
-    *t = (ada_trainer){.m = m, .a = a};
+    *t = (ada_trainer){.m = m, .a = a, .folder = -1};
     ada_status st = build(t, o, &checkpoint);
     ada_buf_free(&checkpoint);
     if (st != ADA_OK) ada_trainer_close(&t);
@@ -498,6 +510,7 @@ ada_status ada_trainer_open(ada_trainer **out, ada_model *m, ada_adapter *a, con
 
 void ada_trainer_close(ada_trainer **t) {
     if (!*t) return;
+    if ((*t)->folder >= 0) (void)ada_os.close((*t)->folder);
     ada_json_close(&(*t)->settings);
     ada_arena_free(&(*t)->work);
     ada_arena_free(&(*t)->data);

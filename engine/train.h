@@ -31,6 +31,7 @@ struct ada_trainer {
     float *loss;     /* [lim.goals] */
     ada_state state;
     bool files_ready;
+    int folder; /* the locked output folder; -1: none */
     double seconds; /* in steps of this session, and how many */
     int64_t steps_here;
     size_t before; /* resident bytes before `work` was touched */

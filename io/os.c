@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -54,6 +55,10 @@ static int os_mkdir(const char *path, int mode) {
     return mkdir(path, (mode_t)mode);
 }
 
+static int os_lock(int fd) {
+    return flock(fd, LOCK_EX | LOCK_NB);
+}
+
 static void *os_map(int fd, size_t bytes) {
     void *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     return p == MAP_FAILED ? NULL : p;
@@ -90,6 +95,7 @@ struct ada_os ada_os = {
     .rename = rename,
     .unlink = unlink,
     .mkdir = os_mkdir,
+    .lock = os_lock,
     .map = os_map,
     .unmap = os_unmap,
     .list = os_list,

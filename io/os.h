@@ -22,6 +22,7 @@ struct ada_os {
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
     int (*mkdir)(const char *path, int mode);
+    int (*lock)(int fd); /* for this descriptor alone, until it is closed; EWOULDBLOCK: another has it */
     void *(*map)(int fd, size_t bytes); /* read-only private mapping; NULL on failure */
     void (*unmap)(void *p, size_t bytes);
     /* Calls fn for each name in a folder, in no order; -1 if it cannot be read. */

@@ -197,6 +197,21 @@ static void metrics_lines(void **state) {
     end(&r);
 }
 
+/* Before either has a checkpoint to be known by, too. */
+static void one_run_a_folder(void **state) {
+    (void)state;
+    char rows_path[512], out_path[512];
+    const char *data = tiny_rows(rows_path, "two.jsonl", 8), *out = tiny_path(out_path, "two");
+    const ada_train_opts o = {.data = data, .out = out, .steps = 3, .batch = 4};
+    run first = begin(&o), second = begin(&o);
+    ada_report rep;
+    assert_ok(ada_trainer_step(first.t, &rep));
+    assert_fails(ada_trainer_step(second.t, &rep), ADA_EINVAL, "another run is writing");
+    end(&first);
+    assert_ok(ada_trainer_step(second.t, &rep));
+    end(&second);
+}
+
 static void not_finite(void **state) {
     (void)state;
     char rows_path[512], out_path[512];
@@ -295,6 +310,7 @@ int main(void) {
                                        cmocka_unit_test(rows_in_order),
                                        cmocka_unit_test(validation_and_best),
                                        cmocka_unit_test(metrics_lines),
+                                       cmocka_unit_test(one_run_a_folder),
                                        cmocka_unit_test(not_finite),
                                        cmocka_unit_test(refusals),
                                        cmocka_unit_test(no_allocation_in_a_step),
