@@ -46,7 +46,7 @@ static const struct ada_opt opts[] = {
     { .name = "method", F(made.method), .arg = "NAME", .words = ADA_METHODS(X), .def = "adalink",
       .help = "what is trained" },
     { .name = "site", F(made.site), .arg = "NAME", .words = "encoder|decoder|both",
-      .help = "at whose input, of a model that has an encoder; the default is the encoder where there is one" },
+      .help = "at whose input, of a model that has an encoder; the default is the encoder, if any" },
     { .name = "rank", F(made.rank), .arg = "N", .lo = 1, .hi = 4096, .def = "64",
       .help = "columns of D; fewer make a smaller file, more can hold more of a hard task" },
     { .name = "scale", F(made.scale), .arg = "X", .lo = 1e-6, .hi = 1e6, .def = "1",

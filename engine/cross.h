@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A decoder's sublayer that reads the rows of an encoder, its memory: keys and values of each layer made once,
- * read by any number of rows, and the gradient that comes back. Owns: what is kept between forward and
+ * A decoder's sublayer that reads the rows of an encoder, its memory: keys and values of each layer made
+ * once, read by any number of rows, and the gradient that comes back. Owns: what is kept between forward and
  * backward. Must not know: the layer loop, the encoder, caches. Frozen means g == NULL, as everywhere. */
 #ifndef ADA_ENGINE_CROSS_H
 #define ADA_ENGINE_CROSS_H

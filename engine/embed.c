@@ -23,10 +23,9 @@ struct ada_join {
 ada_status ada_join_layout(ada_join **out, ada_arena *arena, const ada_model *model, ada_adapter *a,
                            ada_modality m, int32_t max_unique, bool train) {
     if (a && a->first[m] < 0) a = NULL;
-    ada_join j = {
-        .m = model, .a = a, .modality = m, .d = (size_t)model->c.d, .vocab = model->c.vocab, .max = max_unique};
+    int32_t vocab = model->c.vocab, max = max_unique < vocab ? max_unique : vocab;
+    ada_join j = {.m = model, .a = a, .modality = m, .d = (size_t)model->c.d, .vocab = vocab, .max = max};
     size_t n;
-    if (j.max > j.vocab) j.max = j.vocab;
     if (!ada_mul_size((size_t)j.max, j.d, &n))
         return ada_fail(ADA_EINVAL, "a step of %d tokens is too large", j.max);
     ADA_TRY(ada_arena_take(arena, out, 1, sizeof **out));

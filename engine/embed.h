@@ -9,8 +9,8 @@
 #include "engine/adapter.h"
 
 typedef struct ada_join ada_join;
-/* a may be NULL, or have nothing for m: rows are the base's. At most max_unique different tokens a step; train:
- * with room for gradients. */
+/* a may be NULL, or have nothing for m: rows are the base's. At most max_unique different tokens a step;
+ * train: with room for gradients. */
 ada_status ada_join_layout(ada_join **j, ada_arena *arena, const ada_model *model, ada_adapter *a,
                            ada_modality m, int32_t max_unique, bool train) ADA_MUST_USE;
 /* A step: add the ids of all its packs, then start, then rows and back for each pack, then end. */

@@ -12,7 +12,7 @@ struct ada_kv {
     ada_arena arena;
     char *data;
     int32_t *len;                          /* [slots] */
-    size_t layers, slots, heads, size, row, strip; /* bytes of: an element, [head_dim], [capacity, head_dim] */
+    size_t layers, slots, heads, size, row, strip; /* bytes: an element, [head_dim], [capacity, head_dim] */
 };
 
 static ada_status open_in(ada_kv *kv, const ada_stack *s, int32_t slots, int32_t capacity) {

@@ -30,7 +30,8 @@ ada_status ada_sample_check(const ada_generate_opts *o) {
         return ada_fail(ADA_EINVAL, "repetition penalty %g is below 0", o->repetition);
     if (o->beams < 0 || o->beams > ADA_MAX_BEAMS)
         return ada_fail(ADA_EINVAL, "beams %d are not within 1..%d", o->beams, ADA_MAX_BEAMS);
-    if (o->beams > 1 && (o->temperature > 0.0 || o->logprobs || (o->repetition > 0.0 && o->repetition != 1.0)))
+    bool repeats = o->repetition > 0.0 && o->repetition != 1.0;
+    if (o->beams > 1 && (o->temperature > 0.0 || o->logprobs || repeats))
         return ada_fail(ADA_EINVAL, "beams go without temperature, repetition penalty and log-probabilities");
     if (!isfinite(o->length_penalty)) return ada_fail(ADA_EINVAL, "the length penalty is not finite");
     return o->max_new < 0 ? ada_fail(ADA_EINVAL, "max-new %d is below 0", o->max_new) : ADA_OK;

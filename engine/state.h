@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Adapter and checkpoint files (.h5). Owns: their layout.
- *   /adapter                attributes method site rank scale activation bias init_std seed base_name base_sha256
+ *   /adapter                attributes method site rank scale activation bias init_std seed base_name
+ *                           base_sha256
  *                           template_sha256 notes (JSON: settings and metrics)
  *   /adapter/text/down      [d, r] f32, up [r, d]; down_bias [r], up_bias [d]
  *   /state                  checkpoints: attributes step epoch best_step best_loss stale data_sha256

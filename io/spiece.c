@@ -132,6 +132,9 @@ static ada_status read_model(model *m, ada_reader *r) {
     if (m->model != UNIGRAM && m->model != BPE)
         return ada_fail(ADA_EUNSUPPORTED, "'%s' is a model of kind %lld; unigram (1) and BPE (2) are known",
                         r->name, (long long)m->model);
+    if (m->model == UNIGRAM && !(m->prefix && m->squeeze))
+        return ada_fail(ADA_EUNSUPPORTED,
+                        "'%s' leaves out the mark in front of a text, or keeps extra spaces", r->name);
     if (m->model == BPE && ada_json_len(m->map))
         return ada_fail(ADA_EUNSUPPORTED, "'%s' is a BPE model that rewrites characters", r->name);
     return ADA_OK;

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# Features of a vision tower here against transformers in float32, on random pixels of its own size and of others:
+# Features of a vision tower here against transformers in float32, on random pixels, its own size and others:
 # the largest difference relative to the spread (max - min) of the reference's. The bar of f32 is 2e-4.
 # Needs torch, transformers, numpy.
-# usage: oracle_tower.py DRIVER HF_FOLDER [--model PATH] [--type f32|bf16] [--images N] [--sizes HxW,HxW] [--bar X]
+# usage: oracle_tower.py DRIVER HF_FOLDER [--model PATH] [--type f32|bf16] [--images N] [--sizes HxW,HxW]
+#        [--bar X]
 # DRIVER: build/tower_driver. --model: what the driver opens (an .h5, a .gguf); the HF folder by default.
 import argparse
 import inspect
@@ -44,7 +45,8 @@ def main():
             got = np.frombuffer(done.stdout, np.float32).reshape(want.shape)
             off = np.abs(got - want).max() / (want.max() - want.min())
             worst = max(worst, off)
-            print(f'{h}x{w}, layer {layer or "last"}: {off:.3g} of the spread; {done.stderr.decode().strip()}')
+            told = done.stderr.decode().strip()
+            print(f'{h}x{w}, layer {layer or "last"}: {off:.3g} of the spread; {told}')
     print(f'{"pass" if worst <= o.bar else "fail"}: {o.type} is off by {worst:.3g}, allowed {o.bar:.3g}')
     sys.exit(int(worst > o.bar))
 

@@ -436,6 +436,7 @@ put("spiece_unk.model", "spiece", "EFORMAT", "unknown piece 9 of 2", SPIECE + bl
 put("spiece_word.model", "spiece", "EUNSUPPORTED", "model of kind 3", SPIECE + block(2, number(3, 3)))
 put("spiece_bpe_map.model", "spiece", "EUNSUPPORTED", "rewrites characters",
     SPIECE + block(2, number(3, 2)) + block(3, block(2, b"xx")))
+put("spiece_spaces.model", "spiece", "EUNSUPPORTED", "keeps extra spaces", SPIECE + block(3, number(4, 0)))
 put("spiece_map.model", "spiece", "EFORMAT", "holds no trie", SPIECE + block(3, block(2, b"\x10\0\0\0")))
 
 # ---- tokenizers: a good one, wrong in one place each ----

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # Makes the tiny models beside this file, and what transformers in float32 says of each: logits, the tokens
-# it goes on with, the loss of an AdaLink adapter on some targets, and the adapter's gradients. Needs torch, transformers, safetensors,
-# gguf, numpy.
+# it goes on with, the loss of an AdaLink adapter on some targets, and the adapter's gradients. Needs
+# torch, transformers, safetensors, gguf, numpy.
 # usage: make_golden.py [FOLDER]      (written into this folder by default; tests/golden.c reads it)
 import json
 import os
@@ -110,14 +110,16 @@ NAMES = {'input_layernorm': 'attn_norm', 'post_attention_layernorm': 'ffn_norm',
          'self_attn.k_proj': 'attn_k', 'self_attn.v_proj': 'attn_v', 'self_attn.o_proj': 'attn_output',
          'self_attn.q_norm': 'attn_q_norm', 'self_attn.k_norm': 'attn_k_norm', 'mlp.gate_proj': 'ffn_gate',
          'mlp.up_proj': 'ffn_up', 'mlp.down_proj': 'ffn_down'}
-OTHERS = {'gemma': {'post_attention_layernorm': 'post_attention_norm', 'pre_feedforward_layernorm': 'ffn_norm',
+OTHERS = {'gemma': {'post_attention_layernorm': 'post_attention_norm',
+                    'pre_feedforward_layernorm': 'ffn_norm',
                     'post_feedforward_layernorm': 'post_ffw_norm'},
           'gpt2': {'ln_1': 'attn_norm', 'ln_2': 'ffn_norm', 'attn.c_attn': 'attn_qkv',
                    'attn.c_proj': 'attn_output', 'mlp.c_fc': 'ffn_up', 'mlp.c_proj': 'ffn_down'},
           'gptneox': {'attention.query_key_value': 'attn_qkv', 'attention.dense': 'attn_output',
                       'mlp.dense_h_to_4h': 'ffn_up', 'mlp.dense_4h_to_h': 'ffn_down'}}
 TOPS = {'lm_head': 'output', 'model.embed_tokens': 'token_embd', 'model.norm': 'output_norm',
-        'transformer.wte': 'token_embd', 'transformer.wpe': 'position_embd', 'transformer.ln_f': 'output_norm',
+        'transformer.wte': 'token_embd', 'transformer.wpe': 'position_embd',
+        'transformer.ln_f': 'output_norm',
         'gpt_neox.embed_in': 'token_embd', 'gpt_neox.final_layer_norm': 'output_norm', 'embed_out': 'output'}
 
 
@@ -179,7 +181,7 @@ def gguf_tensor(model, arch, name, a):
     _, _, layer, part = part.split('.', 3)
     if arch == 'gpt2' and kind == 'weight' and a.ndim == 2:
         a = a.T
-    if arch == 'gptneox' and part == 'attention.query_key_value':  # [heads, 3, head_dim] to [3, heads, head_dim]
+    if arch == 'gptneox' and part == 'attention.query_key_value':  # heads of 3 to 3 of heads
         a = a.reshape(c.num_attention_heads, 3, -1, *a.shape[1:]).swapaxes(0, 1).reshape(a.shape)
     if arch == 'llama' and part == 'self_attn.q_proj':
         a = side_by_side(a, c.num_attention_heads)

@@ -13,7 +13,8 @@ import gguf
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import (MT5Config, MT5ForConditionalGeneration, T5Config, T5ForConditionalGeneration, UMT5Config,
+from transformers import (MT5Config, MT5ForConditionalGeneration, T5Config, T5ForConditionalGeneration,
+                          UMT5Config,
                           UMT5ForConditionalGeneration)
 
 RANK, SCALE, SOURCE, TARGET, NEW = 3, 0.7, 41, 11, 14
@@ -82,7 +83,8 @@ def save_hf(model, folder, own_head):
     os.makedirs(folder)
     c = model.config.to_dict()
     keep = [k for k in BASE if k != 'dropout_rate'] + [
-        'model_type', 'feed_forward_proj', 'relative_attention_num_buckets', 'relative_attention_max_distance',
+        'model_type', 'feed_forward_proj', 'relative_attention_num_buckets',
+        'relative_attention_max_distance',
         'layer_norm_epsilon']
     config = {k: c[k] for k in keep}
     config['tie_word_embeddings'] = not own_head
@@ -96,7 +98,8 @@ def save_tokenizer(model, folder):
     """A letter for each id, so that the source may be written as text; the end is the tokenizer's to add."""
     special = {0: '<pad>', 1: '</s>'}
     vocab = {special.get(i, chr(33 + i)): i for i in range(model.config.vocab_size)}
-    added = [dict(id=i, content=t, single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
+    added = [dict(id=i, content=t, single_word=False, lstrip=False, rstrip=False, normalized=False,
+                  special=True)
              for i, t in special.items()]
     post = dict(type='TemplateProcessing', single=[{'Sequence': {'id': 'A', 'type_id': 0}},
                                                    {'SpecialToken': {'id': '</s>', 'type_id': 0}}],
@@ -111,7 +114,8 @@ def save_tokenizer(model, folder):
 
 
 def tensors(model, own_head):
-    skip = ('encoder.embed_tokens.weight', 'decoder.embed_tokens.weight') + (() if own_head else ('lm_head.weight',))
+    skip = ('encoder.embed_tokens.weight', 'decoder.embed_tokens.weight')
+    skip += () if own_head else ('lm_head.weight',)
     return {k: v.contiguous() for k, v in model.state_dict().items() if k not in skip}
 
 
@@ -150,7 +154,8 @@ def make(family, changes, own_head, seed):
         if p.dim() == 1:
             p.copy_(1 + 0.2 * torch.randn(p.shape))
         else:
-            std = (1.0 if 'relative' in name else 0.35 if 'shared' in name else 0.1 if '.q.' in name else 0.25)
+            std = (1.0 if 'relative' in name else 0.35 if 'shared' in name else
+                   0.1 if '.q.' in name else 0.25)
             p.copy_(std * torch.randn(p.shape))
             if 'shared' in name or 'lm_head' in name:
                 p[1] *= 1.5  # so that some answers end before they must

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Makes tok_bytes.json, tok_pieces.json and tok_unigram.json: a small byte-level BPE, a SentencePiece-style BPE
-# with byte fallback, and a Unigram vocabulary as T5's (its SentencePiece file is tok_unigram.model), each as
-# tokenizer.json and as GGUF metadata, with lines and what Hugging Face tokenizers makes of them.
+# Makes tok_bytes.json, tok_pieces.json and tok_unigram.json: a small byte-level BPE, a SentencePiece-style
+# BPE with byte fallback, and a Unigram vocabulary as T5's (its SentencePiece file is tok_unigram.model), each
+# as tokenizer.json and as GGUF metadata, with lines and what Hugging Face tokenizers makes of them.
 # usage: python3 tests/golden/make_tok.py [bytes|pieces|unigram …]
 #     (needs tokenizers, sentencepiece; trains on this repository's headers)
 # "ids" have no special tokens, "special" have them, "plain" takes special entries in the text for text;
@@ -94,7 +94,7 @@ LEARNT = TEXT + [s for s in LINES if "\0" not in s]  # our JSON refuses a NUL in
 def unigram_style(text):
     """With a few rules of normalization of its own: the usual map alone would be 240 KB."""
     folder = tempfile.mkdtemp()
-    rules = {"\t": " ", "\n": " ", "\r": " ", "\u3000": " ", "\ufb01": "fi", "\ufeff": "", "\u0041\u030a": "\u00c5"}
+    rules = {c: " " for c in "\t\n\r\u3000"} | {"\ufb01": "fi", "\ufeff": "", "A\u030a": "\u00c5"}
     rules |= {chr(0xff21 + i): chr(0x41 + i) for i in range(26)}
     hexed = lambda t: " ".join(f"{ord(c):X}" for c in t)
     with open(os.path.join(folder, "rules.tsv"), "w") as f:
