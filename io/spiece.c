@@ -140,10 +140,13 @@ static ada_status read_model(model *m, ada_reader *r) {
     return ADA_OK;
 }
 
-/* T5's sentinels stand behind the pieces, the highest number first. */
-static ada_status add_extra(model *m, const ada_json *config, const char *name) {
-    const char *class = ada_json_str(ada_json_get(config, "tokenizer_class"), "");
-    int64_t n = ada_json_int(ada_json_get(config, "extra_ids"), strncmp(class, "T5", 2) ? 0 : 100);
+/* T5's sentinels stand behind the pieces, the highest number first. Where nothing is said of them, T5's class
+ * has 100, and others none. */
+static ada_status add_extra(model *m, const ada_json *meta, const ada_json *config, const char *name) {
+    const char *class = ada_json_str(ada_json_get(config, "tokenizer_class"), NULL),
+               *kind = ada_json_str(ada_json_get(ada_json_get(meta, "config"), "model_type"), "");
+    bool t5 = class ? !strncmp(class, "T5", 2) : !strcmp(kind, "t5");
+    int64_t n = ada_json_int(ada_json_get(config, "extra_ids"), t5 ? 100 : 0);
     if (n < 0 || n > 10000)
         return ada_fail(ADA_EFORMAT, "'extra_ids' beside '%s' is %lld", name, (long long)n);
     while (n-- > 0) {
@@ -201,7 +204,7 @@ ada_status ada_spiece_read(ada_json *meta, const void *bytes, size_t n, const ad
                .squeeze = true};
     bool there = m.tokens && m.scores && m.types && m.map;
     ada_status st = there ? read_model(&m, &r) : ada_fail(ADA_ENOMEM, "no memory for '%s'", name);
-    if (st == ADA_OK) st = add_extra(&m, config, name);
+    if (st == ADA_OK) st = add_extra(&m, meta, config, name);
     if (st == ADA_OK) st = set_all(&m, meta, config);
     ada_json *all[] = {m.tokens, m.scores, m.types, m.map};
     for (size_t i = 0; i < 4; i++) ada_json_close(&all[i]);

@@ -303,6 +303,23 @@ static void refusals(void **state) {
         "pieces: " #test, test, open_pieces, close_golden, NULL                                              \
     }
 
+/* Ids of the SentencePiece file beside this metadata, and no tokenizer_config.json. */
+static int32_t unigram_file_size(const char *text) {
+    char *bytes;
+    size_t n;
+    ada_json *meta = NULL;
+    ada_tok *t = NULL;
+    assert_ok(ada_json_parse(&meta, text, strlen(text), "meta"));
+    assert_ok(ada_read_file(io_tests_path("golden/tok_unigram.model"), &bytes, &n));
+    assert_ok(ada_spiece_read(meta, bytes, n, NULL, "tok_unigram.model"));
+    assert_ok(ada_tok_open_meta(&t, meta));
+    int32_t size = ada_tok_size(t);
+    ada_os.release(bytes);
+    ada_tok_close(&t);
+    ada_json_close(&meta);
+    return size;
+}
+
 /* The SentencePiece file itself, with two of T5's sentinels behind its pieces. */
 static void unigram_file(void **state) {
     const golden *g = *state;
@@ -323,8 +340,8 @@ static void unigram_file(void **state) {
         check_encode(t, ada_json_get(row, "text"), ADA_TOK_SPECIAL,
                      special ? special : ada_json_get(row, "ids"));
     }
-    int32_t last = ada_tok_size(t) - 1;
-    assert_int_equal(last, ada_tok_size(g->tok) + 1);
+    int32_t last = ada_tok_size(t) - 1, own = ada_tok_size(g->tok);
+    assert_int_equal(last, own + 1);
     assert_int_equal(ada_tok_find(t, "<extra_id_0>"), last);
     assert_int_equal(ada_tok_find(t, "<extra_id_1>"), last - 1);
     assert_true(ada_tok_is_special(t, last) && ada_tok_is_special(t, ada_tok_eos(t)));
@@ -333,6 +350,8 @@ static void unigram_file(void **state) {
     ada_tok_close(&t);
     ada_json_close(&meta);
     ada_json_close(&j);
+    assert_int_equal(unigram_file_size("{\"config\": {\"model_type\": \"t5\"}}"), own + 100);
+    assert_int_equal(unigram_file_size("{\"config\": {\"model_type\": \"mt5\"}}"), own);
 }
 
 static void unigram_refused(const char *model, const char *words) {
