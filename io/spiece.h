@@ -8,9 +8,9 @@
 #include "io/json.h"
 
 /* Sets tokenizer.ggml.* of meta from the bytes. config: tokenizer_config.json or NULL, which says whether BOS
- * and EOS are added, and how many <extra_id_N> follow the file's own pieces; where it does not, meta's "config"
- * says whether the model is a T5. name for errors. EFORMAT;
- * EUNSUPPORTED: words or characters as the model, or a BPE that rewrites characters. */
+ * and EOS are added, and how many <extra_id_N> follow the file's own pieces; where it does not, "config" of
+ * meta says whether the model is a T5. name for errors. EFORMAT; EUNSUPPORTED: words or characters as the
+ * model, a Unigram that keeps extra spaces, a BPE that rewrites characters. */
 ada_status ada_spiece_read(ada_json *meta, const void *bytes, size_t n, const ada_json *config,
                            const char *name) ADA_MUST_USE;
 
