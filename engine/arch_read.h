@@ -24,6 +24,18 @@
         {ADA_P_DOWN, ADA_HF "mlp.down_proj.weight", ADA_GG "ffn_down.weight", 0, 0}, {                       \
         ADA_P_IGNORED, ADA_HF "self_attn.rotary_emb.inv_freq", ADA_GG "attn_rot_embd.weight", 0, 0           \
     }
+/* And Gemma's norms, which Hugging Face files hold less 1. */
+#define ADA_GEMMA_ROWS                                                                                       \
+    ADA_LLAMA_ROWS(0), {ADA_P_FINAL_NORM, "model.norm.weight", "output_norm.weight", ADA_ROW_PLUS_ONE, 0},   \
+        {ADA_P_ATTN_NORM, ADA_HF "input_layernorm.weight", ADA_GG "attn_norm.weight", ADA_ROW_PLUS_ONE, 0},  \
+        {ADA_P_ATTN_POST, ADA_HF "post_attention_layernorm.weight", ADA_GG "post_attention_norm.weight",     \
+         ADA_ROW_PLUS_ONE, 0},                                                                               \
+        {ADA_P_FFN_NORM, ADA_HF "pre_feedforward_layernorm.weight", ADA_GG "ffn_norm.weight",                \
+         ADA_ROW_PLUS_ONE, 0},                                                                               \
+    {                                                                                                        \
+        ADA_P_FFN_POST, ADA_HF "post_feedforward_layernorm.weight", ADA_GG "post_ffw_norm.weight",           \
+            ADA_ROW_PLUS_ONE, 0                                                                              \
+    }
 #define ADA_HF "model.layers.%d."
 #define ADA_GG "blk.%d."
 

@@ -54,6 +54,14 @@ void ada_flow_free(ada_flow *f) {
     *f = (ada_flow){0};
 }
 
+ada_status ada_flow_room(ada_flow *f, size_t bytes, size_t n) {
+    if (bytes <= f->work_size) return ADA_OK;
+    ada_os.release(f->work);
+    f->work = ada_os.alloc(bytes);
+    f->work_size = f->work ? bytes : 0;
+    return f->work ? ADA_OK : ada_fail(ADA_ENOMEM, "no memory to encode %zu bytes", n);
+}
+
 /* ---- running ---- */
 static void swap_text(ada_flow *f) {
     ada_buf b = f->text;

@@ -46,6 +46,8 @@ typedef struct ada_flow {
     bool stream, first; /* decoding one id of a stream, and the first one */
 } ada_flow;
 void ada_flow_free(ada_flow *f);
+/* f->work of `bytes` at least; n: of the text, for the error. */
+ada_status ada_flow_room(ada_flow *f, size_t bytes, size_t n) ADA_MUST_USE;
 
 typedef enum { ADA_CUT_REMOVED, ADA_CUT_ISOLATED, ADA_CUT_PREVIOUS, ADA_CUT_NEXT, ADA_CUT_TOGETHER } ada_cut;
 typedef struct ada_op ada_op;

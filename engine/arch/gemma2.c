@@ -46,15 +46,7 @@ static ada_status from_gguf(ada_config *c, const ada_json *j) {
 }
 
 static const ada_arch_row rows[] = {
-    ADA_LLAMA_ROWS(0),
-    {ADA_P_FINAL_NORM, "model.norm.weight", "output_norm.weight", ADA_ROW_PLUS_ONE, 0},
-    {ADA_P_ATTN_NORM, ADA_HF "input_layernorm.weight", ADA_GG "attn_norm.weight", ADA_ROW_PLUS_ONE, 0},
-    {ADA_P_ATTN_POST, ADA_HF "post_attention_layernorm.weight", ADA_GG "post_attention_norm.weight",
-     ADA_ROW_PLUS_ONE, 0},
-    {ADA_P_FFN_NORM, ADA_HF "pre_feedforward_layernorm.weight", ADA_GG "ffn_norm.weight", ADA_ROW_PLUS_ONE,
-     0},
-    {ADA_P_FFN_POST, ADA_HF "post_feedforward_layernorm.weight", ADA_GG "post_ffw_norm.weight",
-     ADA_ROW_PLUS_ONE, 0},
+    ADA_GEMMA_ROWS,
     {ADA_P_COUNT, NULL, NULL, 0, 0},
 };
 

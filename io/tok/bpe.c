@@ -281,12 +281,7 @@ static ada_status work_size(ada_flow *f, size_t n, struct work *w) {
     size_t bytes, each = sizeof(struct symbol) + 3 * sizeof(struct candidate);
     if (n > INT32_MAX || !ada_mul_size(n, each, &bytes))
         return ada_fail(ADA_EUNSUPPORTED, "text of %zu bytes is too long to encode", n);
-    if (bytes > f->work_size) {
-        ada_os.release(f->work);
-        f->work = ada_os.alloc(bytes);
-        f->work_size = f->work ? bytes : 0;
-        if (!f->work) return ada_fail(ADA_ENOMEM, "no memory to encode %zu bytes", n);
-    }
+    ADA_TRY(ada_flow_room(f, bytes, n));
     *w = (struct work){.sym = f->work, .heap = (struct candidate *)((struct symbol *)f->work + n)};
     return ADA_OK;
 }

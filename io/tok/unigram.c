@@ -180,12 +180,7 @@ static ada_status encode(const ada_tok *t, ada_flow *f, const char *s, size_t n,
     size_t bytes;
     if (n >= INT32_MAX || !ada_mul_size(n + 1, sizeof(struct node), &bytes))
         return ada_fail(ADA_EUNSUPPORTED, "text of %zu bytes is too long to encode", n);
-    if (bytes > f->work_size) {
-        ada_os.release(f->work);
-        f->work = ada_os.alloc(bytes);
-        f->work_size = f->work ? bytes : 0;
-        if (!f->work) return ada_fail(ADA_ENOMEM, "no memory to encode %zu bytes", n);
-    }
+    ADA_TRY(ada_flow_room(f, bytes, n));
     struct node *best = f->work;
     for (size_t i = 0; i <= n; i++) best[i] = (struct node){0, (uint32_t)NONE, 0, -1};
     for (size_t at = 0, next = 0; at < n; at = next) {
