@@ -99,6 +99,13 @@ ada_status ada_arena_zero(ada_arena *a, void *out, size_t n, size_t size) {
     return ADA_OK;
 }
 
+ada_status ada_arena_rows(ada_arena *a, void *out, size_t rows, size_t width, size_t size) {
+    size_t n;
+    if (!ada_mul_size(rows, width, &n))
+        return ada_fail(ADA_ENOMEM, "%zu rows of %zu values are too many", rows, width);
+    return ada_arena_take(a, out, n, size);
+}
+
 char *ada_arena_str(ada_arena *a, const char *s, size_t n) {
     void *p;
     if (n == SIZE_MAX || take(a, &p, 1, n + 1) != ADA_OK) return NULL;

@@ -27,6 +27,8 @@ ada_status ada_arena_fix(ada_arena *a, size_t bytes) ADA_MUST_USE; /* one block 
 /* n × size bytes, 64-byte aligned, not zeroed. ENOMEM or, in a fixed arena, EINTERNAL. `out` is a T **. */
 ada_status ada_arena_take(ada_arena *a, void *out, size_t n, size_t size) ADA_MUST_USE;
 ada_status ada_arena_zero(ada_arena *a, void *out, size_t n, size_t size) ADA_MUST_USE; /* zeroed */
+/* rows × width values of `size` bytes, as take. */
+ada_status ada_arena_rows(ada_arena *a, void *out, size_t rows, size_t width, size_t size) ADA_MUST_USE;
 char *ada_arena_str(ada_arena *a, const char *s, size_t n); /* NUL-terminated copy; NULL with ENOMEM set */
 /* Mark and rewind within a step; reset keeps the memory, free gives it back. */
 size_t ada_arena_mark(const ada_arena *a);

@@ -294,6 +294,10 @@ ada_status ada_json_set(ada_json *obj, const char *key, ada_json *v) {
     return ada_fail(ADA_ENOMEM, "out of memory while setting '%s'", key);
 }
 
+ada_status ada_json_set_str(ada_json *obj, const char *key, const char *s) {
+    return ada_json_set(obj, key, ada_json_new_str(s, strlen(s)));
+}
+
 ada_status ada_json_push(ada_json *arr, ada_json *v) {
     if (v == NULL) return ada_fail(ADA_ENOMEM, "out of memory while adding to an array");
     if (!json_is_array(arr)) {

@@ -51,6 +51,7 @@ ADA_API ada_json *ada_json_new_num(double v);                /* non-finite becom
 ADA_API ada_json *ada_json_new_int(int64_t v);
 ADA_API ada_json *ada_json_new_bool(bool v);
 ADA_API ada_status ada_json_set(ada_json *obj, const char *key, ada_json *v) ADA_MUST_USE;
+ADA_API ada_status ada_json_set_str(ada_json *obj, const char *key, const char *s) ADA_MUST_USE;
 ADA_API ada_status ada_json_push(ada_json *arr, ada_json *v) ADA_MUST_USE;
 /* indent 0: one line */
 ADA_API ada_status ada_json_text(const ada_json *j, int indent, ada_buf *out) ADA_MUST_USE;

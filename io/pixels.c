@@ -4,9 +4,8 @@
  * allocated for it. */
 #include "io/img/image.h"
 #include "io/os.h"
+#include "io/replace.h"
 #include "registry.h"
-#include <errno.h>
-#include <fcntl.h>
 
 #define X(name) extern const struct ada_image_format ada_image_format_##name;
 ADA_IMAGES(X)
@@ -65,22 +64,12 @@ ada_status ada_image_decode(ada_image *img, ada_arena *a, const void *bytes, siz
 #undef X
 }
 
-static ada_status map_and_decode(ada_image *img, ada_arena *a, int fd, const char *path) {
-    int64_t n = ada_os.size(fd);
-    if (n < 0) return ada_fail(ADA_EIO, "cannot map '%s': %s", path, strerror(errno));
-    if (n == 0) return ada_fail(ADA_EFORMAT, "'%s' is empty", path);
-    void *p = ada_os.map(fd, (size_t)n);
-    if (p == NULL) return ada_fail(ADA_EIO, "cannot map '%s': %s", path, strerror(errno));
-    ada_status st = ada_image_decode(img, a, p, (size_t)n, path);
-    ada_os.unmap(p, (size_t)n);
-    return st;
-}
-
 ada_status ada_image_read(ada_image *img, ada_arena *a, const char *path) {
-    int fd = ada_os.open(path, O_RDONLY, 0);
-    if (fd < 0) return ada_fail(ADA_EIO, "cannot open '%s': %s", path, strerror(errno));
-    ada_status st = map_and_decode(img, a, fd, path);
-    (void)ada_os.close(fd);
+    void *p;
+    size_t n;
+    ADA_TRY(ada_map_file(path, &p, &n));
+    ada_status st = ada_image_decode(img, a, p, n, path);
+    ada_os.unmap(p, n);
     return st;
 }
 

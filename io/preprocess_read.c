@@ -2,10 +2,8 @@
  * preprocessor_config.json → switches. Owns: the types and their defaults, the keys and what each may hold.
  * Must not know: pictures. Invariant: every key is read, listed as no business of pixels, asks for nothing
  * (null or false), or is refused by name. */
-#include "io/os.h"
 #include "io/preprocess.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "io/replace.h"
 #include <stddef.h>
 #include <string.h>
 
@@ -249,12 +247,6 @@ ada_status ada_preprocess_read(ada_preprocess *p, const ada_json *j, const char 
 
 /* ---- files ---- */
 
-static bool is_there(const char *path) {
-    int fd = ada_os.open(path, O_RDONLY, 0);
-    if (fd >= 0) (void)ada_os.close(fd);
-    return fd >= 0 || errno != ENOENT;
-}
-
 static ada_status open_at(ada_preprocess *p, const char *path, const char *part, bool *found) {
     ada_json *j = NULL;
     ADA_TRY(ada_json_open(&j, path));
@@ -272,7 +264,7 @@ static ada_status open_in(ada_preprocess *p, ada_arena *a, const char *folder) {
     ADA_TRY(ada_arena_take(a, &path, n + sizeof "/preprocessor_config.json", 1));
     memcpy(path, folder, n);
     memcpy(path + n, "/processor_config.json", sizeof "/processor_config.json");
-    if (is_there(path)) ADA_TRY(open_at(p, path, "image_processor", &found));
+    if (ada_is_there(path)) ADA_TRY(open_at(p, path, "image_processor", &found));
     if (found) return ADA_OK;
     memcpy(path + n, "/preprocessor_config.json", sizeof "/preprocessor_config.json");
     return open_at(p, path, NULL, &found);

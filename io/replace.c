@@ -164,3 +164,27 @@ ada_status ada_make_folder(const char *path) {
     (void)ada_os.close(fd);
     return ADA_OK;
 }
+
+static ada_status map_fd(int fd, const char *path, void **p, size_t *n) {
+    int64_t size = ada_os.size(fd);
+    if (size < 0) return ada_fail(ADA_EIO, "cannot map '%s': %s", path, strerror(errno));
+    if (size == 0) return ada_fail(ADA_EFORMAT, "'%s' is empty", path);
+    *p = ada_os.map(fd, (size_t)size);
+    if (*p == NULL) return ada_fail(ADA_EIO, "cannot map '%s': %s", path, strerror(errno));
+    *n = (size_t)size;
+    return ADA_OK;
+}
+
+ada_status ada_map_file(const char *path, void **p, size_t *n) {
+    int fd = ada_os.open(path, O_RDONLY, 0);
+    if (fd < 0) return ada_fail(ADA_EIO, "cannot open '%s': %s", path, strerror(errno));
+    ada_status st = map_fd(fd, path, p, n);
+    (void)ada_os.close(fd);
+    return st;
+}
+
+bool ada_is_there(const char *path) {
+    int fd = ada_os.open(path, O_RDONLY, 0);
+    if (fd >= 0) (void)ada_os.close(fd);
+    return fd >= 0 || errno != ENOENT;
+}

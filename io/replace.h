@@ -4,6 +4,7 @@
 #ifndef ADA_IO_REPLACE_H
 #define ADA_IO_REPLACE_H
 #include "io/status.h"
+#include <stdbool.h>
 
 /* `fill` writes the file named `temp` (it may open it by HDF5); replace syncs and renames it, or removes
  * it. */
@@ -15,6 +16,10 @@ ada_status ada_write_file(const char *path, const void *p, size_t n) ADA_MUST_US
 /* "-" is standard input. */
 /* NUL-terminated; ada_os.release */
 ada_status ada_read_file(const char *path, char **data, size_t *n) ADA_MUST_USE;
+/* A read-only mapping of all of a file, which is not empty; ada_os.unmap. */
+ada_status ada_map_file(const char *path, void **p, size_t *n) ADA_MUST_USE;
+/* True of what is there but cannot be read, too: that is to be complained about. */
+bool ada_is_there(const char *path);
 /* mkdir -p */
 ada_status ada_make_folder(const char *path) ADA_MUST_USE;
 

@@ -4,6 +4,7 @@
  * share a byte. */
 #include "io/fmt/format.h"
 #include "io/os.h"
+#include "io/replace.h"
 #include "registry.h"
 #include "simd/kernels.h"
 #include <errno.h>
@@ -90,24 +91,10 @@ bool ada_is_folder(const char *path) {
 
 /* ---- filling: what formats call ---- */
 
-static ada_status map_fd(struct ada_map *m, const char *path, int fd) {
-    int64_t n = ada_os.size(fd);
-    if (n < 0) return ada_fail(ADA_EIO, "cannot map '%s': %s", path, strerror(errno));
-    if (n == 0) return ada_fail(ADA_EFORMAT, "'%s' is empty", path);
-    m->p = ada_os.map(fd, (size_t)n);
-    if (m->p == NULL) return ada_fail(ADA_EIO, "cannot map '%s': %s", path, strerror(errno));
-    m->n = (size_t)n;
-    return ADA_OK;
-}
-
 ada_status ada_tensors_map(ada_tensors *t, const char *path, ada_reader *r) {
     struct ada_map *m;
     ADA_TRY(ada_arena_zero(&t->arena, &m, 1, sizeof *m));
-    int fd = ada_os.open(path, O_RDONLY, 0);
-    if (fd < 0) return ada_fail(ADA_EIO, "cannot open '%s': %s", path, strerror(errno));
-    ada_status st = map_fd(m, path, fd);
-    (void)ada_os.close(fd);
-    ADA_TRY(st);
+    ADA_TRY(ada_map_file(path, &m->p, &m->n));
     m->next = t->maps;
     t->maps = m;
     *r = (ada_reader){.p = m->p, .n = m->n, .name = path};

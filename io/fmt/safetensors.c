@@ -7,8 +7,6 @@
 #include "io/os.h"
 #include "io/replace.h"
 #include "io/spiece.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 enum { HEADER_MAX = 100000000 }; /* the limit of the format's own library */
@@ -114,17 +112,11 @@ static ada_status join(ada_tensors *t, const char *folder, const char *file, con
     return *path != NULL ? ADA_OK : ADA_ENOMEM;
 }
 
-static bool exists(const char *path) {
-    int fd = ada_os.open(path, O_RDONLY, 0);
-    if (fd >= 0) (void)ada_os.close(fd);
-    return fd >= 0 || errno != ENOENT; /* what is there but cannot be read is to be complained about */
-}
-
 /* Sets meta[key] to the file's tree; a file that is not there is left out. */
 static ada_status add_json(ada_tensors *t, const char *folder, const char *file, const char *key) {
     const char *path;
     ADA_TRY(join(t, folder, file, &path));
-    if (!exists(path)) return ADA_OK;
+    if (!ada_is_there(path)) return ADA_OK;
     ada_json *j;
     ADA_TRY(ada_json_open(&j, path));
     if (ada_json_is_obj(j)) return ada_json_set(t->meta, key, j);
@@ -138,7 +130,7 @@ static ada_status add_spiece(ada_tensors *t, const char *folder) {
     for (size_t i = 0; i < 2 && !ada_json_get(t->meta, "tokenizer"); i++) {
         const char *path;
         ADA_TRY(join(t, folder, files[i], &path));
-        if (!exists(path)) continue;
+        if (!ada_is_there(path)) continue;
         char *bytes;
         size_t n;
         ADA_TRY(ada_read_file(path, &bytes, &n));
@@ -152,7 +144,7 @@ static ada_status add_spiece(ada_tensors *t, const char *folder) {
 static ada_status add_template(ada_tensors *t, const char *folder) {
     const char *path;
     ADA_TRY(join(t, folder, "chat_template.jinja", &path));
-    if (!exists(path)) return ADA_OK;
+    if (!ada_is_there(path)) return ADA_OK;
     if (ada_json_get(t->meta, "tokenizer_config") == NULL)
         ADA_TRY(ada_json_set(t->meta, "tokenizer_config", ada_json_new_obj()));
     char *text;
@@ -215,8 +207,8 @@ static ada_status open_weights(ada_tensors *t, const char *folder) {
     const char *one, *index;
     ADA_TRY(join(t, folder, "model.safetensors", &one));
     ADA_TRY(join(t, folder, "model.safetensors.index.json", &index));
-    if (exists(one)) return open_file(t, one, NULL, NULL);
-    if (exists(index)) return open_index(t, folder, index);
+    if (ada_is_there(one)) return open_file(t, one, NULL, NULL);
+    if (ada_is_there(index)) return open_index(t, folder, index);
     return ada_fail(ADA_EFORMAT, "folder '%s' has neither model.safetensors nor model.safetensors.index.json",
                     folder);
 }
