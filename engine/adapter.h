@@ -53,6 +53,11 @@ struct ada_method {
                            void *scratch);
 };
 
+/* What the tokens of m->stack are to an adapter: without an encoder they are the model's text. */
+static inline ada_modality ada_stack_modality(const ada_model *m) {
+    return m->encoder.layers ? ADA_DECODER : ADA_TEXT;
+}
+
 ada_status ada_adapter_add(ada_adapter *a, const char *name, int64_t rows, int64_t cols,
                            float **p) ADA_MUST_USE;            /* cols 0: a vector */
 ada_status ada_adapter_trainable(ada_adapter *a) ADA_MUST_USE; /* gives g, m, v, zeroed */

@@ -36,6 +36,49 @@
         ADA_P_FFN_POST, ADA_HF "post_feedforward_layernorm.weight", ADA_GG "post_ffw_norm.weight",           \
             ADA_ROW_PLUS_ONE, 0                                                                              \
     }
+/* Of ViT and DINOv2. */
+#define ADA_VIT_ROWS                                                                                         \
+    {ADA_P_PATCH, "embeddings.patch_embeddings.projection.weight", NULL, 0, 0},                              \
+        {ADA_P_PATCH_B, "embeddings.patch_embeddings.projection.bias", NULL, 0, 0},                          \
+        {ADA_P_CLASS, "embeddings.cls_token", NULL, 0, 0},                                                   \
+        {ADA_P_POSITIONS, "embeddings.position_embeddings", NULL, 0, 0},                                     \
+        {ADA_P_FINAL_NORM, "layernorm.weight", NULL, 0, 0},                                                  \
+        {ADA_P_FINAL_NORM_B, "layernorm.bias", NULL, 0, 0},                                                  \
+        {ADA_P_Q, "encoder.layer.%d.attention.attention.query.weight", NULL, 0, 0},                          \
+        {ADA_P_K, "encoder.layer.%d.attention.attention.key.weight", NULL, 0, 0},                            \
+        {ADA_P_V, "encoder.layer.%d.attention.attention.value.weight", NULL, 0, 0},                          \
+        {ADA_P_Q_B, "encoder.layer.%d.attention.attention.query.bias", NULL, 0, 0},                          \
+        {ADA_P_K_B, "encoder.layer.%d.attention.attention.key.bias", NULL, 0, 0},                            \
+        {ADA_P_V_B, "encoder.layer.%d.attention.attention.value.bias", NULL, 0, 0},                          \
+        {ADA_P_O, "encoder.layer.%d.attention.output.dense.weight", NULL, 0, 0},                             \
+        {ADA_P_O_B, "encoder.layer.%d.attention.output.dense.bias", NULL, 0, 0}, {                           \
+        ADA_P_IGNORED, "embeddings.mask_token", NULL, 0, 0                                                   \
+    }
+/* Of CLIP's and SigLIP's towers. */
+#define ADA_CLIP_ROWS                                                                                        \
+    {ADA_P_PATCH, "embeddings.patch_embedding.weight", "patch_embd.weight", 0, 0},                           \
+        {ADA_P_PATCH_B, "embeddings.patch_embedding.bias", "patch_embd.bias", 0, 0},                         \
+        {ADA_P_POSITIONS, "embeddings.position_embedding.weight", "position_embd.weight", 0, 0},             \
+        {ADA_P_FINAL_NORM, "post_layernorm.weight", "post_ln.weight", 0, 0},                                 \
+        {ADA_P_FINAL_NORM_B, "post_layernorm.bias", "post_ln.bias", 0, 0},                                   \
+        {ADA_P_ATTN_NORM, "encoder.layers.%d.layer_norm1.weight", "blk.%d.ln1.weight", 0, 0},                \
+        {ADA_P_ATTN_NORM_B, "encoder.layers.%d.layer_norm1.bias", "blk.%d.ln1.bias", 0, 0},                  \
+        {ADA_P_FFN_NORM, "encoder.layers.%d.layer_norm2.weight", "blk.%d.ln2.weight", 0, 0},                 \
+        {ADA_P_FFN_NORM_B, "encoder.layers.%d.layer_norm2.bias", "blk.%d.ln2.bias", 0, 0},                   \
+        {ADA_P_Q, "encoder.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", 0, 0},                \
+        {ADA_P_Q_B, "encoder.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias", 0, 0},                  \
+        {ADA_P_K, "encoder.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", 0, 0},                \
+        {ADA_P_K_B, "encoder.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias", 0, 0},                  \
+        {ADA_P_V, "encoder.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", 0, 0},                \
+        {ADA_P_V_B, "encoder.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", 0, 0},                  \
+        {ADA_P_O, "encoder.layers.%d.self_attn.out_proj.weight", "blk.%d.attn_out.weight", 0, 0},            \
+        {ADA_P_O_B, "encoder.layers.%d.self_attn.out_proj.bias", "blk.%d.attn_out.bias", 0, 0},              \
+        {ADA_P_UP, "encoder.layers.%d.mlp.fc1.weight", "blk.%d.ffn_up.weight", 0, 0},                        \
+        {ADA_P_UP_B, "encoder.layers.%d.mlp.fc1.bias", "blk.%d.ffn_up.bias", 0, 0},                          \
+        {ADA_P_DOWN, "encoder.layers.%d.mlp.fc2.weight", "blk.%d.ffn_down.weight", 0, 0},                    \
+        {ADA_P_DOWN_B, "encoder.layers.%d.mlp.fc2.bias", "blk.%d.ffn_down.bias", 0, 0}, {                    \
+        ADA_P_IGNORED, "embeddings.position_ids", NULL, 0, 0                                                 \
+    }
 #define ADA_HF "model.layers.%d."
 #define ADA_GG "blk.%d."
 

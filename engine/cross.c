@@ -43,33 +43,26 @@ static dims dims_of(const ada_stack *s) {
 
 /* ---- layout ---- */
 
-static ada_status take(ada_arena *a, void *out, size_t rows, size_t width, size_t size) {
-    size_t n;
-    if (!ada_mul_size(rows, width, &n))
-        return ada_fail(ADA_ENOMEM, "%zu rows of %zu values are too many", rows, width);
-    return ada_arena_take(a, out, n, size);
-}
-
 static ada_status layout_layer(kept *k, ada_arena *a, const ada_stack *s, const ada_layer *y, size_t rows,
                                bool train) {
     dims n = dims_of(s);
     size_t ts = ada_type_size(s->type), fs = sizeof(float);
-    ADA_TRY(take(a, &k->q, rows, n.q, ts));
-    ADA_TRY(take(a, &k->att, rows, n.q, ts));
+    ADA_TRY(ada_arena_rows(a, &k->q, rows, n.q, ts));
+    ADA_TRY(ada_arena_rows(a, &k->att, rows, n.q, ts));
     if (!train) return ADA_OK;
-    ADA_TRY(take(a, &k->x, rows, n.d, ts));
-    ADA_TRY(take(a, &k->stat, rows, 2, fs));
-    ADA_TRY(take(a, &k->lse, rows, (size_t)s->c.heads, fs));
-    return y->cross_q.g ? take(a, &k->q_in, rows, n.d, ts) : ADA_OK;
+    ADA_TRY(ada_arena_rows(a, &k->x, rows, n.d, ts));
+    ADA_TRY(ada_arena_rows(a, &k->stat, rows, 2, fs));
+    ADA_TRY(ada_arena_rows(a, &k->lse, rows, (size_t)s->c.heads, fs));
+    return y->cross_q.g ? ada_arena_rows(a, &k->q_in, rows, n.d, ts) : ADA_OK;
 }
 
 static ada_status layout_train(ada_memory *m, ada_arena *a, const ada_memory_limits *lim) {
     dims n = dims_of(m->s);
     size_t S = (size_t)lim->rows, T = (size_t)lim->readers, fs = sizeof(float);
-    ADA_TRY(take(a, &m->datt, T, n.q, ada_type_size(m->s->type)));
-    ADA_TRY(take(a, &m->dq, T, n.q, fs));
-    ADA_TRY(take(a, &m->dkv, S, 2 * n.kv, fs));
-    return take(a, &m->drows, S, n.d, fs);
+    ADA_TRY(ada_arena_rows(a, &m->datt, T, n.q, ada_type_size(m->s->type)));
+    ADA_TRY(ada_arena_rows(a, &m->dq, T, n.q, fs));
+    ADA_TRY(ada_arena_rows(a, &m->dkv, S, 2 * n.kv, fs));
+    return ada_arena_rows(a, &m->drows, S, n.d, fs);
 }
 
 ada_status ada_memory_layout(ada_memory **out, ada_arena *a, const ada_stack *s,
@@ -79,41 +72,31 @@ ada_status ada_memory_layout(ada_memory **out, ada_arena *a, const ada_stack *s,
     size_t fs = sizeof(float);
     int32_t most = lim->rows > lim->readers ? lim->rows : lim->readers;
     int32_t segs = lim->segs > lim->reader_segs ? lim->segs : lim->reader_segs;
-    size_t panel = most < ADA_PANEL ? (size_t)most : ADA_PANEL;
     ada_memory m = {.s = s};
     kept k = {0};
     ADA_TRY(ada_arena_take(a, out, 1, sizeof **out));
     ADA_TRY(ada_arena_take(a, &m.kv, layers, sizeof *m.kv));
     ADA_TRY(ada_arena_take(a, &m.layers, layers, sizeof *m.layers));
-    ADA_TRY(take(a, &m.stat, S, 2, fs));
-    ADA_TRY(take(a, &m.rows, S, n.d, ts));
+    ADA_TRY(ada_arena_rows(a, &m.stat, S, 2, fs));
+    ADA_TRY(ada_arena_rows(a, &m.rows, S, n.d, ts));
     for (size_t l = 0; l < layers; l++) {
         void *kv;
         size_t rows = (size_t)(l + 1 < layers || layers == 1 ? lim->readers : lim->out);
-        ADA_TRY(take(a, &kv, S, 2 * n.kv, ts));
+        ADA_TRY(ada_arena_rows(a, &kv, S, 2 * n.kv, ts));
         if (lim->train || l == 0) {
             k = (kept){0};
             ADA_TRY(layout_layer(&k, a, s, &s->layers[l], rows, lim->train));
         }
         if (!a->counting) m.kv[l] = kv, m.layers[l] = k;
     }
-    ADA_TRY(take(a, &m.panel.a, panel, n.d, ts));
-    ADA_TRY(take(a, &m.panel.n, panel, n.d, fs));
-    ADA_TRY(take(a, &m.panel.r, panel, n.d, fs));
-    ADA_TRY(take(a, &m.panel.t, panel, n.wide, fs));
-    ADA_TRY(take(a, &m.panel.h, panel, n.wide, ts));
+    ADA_TRY(ada_panel_layout(&m.panel, a, s->type, (size_t)most, n.d, n.wide));
     ADA_TRY(ada_attn_layout(&m.attn, a, &s->c, s->type, most, segs, most, most, lim->train));
     if (lim->train) ADA_TRY(layout_train(&m, a, lim));
-    if (a->counting) return ADA_OK;
-    **out = m;
-    return ada_matmul_reserve(panel, n.wide, n.wide > n.d ? n.wide : n.d);
+    if (!a->counting) **out = m;
+    return ADA_OK;
 }
 
 /* ---- the memory ---- */
-
-static size_t panel_rows(size_t first, size_t m) {
-    return m - first < ADA_PANEL ? m - first : ADA_PANEL;
-}
 
 static ada_norm_rows norm_of(const ada_memory *m, const float *w, size_t rows) {
     const ada_config *c = &m->s->c;
@@ -126,7 +109,7 @@ void ada_memory_fill(ada_memory *m, const ada_pack *p, const float *h) {
     m->pack = p, m->h = h;
     if (m->drows) memset(m->drows, 0, (size_t)p->T * n.d * sizeof *m->drows);
     for (size_t i = 0; i < (size_t)p->T; i += ADA_PANEL) {
-        size_t rows = panel_rows(i, (size_t)p->T);
+        size_t rows = ada_panel_rows(i, (size_t)p->T);
         void *to = ada_at(type, m->rows, i * n.d);
         ada_norm_rows r = norm_of(m, m->s->memory_norm, rows);
         ada_norm_forward(&r, type, h + i * n.d, to, m->panel.n, NULL, m->stat + 2 * i);
@@ -164,7 +147,7 @@ static void gather_rows(ada_memory *m, int32_t l) {
     dims n = dims_of(m->s);
     size_t S = (size_t)m->pack->T;
     for (size_t i = 0; i < S; i += ADA_PANEL) {
-        size_t rows = panel_rows(i, S);
+        size_t rows = ada_panel_rows(i, S);
         ada_narrow_rows(type, m->panel.h, m->dkv + i * 2 * n.kv, 2 * n.kv, rows, 2 * n.kv);
         ada_linear_backward(&m->s->layers[l].cross_kv, ada_at(type, m->rows, i * n.d), n.d, m->panel.h,
                             2 * n.kv, rows, m->panel.n, n.d);
@@ -175,7 +158,7 @@ static void gather_rows(ada_memory *m, int32_t l) {
 void ada_memory_back(ada_memory *m, float *dh) {
     size_t d = (size_t)m->s->c.d, S = (size_t)m->pack->T;
     for (size_t i = 0; i < S; i += ADA_PANEL) {
-        ada_norm_rows r = norm_of(m, m->s->memory_norm, panel_rows(i, S));
+        ada_norm_rows r = norm_of(m, m->s->memory_norm, ada_panel_rows(i, S));
         ada_norm_backward(&r, ADA_F32, m->drows + i * d, m->h + i * d, m->stat + 2 * i, m->panel.r,
                           dh + i * d, false);
     }
@@ -204,8 +187,9 @@ static ada_attn attn_of(const ada_memory *m, int32_t l, const ada_pack *p, const
                       .layer = l};
 }
 
-static void *row_of(ada_dtype type, void *p, size_t i) {
-    return p ? ada_at(type, p, i) : NULL;
+static ada_residual end_of(const ada_memory *m, int32_t l, size_t rows) {
+    return (ada_residual){
+        .out = &m->s->layers[l].cross_o, .type = m->s->type, .post = {.m = rows, .d = (size_t)m->s->c.d}};
 }
 
 void ada_cross_forward(ada_memory *m, int32_t l, const ada_pack *p, const int32_t *rows, int32_t n,
@@ -215,19 +199,20 @@ void ada_cross_forward(ada_memory *m, int32_t l, const ada_pack *p, const int32_
     const kept *k = &m->layers[l];
     dims w = dims_of(m->s);
     for (size_t i = 0; i < (size_t)n; i += ADA_PANEL) {
-        size_t at = panel_rows(i, (size_t)n);
+        size_t at = ada_panel_rows(i, (size_t)n);
         ada_norm_rows r = norm_of(m, y->cross_norm, at);
         void *in = k->q_in ? ada_at(type, k->q_in, i * w.d) : m->panel.a;
-        ada_norm_forward(&r, type, x + i * w.d, in, m->panel.n, row_of(type, k->x, i * w.d),
+        ada_norm_forward(&r, type, x + i * w.d, in, m->panel.n, ada_at_kept(type, k->x, i * w.d),
                          k->stat ? k->stat + 2 * i : NULL);
         ada_linear_forward(&y->cross_q, in, w.d, at, m->panel.t, w.q, false);
         ada_narrow_rows(type, ada_at(type, k->q, i * w.q), m->panel.t, w.q, at, w.q);
     }
     ada_attn a = attn_of(m, l, p, rows, n);
     ada_attn_forward(&a, m->attn);
-    for (size_t i = 0; i < (size_t)n; i += ADA_PANEL)
-        ada_linear_forward(&y->cross_o, ada_at(type, k->att, i * w.q), w.q, panel_rows(i, (size_t)n),
-                           x + i * w.d, w.d, true);
+    for (size_t i = 0; i < (size_t)n; i += ADA_PANEL) {
+        ada_residual o = end_of(m, l, ada_panel_rows(i, (size_t)n));
+        ada_residual_forward(&o, &m->panel, ada_at(type, k->att, i * w.q), w.q, x + i * w.d);
+    }
 }
 
 void ada_cross_backward(ada_memory *m, int32_t l, const ada_pack *p, const int32_t *rows, int32_t n,
@@ -237,20 +222,19 @@ void ada_cross_backward(ada_memory *m, int32_t l, const ada_pack *p, const int32
     const kept *k = &m->layers[l];
     dims w = dims_of(m->s);
     for (size_t i = 0; i < (size_t)n; i += ADA_PANEL) {
-        size_t at = panel_rows(i, (size_t)n);
-        ada_narrow_rows(type, m->panel.a, dx + i * w.d, w.d, at, w.d);
-        ada_linear_backward(&y->cross_o, ada_at(type, k->att, i * w.q), w.q, m->panel.a, w.d, at, m->panel.t,
-                            w.q);
-        ada_narrow_rows(type, ada_at(type, m->datt, i * w.q), m->panel.t, w.q, at, w.q);
+        ada_residual o = end_of(m, l, ada_panel_rows(i, (size_t)n));
+        ada_residual_backward(&o, &m->panel, ada_at(type, k->att, i * w.q), w.q, dx + i * w.d, m->panel.t,
+                              w.q);
+        ada_narrow_rows(type, ada_at(type, m->datt, i * w.q), m->panel.t, w.q, o.post.m, w.q);
     }
     ada_attn a = attn_of(m, l, p, rows, n);
     ada_attn_backward(&a, m->attn, m->datt, m->dq, w.q, m->dkv, m->dkv + w.kv, 2 * w.kv);
     for (size_t i = 0; i < (size_t)n; i += ADA_PANEL) {
-        size_t at = panel_rows(i, (size_t)n);
+        size_t at = ada_panel_rows(i, (size_t)n);
         ada_norm_rows r = norm_of(m, y->cross_norm, at);
         ada_narrow_rows(type, m->panel.h, m->dq + i * w.q, w.q, at, w.q);
-        ada_linear_backward(&y->cross_q, row_of(type, k->q_in, i * w.d), w.d, m->panel.h, w.q, at, m->panel.n,
-                            w.d);
+        ada_linear_backward(&y->cross_q, ada_at_kept(type, k->q_in, i * w.d), w.d, m->panel.h, w.q, at,
+                            m->panel.n, w.d);
         ada_norm_backward(&r, type, m->panel.n, ada_at(type, k->x, i * w.d), k->stat + 2 * i, m->panel.r,
                           dx + i * w.d, true);
     }

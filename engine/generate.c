@@ -48,15 +48,11 @@ static void find_eos(ada_generator *g) {
     for (size_t i = 0; i < ada_json_len(j); i++) add_eos(g, ada_json_int(ada_json_at(j, i), -1));
 }
 
-static ada_modality modality(const ada_generator *g) {
-    return g->m->encoder.layers ? ADA_DECODER : ADA_TEXT;
-}
-
 static ada_status layout(ada_generator *g, ada_arena *a) {
     size_t d = (size_t)g->m->c.d;
     ADA_TRY(ada_pass_layout(&g->pass, a, &g->m->stack, PREFILL, 1, g->capacity, 1, false));
     ADA_TRY(ada_head_layout(&g->head, a, &g->m->head, 1));
-    ADA_TRY(ada_join_layout(&g->join, a, g->m, g->a, modality(g), PREFILL, false));
+    ADA_TRY(ada_join_layout(&g->join, a, g->m, g->a, ada_stack_modality(g->m), PREFILL, false));
     ADA_TRY(ada_sampler_layout(&g->sampler, a, g->m->c.vocab));
     ADA_TRY(ada_arena_take(a, &g->x, PREFILL * d, sizeof(float)));
     ADA_TRY(ada_arena_take(a, &g->h, d, sizeof(float)));
@@ -230,7 +226,7 @@ static ada_status layout_beams(const ada_generator *g, beam_search *s, int32_t n
     ADA_TRY(ada_kv_open(&s->kv, &g->m->stack, 2 * n, len));
     ADA_TRY(ada_pass_layout(&s->pass, a, &g->m->stack, n, n, len, n, false));
     ADA_TRY(ada_head_layout(&s->head, a, &g->m->head, n));
-    ADA_TRY(ada_join_layout(&s->join, a, g->m, g->a, modality(g), n, false));
+    ADA_TRY(ada_join_layout(&s->join, a, g->m, g->a, ada_stack_modality(g->m), n, false));
     ADA_TRY(ada_arena_take(a, &s->x, k * d, sizeof(float)));
     ADA_TRY(ada_arena_take(a, &s->h, k * d, sizeof(float)));
     ADA_TRY(ada_arena_take(a, &s->logits, wide, sizeof(float)));

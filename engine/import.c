@@ -38,7 +38,7 @@ static ada_status make_meta(importer *o, const char *path) {
     if (!(o->meta = ada_json_new_obj())) return ada_fail(ADA_ENOMEM, "no memory for metadata");
     while (ada_json_next(ada_tensors_meta(o->file), &it, &key, &v))
         ADA_TRY(ada_json_set(o->meta, key, ada_json_share(v)));
-    return ada_json_set(o->meta, "name", ada_json_new_str(name, strlen(name)));
+    return ada_json_set_str(o->meta, "name", name);
 }
 
 static ada_status import(importer *o, const char *source, const char *out, ada_dtype dtype) {
@@ -92,10 +92,6 @@ static double weight_bytes(const ada_model *m) {
     return bytes;
 }
 
-static ada_status put_str(ada_json *j, const char *key, const char *s) {
-    return ada_json_set(j, key, ada_json_new_str(s, strlen(s)));
-}
-
 static ada_status describe(const ada_model *m, ada_json *j) {
     static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn"};
     static const char *const acts[] = {"silu", "gelu_tanh", "gelu_erf", "gelu_quick", "relu"};
@@ -115,28 +111,28 @@ static ada_status describe(const ada_model *m, ada_json *j) {
                  {"parameters", (int64_t)m->params},
                  {"weight_bytes", (int64_t)weight_bytes(m)},
                  {"threads", ada_par_threads()}};
-    ADA_TRY(put_str(j, "name", m->name));
-    ADA_TRY(put_str(j, "architecture", m->arch->name));
-    ADA_TRY(put_str(j, "format", ada_tensors_format(m->file)));
+    ADA_TRY(ada_json_set_str(j, "name", m->name));
+    ADA_TRY(ada_json_set_str(j, "architecture", m->arch->name));
+    ADA_TRY(ada_json_set_str(j, "format", ada_tensors_format(m->file)));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         ADA_TRY(ada_json_set(j, sizes[i].key, ada_json_new_int(sizes[i].value)));
-    ADA_TRY(put_str(j, "activation", acts[c->act]));
+    ADA_TRY(ada_json_set_str(j, "activation", acts[c->act]));
     if (c->pos == ADA_POS_ROPE) {
         ADA_TRY(ada_json_set(j, "rope_theta", ada_json_new_num(c->rope_theta)));
-        ADA_TRY(put_str(j, "rope_scaling", scalings[c->rope_scaling]));
+        ADA_TRY(ada_json_set_str(j, "rope_scaling", scalings[c->rope_scaling]));
     }
     ADA_TRY(ada_json_set(j, "tied", ada_json_new_bool(c->tie)));
-    ADA_TRY(put_str(j, "type", ada_dtype_name(m->type)));
-    ADA_TRY(put_str(j, "matmul", ada_mat_maker(m->stack.layers[0].up.w)));
-    ADA_TRY(put_str(j, "isa", ada_k.isa));
+    ADA_TRY(ada_json_set_str(j, "type", ada_dtype_name(m->type)));
+    ADA_TRY(ada_json_set_str(j, "matmul", ada_mat_maker(m->stack.layers[0].up.w)));
+    ADA_TRY(ada_json_set_str(j, "isa", ada_k.isa));
     ADA_TRY(ada_json_set(j, "tokens", m->tok ? ada_json_new_int(ada_tok_size(m->tok)) : ada_json_new_int(0)));
-    if (!m->tok) ADA_TRY(put_str(j, "no_tokenizer", m->tok_why));
+    if (!m->tok) ADA_TRY(ada_json_set_str(j, "no_tokenizer", m->tok_why));
     if (m->chat)
-        ADA_TRY(put_str(j, "chat", ada_chat_family(m->chat)));
+        ADA_TRY(ada_json_set_str(j, "chat", ada_chat_family(m->chat)));
     else
-        ADA_TRY(put_str(j, "no_chat", m->chat_why));
+        ADA_TRY(ada_json_set_str(j, "no_chat", m->chat_why));
     ADA_TRY(ada_json_set(j, "open_seconds", ada_json_new_num(m->open_seconds)));
-    return *m->digest ? put_str(j, "sha256", m->digest) : ADA_OK;
+    return *m->digest ? ada_json_set_str(j, "sha256", m->digest) : ADA_OK;
 }
 
 ada_status ada_model_describe(const ada_model *m, ada_json **j) {

@@ -36,6 +36,10 @@ static inline void *ada_at(ada_dtype type, void *p, size_t i) {
 static inline const void *ada_at_const(ada_dtype type, const void *p, size_t i) {
     return (const char *)p + i * ada_type_size(type);
 }
+/* NULL of NULL: what is not kept. */
+static inline void *ada_at_kept(ada_dtype type, void *p, size_t i) {
+    return p ? ada_at(type, p, i) : NULL;
+}
 /* Here bf16 begins: whatever enters a matmul, or is kept for backward, passes here. type: ADA_BF16 or
  * ADA_F32. */
 static inline void ada_narrow(ada_dtype type, void *y, const float *x, size_t n) {

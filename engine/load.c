@@ -9,15 +9,12 @@
 ada_status ada_load_begin(ada_loader *o) {
     const ada_config *c = o->c;
     int32_t hd = c->head_dim, half = hd / 2, q = c->heads * hd, kv = c->kv_heads * hd, all = q + 2 * kv;
-    int32_t longest = all > 2 * c->ffn ? all : 2 * c->ffn;
     ADA_TRY(ada_arena_take(o->weights, &o->unpermute, (size_t)q, sizeof *o->unpermute));
     ADA_TRY(ada_arena_take(o->weights, &o->by_head, (size_t)all, sizeof *o->by_head));
-    ADA_TRY(ada_arena_take(o->weights, &o->in_order, (size_t)longest, sizeof *o->in_order));
     for (int32_t i = 0; i < q && half; i++)
         o->unpermute[i] = i - i % hd + 2 * (i % hd % half) + i % hd / half;
     /* A group is one kv head, the query heads that share it, its keys and its values. */
     int32_t group = q / c->kv_heads;
-    for (int32_t i = 0; i < longest; i++) o->in_order[i] = i;
     for (int32_t i = 0; i < all; i++) {
         int32_t part = i < q ? 0 : i < q + kv ? 1 : 2, at = i - (part ? q + (part - 1) * kv : 0);
         int32_t size = part ? hd : group, within = part ? group + (part - 1) * hd : 0;
@@ -44,12 +41,12 @@ static ada_mat_part fused_part(const ada_loader *o, ada_param p, int32_t layer) 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i].p != p) continue;
         const ada_claim *k = &o->claims.at[all[i].of][layer];
-        const int32_t *order = k->flags & ADA_ROW_BY_HEAD ? o->by_head : o->in_order;
         return (ada_mat_part){.t = k->t,
                               .rows = all[i].rows,
                               .of = all[i].of_rows,
+                              .first = all[i].first,
                               .transposed = (k->flags & ADA_ROW_TRANSPOSED) != 0,
-                              .rows_perm = order + all[i].first};
+                              .rows_perm = k->flags & ADA_ROW_BY_HEAD ? o->by_head + all[i].first : NULL};
     }
     return (ada_mat_part){0};
 }
@@ -72,29 +69,40 @@ ada_status ada_load_mat(const ada_loader *o, ada_mat **w, int32_t layer, size_t 
     return ada_mat_pack(w, o->weights, parts, n, k, o->type);
 }
 
+/* The numbers of a part of a tensor that is a vector to us, however many extents it has. */
+static size_t part_len(const ada_mat_part *p) {
+    return p->of ? p->rows : ada_tensor_count(p->t);
+}
+
+static ada_status read_part(const ada_mat_part *p, float *to) {
+    if (!p->rows_perm) return ada_tensor_f32(p->t, p->first, part_len(p), to);
+    ada_arena scratch = {0};
+    size_t n = ada_tensor_count(p->t);
+    float *file;
+    ada_status st = ada_arena_take(&scratch, &file, n, sizeof *file);
+    if (st == ADA_OK) st = ada_tensor_f32(p->t, 0, n, file);
+    for (size_t r = 0; st == ADA_OK && r < part_len(p); r++) to[r] = file[p->rows_perm[r]];
+    ada_arena_free(&scratch);
+    return st;
+}
+
 /* One vector of the named parameters, end to end; NULL where the file has none. */
 ada_status ada_load_vec(const ada_loader *o, float **out, int32_t layer, const ada_param *p, size_t n) {
-    size_t total = 0, at = 0, longest = 0;
+    size_t total = 0, at = 0;
+    *out = NULL;
     for (size_t i = 0; i < n; i++) {
         ada_mat_part part = part_of(o, p[i], layer);
-        if (!part.t) return *out = NULL, ADA_OK;
-        size_t len = ada_tensor_count(part.t);
-        total += part.of ? part.rows : len;
-        if (len > longest) longest = len;
+        if (!part.t) return ADA_OK;
+        total += part_len(&part);
     }
-    float *file;
     ADA_TRY(ada_arena_take(o->weights, out, total, sizeof **out));
-    ADA_TRY(ada_arena_take(o->weights, &file, longest, sizeof *file));
     for (size_t i = 0; i < n; i++) {
         ada_mat_part part = part_of(o, p[i], layer);
-        size_t len = ada_tensor_count(part.t), rows = part.of ? part.rows : len;
-        bool plus_one = (o->claims.at[p[i]][layer].flags & ADA_ROW_PLUS_ONE) != 0;
-        ADA_TRY(ada_tensor_f32(part.t, 0, len, file));
-        for (size_t r = 0; r < rows; r++) {
-            float v = file[part.rows_perm ? part.rows_perm[r] : (int32_t)r];
-            (*out)[at + r] = plus_one ? v + 1 : v;
-        }
-        at += rows;
+        float *to = *out + at;
+        at += part_len(&part);
+        ADA_TRY(read_part(&part, to));
+        if (o->claims.at[p[i]][layer].flags & ADA_ROW_PLUS_ONE)
+            for (; to < *out + at; to++) *to += 1;
     }
     return ADA_OK;
 }
@@ -106,10 +114,10 @@ static ada_status load_norms(const ada_loader *o, ada_layer *y, int32_t l) {
     struct {
         float **to;
         ada_param p;
-    } all[] = {{&y->attn_norm, ADA_P_ATTN_NORM}, {&y->attn_norm_b, ADA_P_ATTN_NORM_B},
-               {&y->ffn_norm, ADA_P_FFN_NORM},   {&y->ffn_norm_b, ADA_P_FFN_NORM_B},
-               {&y->attn_post, ADA_P_ATTN_POST}, {&y->ffn_post, ADA_P_FFN_POST},
-               {&y->q_norm, ADA_P_Q_NORM},       {&y->k_norm, ADA_P_K_NORM},
+    } all[] = {{&y->attn_norm, ADA_P_ATTN_NORM},  {&y->attn_norm_b, ADA_P_ATTN_NORM_B},
+               {&y->ffn_norm, ADA_P_FFN_NORM},    {&y->ffn_norm_b, ADA_P_FFN_NORM_B},
+               {&y->attn_post, ADA_P_ATTN_POST},  {&y->ffn_post, ADA_P_FFN_POST},
+               {&y->q_norm, ADA_P_Q_NORM},        {&y->k_norm, ADA_P_K_NORM},
                {&y->cross_norm, ADA_P_CROSS_NORM}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         ADA_TRY(ada_load_vec(o, all[i].to, l, &all[i].p, 1));

@@ -14,7 +14,6 @@ typedef struct ada_loader { /* the first four are the caller's */
     ada_claims claims;
     int32_t *unpermute; /* [heads·head_dim] our row → the file's, where rotary pairs stand side by side */
     int32_t *by_head; /* [(heads + 2·kv_heads)·head_dim] row of q over k over v → the file's, of one tensor */
-    int32_t *in_order; /* likewise, where the file's order is ours */
 } ada_loader;
 
 ada_status ada_load_begin(ada_loader *o) ADA_MUST_USE;

@@ -83,7 +83,7 @@ static bool read_row(const struct packing *p, size_t i, float *f, uint16_t *h) {
     while (i >= p->parts[part].rows) i -= p->parts[part++].rows;
     const ada_mat_part *q = &p->parts[part];
     const float *scale = q->scale ? q->scale + i : NULL;
-    if (q->rows_perm) i = (size_t)q->rows_perm[i];
+    i = q->rows_perm ? (size_t)q->rows_perm[i] : q->first + i;
     if (p->wide[part]) {
         for (size_t j = 0; j < k; j++) f[j] = p->wide[part][j * part_of(q) + i];
     } else if (h && q->t->dtype == ADA_BF16 && !scale) {

@@ -17,7 +17,8 @@ typedef struct ada_mat ada_mat; /* a frozen weight W [n, k]: n outputs, k inputs
 typedef struct ada_mat_part {
     const ada_tensor *t;
     size_t rows;
-    size_t of;       /* rows of the tensor, where the piece is a part of it that rows_perm picks; 0: `rows` */
+    size_t of;       /* rows of the tensor, where the piece is a part of it; 0: `rows` */
+    size_t first;    /* its first row, unless rows_perm picks them */
     bool transposed; /* the file holds [k, rows] (GPT-2's Conv1D) */
     const int32_t *rows_perm;
     const float *scale; /* [rows] factor of each output row, or NULL */

@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Owns: the op pair that ends a sublayer. Must not know: attention, ffn.
+ * Owns: the op pair that ends a sublayer, and the room of a panel. Must not know: attention, ffn.
  * Invariant: a row's result has the same bits in any company. */
 #include "engine/residual.h"
+
+ada_status ada_panel_layout(ada_panel *p, ada_arena *a, ada_dtype type, size_t rows, size_t d, size_t wide) {
+    size_t n = ada_panel_rows(0, rows), ts = ada_type_size(type), fs = sizeof(float);
+    ADA_TRY(ada_arena_rows(a, &p->a, n, d, ts));
+    ADA_TRY(ada_arena_rows(a, &p->n, n, d, fs));
+    ADA_TRY(ada_arena_rows(a, &p->r, n, d, fs));
+    ADA_TRY(ada_arena_rows(a, &p->t, n, wide, fs));
+    ADA_TRY(ada_arena_rows(a, &p->h, n, wide, ts));
+    return a->counting ? ADA_OK : ada_matmul_reserve(n, wide, wide > d ? wide : d);
+}
 
 void ada_residual_forward(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh, float *x) {
     size_t m = r->post.m, d = r->post.d;

@@ -15,6 +15,12 @@ typedef struct ada_panel { /* workspace of a panel; wide: the widest row of any 
     float *t;              /* [ADA_PANEL, wide] */
     void *h;               /* [ADA_PANEL, wide] of the stack's type */
 } ada_panel;
+/* For rows at most, or ADA_PANEL of them. */
+ada_status ada_panel_layout(ada_panel *p, ada_arena *a, ada_dtype type, size_t rows, size_t d,
+                            size_t wide) ADA_MUST_USE;
+static inline size_t ada_panel_rows(size_t first, size_t rows) {
+    return rows - first < ADA_PANEL ? rows - first : ADA_PANEL;
+}
 
 typedef struct ada_residual {
     const ada_linear *out;

@@ -37,9 +37,9 @@ struct ada_pass {
     ada_panel panel;
     ada_attn_ws *attn;
     ada_memory *memory; /* or NULL */
-    float *dqkv;  /* [T, n] training only, as the rest */
-    void *datt;   /* [T, heads·head_dim] */
-    float *dlast; /* [out, d] */
+    float *dqkv;        /* [T, n] training only, as the rest */
+    void *datt;         /* [T, heads·head_dim] */
+    float *dlast;       /* [out, d] */
 };
 
 typedef struct {
@@ -65,26 +65,19 @@ static bool is_last(const ada_stack *s, int32_t l) {
 
 /* ---- layout ---- */
 
-static ada_status take(ada_arena *a, void *out, size_t rows, size_t width, size_t size) {
-    size_t n;
-    if (!ada_mul_size(rows, width, &n))
-        return ada_fail(ADA_ENOMEM, "%zu rows of %zu values are too many", rows, width);
-    return ada_arena_take(a, out, n, size);
-}
-
 static ada_status take_if(ada_arena *a, const float *g, void *out, size_t rows, size_t width, size_t size) {
-    return g ? take(a, out, rows, width, size) : ADA_OK;
+    return g ? ada_arena_rows(a, out, rows, width, size) : ADA_OK;
 }
 
 static ada_status layout_raw(kept *k, ada_arena *a, const ada_stack *s, int32_t l, size_t T, size_t rows) {
     dims n = dims_of(&s->c);
     size_t ts = ada_type_size(s->type), fs = sizeof(float), hd = (size_t)s->c.head_dim;
     size_t width = is_last(s, l) ? n.kv : n.q + n.kv;
-    ADA_TRY(take(a, &k->raw, T, width, ts));
-    ADA_TRY(take(a, &k->raw_stat, T, width / hd, fs));
+    ADA_TRY(ada_arena_rows(a, &k->raw, T, width, ts));
+    ADA_TRY(ada_arena_rows(a, &k->raw_stat, T, width / hd, fs));
     if (!is_last(s, l)) return ADA_OK;
-    ADA_TRY(take(a, &k->raw_q, rows, n.q, ts));
-    return take(a, &k->raw_q_stat, rows, n.q / hd, fs);
+    ADA_TRY(ada_arena_rows(a, &k->raw_q, rows, n.q, ts));
+    return ada_arena_rows(a, &k->raw_q_stat, rows, n.q / hd, fs);
 }
 
 static ada_status layout_layer(kept *k, ada_arena *a, const ada_stack *s, int32_t l, size_t T, size_t out,
@@ -93,26 +86,26 @@ static ada_status layout_layer(kept *k, ada_arena *a, const ada_stack *s, int32_
     const ada_layer *y = &s->layers[l];
     size_t ts = ada_type_size(s->type), fs = sizeof(float), rows = is_last(s, l) ? out : T;
     if (is_last(s, l)) {
-        ADA_TRY(take(a, &k->qkv, T, 2 * n.kv, ts));
-        ADA_TRY(take(a, &k->q, rows, n.q, ts));
+        ADA_TRY(ada_arena_rows(a, &k->qkv, T, 2 * n.kv, ts));
+        ADA_TRY(ada_arena_rows(a, &k->q, rows, n.q, ts));
     } else {
-        ADA_TRY(take(a, &k->qkv, T, n.qkv, ts));
+        ADA_TRY(ada_arena_rows(a, &k->qkv, T, n.qkv, ts));
         k->q = k->qkv;
     }
-    ADA_TRY(take(a, &k->att, rows, n.q, ts));
+    ADA_TRY(ada_arena_rows(a, &k->att, rows, n.q, ts));
     if (!train) return ADA_OK;
-    ADA_TRY(take(a, &k->lse, rows, (size_t)s->c.heads, fs));
-    ADA_TRY(take(a, &k->x, T, n.d, ts));
-    ADA_TRY(take(a, &k->x_stat, T, 2, fs));
-    ADA_TRY(take(a, &k->mid, rows, n.d, ts));
-    ADA_TRY(take(a, &k->mid_stat, rows, 2, fs));
-    ADA_TRY(take(a, &k->gate_up, rows, n.up, ts));
+    ADA_TRY(ada_arena_rows(a, &k->lse, rows, (size_t)s->c.heads, fs));
+    ADA_TRY(ada_arena_rows(a, &k->x, T, n.d, ts));
+    ADA_TRY(ada_arena_rows(a, &k->x_stat, T, 2, fs));
+    ADA_TRY(ada_arena_rows(a, &k->mid, rows, n.d, ts));
+    ADA_TRY(ada_arena_rows(a, &k->mid_stat, rows, 2, fs));
+    ADA_TRY(ada_arena_rows(a, &k->gate_up, rows, n.up, ts));
     if (s->c.qk_norm) ADA_TRY(layout_raw(k, a, s, l, T, rows));
     if (s->c.post_norms) {
-        ADA_TRY(take(a, &k->att_end, rows, n.d, ts));
-        ADA_TRY(take(a, &k->att_stat, rows, 2, fs));
-        ADA_TRY(take(a, &k->ffn_end, rows, n.d, ts));
-        ADA_TRY(take(a, &k->ffn_stat, rows, 2, fs));
+        ADA_TRY(ada_arena_rows(a, &k->att_end, rows, n.d, ts));
+        ADA_TRY(ada_arena_rows(a, &k->att_stat, rows, 2, fs));
+        ADA_TRY(ada_arena_rows(a, &k->ffn_end, rows, n.d, ts));
+        ADA_TRY(ada_arena_rows(a, &k->ffn_stat, rows, 2, fs));
     }
     ADA_TRY(take_if(a, y->qkv.g, &k->qkv_in, T, n.d, ts));
     ADA_TRY(take_if(a, y->q.g, &k->q_in, rows, n.d, ts));
@@ -124,7 +117,7 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
                            int32_t max_path, int32_t max_out, bool train) {
     dims n = dims_of(&s->c);
     size_t T = (size_t)max_T, out = (size_t)max_out, ts = ada_type_size(s->type), fs = sizeof(float);
-    size_t layers = (size_t)s->c.layers, panel = T < ADA_PANEL ? T : ADA_PANEL;
+    size_t layers = (size_t)s->c.layers;
     ada_pass w = {.train = train};
     kept k = {0};
     if (s->positions && max_path > s->c.max_positions)
@@ -139,24 +132,19 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
         }
         if (!a->counting) w.layers[l] = k;
     }
-    ADA_TRY(take(a, &w.cs, T, n.half, fs));
-    ADA_TRY(take(a, &w.sn, T, n.half, fs));
+    ADA_TRY(ada_arena_rows(a, &w.cs, T, n.half, fs));
+    ADA_TRY(ada_arena_rows(a, &w.sn, T, n.half, fs));
     ADA_TRY(take_if(a, s->inv_local, &w.cs_local, T, n.half, fs));
     ADA_TRY(take_if(a, s->inv_local, &w.sn_local, T, n.half, fs));
-    ADA_TRY(take(a, &w.panel.a, panel, n.d, ts));
-    ADA_TRY(take(a, &w.panel.n, panel, n.d, fs));
-    ADA_TRY(take(a, &w.panel.r, panel, n.d, fs));
-    ADA_TRY(take(a, &w.panel.t, panel, n.wide, fs));
-    ADA_TRY(take(a, &w.panel.h, panel, n.wide, ts));
+    ADA_TRY(ada_panel_layout(&w.panel, a, s->type, T, n.d, n.wide));
     ADA_TRY(ada_attn_layout(&w.attn, a, &s->c, s->type, max_T, max_segs, max_path, max_out, train));
     if (train) {
-        ADA_TRY(take(a, &w.dqkv, T, n.qkv, fs));
-        ADA_TRY(take(a, &w.datt, T, n.q, ts));
-        ADA_TRY(take(a, &w.dlast, out, n.d, fs));
+        ADA_TRY(ada_arena_rows(a, &w.dqkv, T, n.qkv, fs));
+        ADA_TRY(ada_arena_rows(a, &w.datt, T, n.q, ts));
+        ADA_TRY(ada_arena_rows(a, &w.dlast, out, n.d, fs));
     }
-    if (a->counting) return ADA_OK;
-    **p = w;
-    return ada_matmul_reserve(panel, n.wide, n.wide > n.d ? n.wide : n.d);
+    if (!a->counting) **p = w;
+    return ADA_OK;
 }
 
 void ada_pass_read(ada_pass *ws, ada_memory *m) {
@@ -275,25 +263,17 @@ static ada_norm_rows attn_norm(const projection *j, size_t m) {
     return norm_of(j->s, y->attn_norm, y->attn_norm_b, m);
 }
 
-static size_t panel_rows(size_t first, size_t m) {
-    return m - first < ADA_PANEL ? m - first : ADA_PANEL;
-}
-
-static void *row_of(ada_dtype type, void *p, size_t i) {
-    return p ? ada_at(type, p, i) : NULL;
-}
-
 /* y [m, n] = product of the normed stream x, its heads normed and rotated. */
 static void project(const projection *j, const float *x, void *y) {
     const ada_panel *p = &j->w->panel;
     ada_dtype type = j->s->type;
     size_t d = (size_t)j->s->c.d, n = ada_mat_rows(j->l->w);
     for (size_t i = 0; i < j->m; i += ADA_PANEL) {
-        size_t m = panel_rows(i, j->m);
+        size_t m = ada_panel_rows(i, j->m);
         void *a = j->in ? ada_at(type, j->in, i * d) : p->a;
         ada_norm_rows r = attn_norm(j, m);
         if (j->map) r.map = j->map + i;
-        ada_norm_forward(&r, type, j->map ? x : x + i * d, a, p->n, row_of(type, j->keep, i * d),
+        ada_norm_forward(&r, type, j->map ? x : x + i * d, a, p->n, ada_at_kept(type, j->keep, i * d),
                          j->keep ? j->stat + 2 * i : NULL);
         ada_linear_forward(j->l, a, d, m, p->t, n, false);
         ada_par_for(ada_strips(m), heads_strip, &(rotation){j, i, m, ada_at(type, y, i * n), p->t, false});
@@ -306,11 +286,11 @@ static void project_back(const projection *j, float *dy, float *dx, bool add) {
     ada_dtype type = j->s->type;
     size_t d = (size_t)j->s->c.d, n = ada_mat_rows(j->l->w);
     for (size_t i = 0; i < j->m; i += ADA_PANEL) {
-        size_t m = panel_rows(i, j->m), at = j->map ? 0 : i;
+        size_t m = ada_panel_rows(i, j->m), at = j->map ? 0 : i;
         ada_norm_rows r = attn_norm(j, m);
         if (j->map) r.map = j->map + i;
         ada_par_for(ada_strips(m), heads_strip, &(rotation){j, i, m, p->h, dy + i * n, true});
-        ada_linear_backward(j->l, row_of(type, j->in, i * d), d, p->h, n, m, p->n, d);
+        ada_linear_backward(j->l, ada_at_kept(type, j->in, i * d), d, p->h, n, m, p->n, d);
         ada_norm_backward(&r, type, p->n, ada_at(type, j->keep, at * d), j->stat + 2 * at, p->r, dx + at * d,
                           add);
     }
@@ -361,20 +341,20 @@ static ada_ffn ffn_of(const ada_stack *s, const kept *k, const ada_layer *y, siz
                      .end = {.out = &y->down,
                              .type = t,
                              .post = norm_of(s, y->ffn_post, NULL, m),
-                             .keep = row_of(t, k->ffn_end, first * d),
+                             .keep = ada_at_kept(t, k->ffn_end, first * d),
                              .stat = k->ffn_end ? k->ffn_stat + 2 * first : NULL},
-                     .x = row_of(t, k->mid, first * d),
+                     .x = ada_at_kept(t, k->mid, first * d),
                      .stat = k->mid ? k->mid_stat + 2 * first : NULL,
-                     .gate_up = row_of(t, k->gate_up, first * up),
-                     .up_in = row_of(t, k->up_in, first * d),
-                     .down_in = row_of(t, k->down_in, first * w)};
+                     .gate_up = ada_at_kept(t, k->gate_up, first * up),
+                     .up_in = ada_at_kept(t, k->up_in, first * d),
+                     .down_in = ada_at_kept(t, k->down_in, first * w)};
 }
 
 static ada_residual attn_end(const ada_stack *s, const kept *k, const ada_layer *y, size_t first, size_t m) {
     return (ada_residual){.out = &y->o,
                           .type = s->type,
                           .post = norm_of(s, y->attn_post, NULL, m),
-                          .keep = row_of(s->type, k->att_end, first * (size_t)s->c.d),
+                          .keep = ada_at_kept(s->type, k->att_end, first * (size_t)s->c.d),
                           .stat = k->att_end ? k->att_stat + 2 * first : NULL};
 }
 
@@ -385,7 +365,7 @@ static void finish(const ada_stack *s, const ada_pass *w, int32_t l, int parts, 
     const ada_layer *y = &s->layers[l];
     size_t d = (size_t)s->c.d, q = dims_of(&s->c).q;
     for (size_t i = 0; i < m; i += ADA_PANEL) {
-        ada_ffn f = ffn_of(s, k, y, i, panel_rows(i, m));
+        ada_ffn f = ffn_of(s, k, y, i, ada_panel_rows(i, m));
         ada_residual o = attn_end(s, k, y, i, f.norm.m);
         const void *att = ada_at(s->type, k->att, i * q);
         /* in parallel: the ffn reads the rows before attention has added to them */
@@ -403,7 +383,7 @@ static void finish_back(const ada_stack *s, const ada_pass *w, int32_t l, int pa
     const ada_panel *p = &w->panel;
     size_t d = (size_t)s->c.d, q = dims_of(&s->c).q;
     for (size_t i = 0; i < m; i += ADA_PANEL) {
-        ada_ffn f = ffn_of(s, k, y, i, panel_rows(i, m));
+        ada_ffn f = ffn_of(s, k, y, i, ada_panel_rows(i, m));
         ada_residual o = attn_end(s, k, y, i, f.norm.m);
         if (parts & FFN && !s->c.parallel) ada_ffn_backward(&f, p, dx + i * d);
         if (!(parts & ATTENTION)) continue;
@@ -495,33 +475,40 @@ void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, con
 
 /* ---- work ---- */
 
-static double visible(const ada_config *c, int32_t layer, const ada_segment *e, int32_t row) {
+static double visible(const ada_config *c, bool windowed, const ada_segment *e, int32_t row) {
     int32_t keys = e->pos + (row - e->start) + 1;
     if (c->mask == ADA_MASK_FULL) return e->len;
-    return ada_config_windowed(c, layer) && keys > c->window ? c->window : keys;
+    return windowed && keys > c->window ? c->window : keys;
 }
 
-static double seen_keys(const ada_stack *s, const ada_pack *p, int32_t layer) {
-    double keys = 0;
+typedef struct {
+    double all, wanted; /* keys seen by all rows, by the wanted ones */
+} seen;
+
+static seen seen_keys(const ada_config *c, const ada_pack *p, bool windowed) {
+    seen s = {0, 0};
     for (int32_t g = 0, o = 0; g < p->nsegs; g++) {
         const ada_segment *e = &p->segs[g];
         for (int32_t i = e->start; i < e->start + e->len; i++) {
-            bool wanted = o < p->nout && p->out[o] == i;
-            o += wanted;
-            if (wanted || !is_last(s, layer)) keys += visible(&s->c, layer, e, i);
+            double keys = visible(c, windowed, e, i);
+            s.all += keys;
+            if (o < p->nout && p->out[o] == i) s.wanted += keys, o++;
         }
     }
-    return keys;
+    return s;
 }
 
 double ada_stack_flops(const ada_stack *s, const ada_pack *p, bool back) {
     dims n = dims_of(&s->c);
-    double keys = 0; /* seen by all rows, in the last layer by the wanted ones */
-    for (int32_t l = 0; l < s->c.layers; l++) keys += seen_keys(s, p, l);
+    seen full = seen_keys(&s->c, p, false), near = s->c.window ? seen_keys(&s->c, p, true) : full;
+    double keys = 0, rows = (double)p->T * (s->c.layers - 1) + p->nout;
+    for (int32_t l = 0; l < s->c.layers; l++) {
+        const seen *k = ada_config_windowed(&s->c, l) ? &near : &full;
+        keys += is_last(s, l) ? k->wanted : k->all;
+    }
     double before = (double)n.d * (double)(2 * n.kv), query = (double)n.d * (double)n.q;
     double after = (double)n.q * (double)n.d + (double)(n.up + n.ffn) * (double)n.d;
-    double full = (double)p->T * (s->c.layers - 1) + p->nout;
     /* scores and values forward; their two factors' gradients each backward */
     double attention = keys * (double)n.q * (back ? 8 : 4);
-    return 2 * ((double)p->T * s->c.layers * before + full * (query + after)) + attention;
+    return 2 * ((double)p->T * s->c.layers * before + rows * (query + after)) + attention;
 }

@@ -391,10 +391,6 @@ static ada_status list_modality(void *ctx, const char *name) {
     return ada_h5_each(l->f, group, list_dataset, l);
 }
 
-static ada_status set_text(ada_json *j, const char *key, const char *s) {
-    return ada_json_set(j, key, ada_json_new_str(s, strlen(s)));
-}
-
 static ada_status set_json(ada_h5_in *f, const char *object, const char *name, ada_json *j) {
     ada_json *v = NULL;
     ADA_TRY(attr_json(f, object, name, &v));
@@ -405,18 +401,18 @@ static ada_status describe(ada_h5_in *f, ada_json *j) {
     header h;
     ADA_TRY(read_header(f, &h));
     bool checkpoint = ada_h5_has(f, "/state");
-    ADA_TRY(set_text(j, "kind", checkpoint ? "checkpoint" : "adapter"));
-    ADA_TRY(set_text(j, "method", h.method));
-    ADA_TRY(set_text(j, "site", h.site));
+    ADA_TRY(ada_json_set_str(j, "kind", checkpoint ? "checkpoint" : "adapter"));
+    ADA_TRY(ada_json_set_str(j, "method", h.method));
+    ADA_TRY(ada_json_set_str(j, "site", h.site));
     ADA_TRY(ada_json_set(j, "rank", ada_json_new_int(h.rank)));
     ADA_TRY(ada_json_set(j, "scale", ada_json_new_num(h.scale)));
-    ADA_TRY(set_text(j, "activation", h.activation));
+    ADA_TRY(ada_json_set_str(j, "activation", h.activation));
     ADA_TRY(ada_json_set(j, "bias", ada_json_new_bool(h.bias != 0)));
     ADA_TRY(ada_json_set(j, "init_std", ada_json_new_num(h.init_std)));
     ADA_TRY(ada_json_set(j, "seed", ada_json_new_int(h.seed)));
-    ADA_TRY(set_text(j, "base_name", h.base_name));
-    ADA_TRY(set_text(j, "base_sha256", h.base_digest));
-    ADA_TRY(set_text(j, "template_sha256", h.template_digest));
+    ADA_TRY(ada_json_set_str(j, "base_name", h.base_name));
+    ADA_TRY(ada_json_set_str(j, "base_sha256", h.base_digest));
+    ADA_TRY(ada_json_set_str(j, "template_sha256", h.template_digest));
     listing l = {.f = f, .tensors = ada_json_new_obj()};
     if (!l.tensors) return ada_fail(ADA_ENOMEM, "out of memory for a description");
     ada_status st = ada_h5_each(f, "/adapter", list_modality, &l);

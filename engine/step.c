@@ -61,8 +61,7 @@ ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ad
         !ada_mul_size(n, s.d, &goals))
         return ada_fail(ADA_EINVAL, "a pack of %d rows is too large", lim->rows);
     ADA_TRY(ada_arena_take(ar, out, 1, sizeof **out));
-    ada_modality at = m->encoder.layers ? ADA_DECODER : ADA_TEXT;
-    ADA_TRY(ada_join_layout(&s.join, ar, m, a, at, lim->unique, lim->train));
+    ADA_TRY(ada_join_layout(&s.join, ar, m, a, ada_stack_modality(m), lim->unique, lim->train));
     ADA_TRY(ada_packer_layout(&s.packer, ar, lim->rows, lim->items, lim->sources));
     if (m->encoder.layers) ADA_TRY(layout_encoder(&s, ar, a, outs));
     ADA_TRY(ada_pass_layout(&s.pass, ar, &m->stack, lim->rows, ada_packer_max_segs(lim->items), lim->path,

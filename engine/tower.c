@@ -234,15 +234,11 @@ static void place_row(void *ctx, size_t i, int worker) {
         ada_k.add(x, x, p, d);
 }
 
-static size_t panel_rows(size_t first, size_t m) {
-    return m - first < ADA_PANEL ? m - first : ADA_PANEL;
-}
-
 /* x [rows, d] of one image. */
 static void embed(const ada_tower *t, const float *image, float *x) {
     size_t d = (size_t)t->c.d, k = ada_mat_cols(t->patch.w), n = (size_t)(t->rows - t->tokens);
     for (size_t i = 0; i < n; i += ADA_PANEL) {
-        size_t m = panel_rows(i, n);
+        size_t m = ada_panel_rows(i, n);
         ada_par_for(m, gather_row, &(row_job){t, image, i, NULL});
         ada_narrow_rows(t->type, t->in, t->pixels, k, m, k);
         ada_linear_forward(&t->patch, t->in, k, m, x + ((size_t)t->tokens + i) * d, d, false);
@@ -255,7 +251,7 @@ static void norm(const ada_tower *t, const float *w, const float *b, float *x, s
     size_t d = (size_t)t->c.d;
     for (size_t i = 0; w && i < m; i += ADA_PANEL) {
         ada_norm_rows r = {
-            .kind = t->c.norm, .w = w, .b = b, .eps = t->c.norm_eps, .m = panel_rows(i, m), .d = d};
+            .kind = t->c.norm, .w = w, .b = b, .eps = t->c.norm_eps, .m = ada_panel_rows(i, m), .d = d};
         ada_norm_forward(&r, ADA_F32, x + i * d, x + i * d, t->tmp, NULL, NULL);
     }
 }
@@ -295,10 +291,6 @@ ada_status ada_tower_key(ada_tower *t, char hex[65]) {
     return st;
 }
 
-static ada_status put_str(ada_json *j, const char *key, const char *s) {
-    return ada_json_set(j, key, ada_json_new_str(s, strlen(s)));
-}
-
 static ada_status describe(const ada_tower *t, ada_json *j) {
     const ada_config *c = &t->c;
     const struct {
@@ -316,14 +308,14 @@ static ada_status describe(const ada_tower *t, ada_json *j) {
                  {"class_tokens", c->class_token},
                  {"registers", c->registers},
                  {"parameters", (int64_t)t->params}};
-    ADA_TRY(put_str(j, "name", t->name));
-    ADA_TRY(put_str(j, "architecture", t->arch->name));
-    ADA_TRY(put_str(j, "format", ada_tensors_format(t->file)));
+    ADA_TRY(ada_json_set_str(j, "name", t->name));
+    ADA_TRY(ada_json_set_str(j, "architecture", t->arch->name));
+    ADA_TRY(ada_json_set_str(j, "format", ada_tensors_format(t->file)));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         ADA_TRY(ada_json_set(j, sizes[i].key, ada_json_new_int(sizes[i].value)));
-    ADA_TRY(put_str(j, "type", ada_dtype_name(t->type)));
-    ADA_TRY(put_str(j, "matmul", ada_mat_maker(t->stack.layers[0].up.w)));
-    return put_str(j, "isa", ada_k.isa);
+    ADA_TRY(ada_json_set_str(j, "type", ada_dtype_name(t->type)));
+    ADA_TRY(ada_json_set_str(j, "matmul", ada_mat_maker(t->stack.layers[0].up.w)));
+    return ada_json_set_str(j, "isa", ada_k.isa);
 }
 
 ada_status ada_tower_describe(const ada_tower *t, ada_json **j) {

@@ -4,10 +4,6 @@
  * golden/make_golden.py. */
 #include "tests/golden.h"
 
-typedef struct {
-    const char *model, *answers;
-} golden;
-
 /* Measured × 4: f32 is within 1.2e-6 of the spread and 5.1e-6 of a gradient's norm; bf16 within 0.019 and
  * 0.09, where transformers' own bf16 is within 0.024 and 0.30 on these models. */
 static const double logits_f32 = 5e-6, grad_f32 = 2e-5, logits_bf16 = 0.08, grad_bf16 = 0.36;
@@ -143,12 +139,5 @@ int main(void) {
         {"gptneox.gguf", "gptneox"},
         {"gptneox_serial", "gptneox_serial"},
     };
-    enum { N = sizeof all / sizeof *all };
-    struct CMUnitTest tests[2 * N];
-    static char names[2 * N][64];
-    for (size_t i = 0; i < 2 * N; i++) {
-        snprintf(names[i], sizeof names[i], "%s %s", all[i / 2].model, i % 2 ? "bf16" : "f32");
-        tests[i] = (struct CMUnitTest){names[i], i % 2 ? bf16_agrees : f32_agrees, NULL, NULL, &all[i / 2]};
-    }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return golden_run(all, sizeof all / sizeof *all, f32_agrees, bf16_agrees);
 }

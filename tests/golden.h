@@ -62,4 +62,21 @@ static inline void check(const char *what, double found, double limit) {
     if (!(found <= limit)) fail_msg("%s is off by %.3g, allowed %.3g", what, found, limit);
 }
 
+typedef struct {
+    const char *model, *answers;
+} golden;
+
+/* Each row in f32 and in bf16, which find it as their state. */
+static inline int golden_run(golden *all, size_t n, CMUnitTestFunction f32, CMUnitTestFunction bf16) {
+    enum { MOST = 128 };
+    static char names[MOST][64];
+    struct CMUnitTest tests[MOST];
+    if (2 * n > MOST) return 1;
+    for (size_t i = 0; i < 2 * n; i++) {
+        snprintf(names[i], sizeof names[i], "%s %s", all[i / 2].model, i % 2 ? "bf16" : "f32");
+        tests[i] = (struct CMUnitTest){names[i], i % 2 ? bf16 : f32, NULL, NULL, &all[i / 2]};
+    }
+    return _cmocka_run_group_tests("goldens", tests, 2 * n, NULL, NULL);
+}
+
 #endif

@@ -6,10 +6,6 @@
 #include "tests/golden.h"
 #include "engine/cross.h"
 
-typedef struct {
-    const char *model, *answers;
-} golden;
-
 /* Measured × 4, as in golden.c. */
 static const double logits_f32 = 5e-6, grad_f32 = 2e-5, logits_bf16 = 0.08, grad_bf16 = 0.36;
 
@@ -160,8 +156,8 @@ static void says(ada_generator *g, const row *w, const char *what, int beams) {
     answered a = {.n = 0};
     for (i = 0; i + 1 < w->n[ENCODER]; i++) prompt[i] = (char)(33 + w->ids[ENCODER][i]);
     prompt[i] = 0;
-    assert_ok(ada_generate_text(g, prompt, &(ada_generate_opts){.max_new = 14, .beams = beams}, listen, &a,
-                                NULL));
+    assert_ok(
+        ada_generate_text(g, prompt, &(ada_generate_opts){.max_new = 14, .beams = beams}, listen, &a, NULL));
     for (i = 0; i < n && i < a.n; i++)
         if (a.ids[i] != want[i]) fail_msg("%s: token %d is %d, wanted %d", what, i, a.ids[i], want[i]);
     assert_int_equal(a.n, n);
@@ -209,12 +205,5 @@ int main(void) {
         {"t5_silu", "t5_silu"},   {"mt5", "mt5"},
         {"umt5", "umt5"},
     };
-    enum { N = sizeof all / sizeof *all };
-    struct CMUnitTest tests[2 * N];
-    static char names[2 * N][64];
-    for (size_t i = 0; i < 2 * N; i++) {
-        snprintf(names[i], sizeof names[i], "%s %s", all[i / 2].model, i % 2 ? "bf16" : "f32");
-        tests[i] = (struct CMUnitTest){names[i], i % 2 ? bf16_agrees : f32_agrees, NULL, NULL, &all[i / 2]};
-    }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return golden_run(all, sizeof all / sizeof *all, f32_agrees, bf16_agrees);
 }

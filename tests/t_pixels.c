@@ -2,22 +2,9 @@
  * Pictures of every kind against Pillow's pixels, resizing against Pillow's bytes, and what is refused.
  * Owns nothing. Must not know: how the answers were made (golden/make_pixels.py).
  * Invariant: decoding is held to 1/255 everywhere and 0.1 % of values differing, resizing to equality. */
-#include "tests/io_test.h"
+#include "tests/pixels_test.h"
 #include "io/img/image.h"
-#include "io/tensors.h"
 #include "simd/kernels.h"
-
-static ada_tensors *answers;
-
-static int begin(void **state) {
-    if (io_test_begin(state) != 0) return 1;
-    return ada_tensors_open(&answers, io_tests_path("golden/pixels/answers.safetensors")) != ADA_OK;
-}
-
-static int end(void **state) {
-    ada_tensors_close(&answers);
-    return io_test_end(state);
-}
 
 static const char *picture(const char *name) {
     char path[200];
@@ -209,5 +196,5 @@ int main(void) {
         cmocka_unit_test(each_picture), cmocka_unit_test(each_filter), cmocka_unit_test(sizes_that_cannot_be),
         cmocka_unit_test(cutting),      cmocka_unit_test(cut_short),   cmocka_unit_test(no_memory),
         cmocka_unit_test(many_scans),   cmocka_unit_test(no_files),    cmocka_unit_test(turns)};
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, pixels_begin, pixels_end);
 }

@@ -3,22 +3,9 @@
  * Owns nothing. Must not know: how the answers were made (golden/make_pixels.py).
  * Invariant: |difference| ≤ 1/255 of the pixel's range everywhere, and at most 0.1 % of values differ at all.
  */
-#include "tests/io_test.h"
+#include "tests/pixels_test.h"
 #include "io/preprocess.h"
 #include <math.h>
-#include "io/tensors.h"
-
-static ada_tensors *answers;
-
-static int begin(void **state) {
-    if (io_test_begin(state) != 0) return 1;
-    return ada_tensors_open(&answers, io_tests_path("golden/pixels/answers.safetensors")) != ADA_OK;
-}
-
-static int end(void **state) {
-    ada_tensors_close(&answers);
-    return io_test_end(state);
-}
 
 static const ada_tensor *answer(const char *kind, const char *processor, const char *image) {
     char name[200];
@@ -169,5 +156,5 @@ static void results_that_cannot_be(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(each_processor), cmocka_unit_test(defaults),
                                        cmocka_unit_test(folders), cmocka_unit_test(results_that_cannot_be)};
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, pixels_begin, pixels_end);
 }

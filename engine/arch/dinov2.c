@@ -28,23 +28,10 @@ static ada_status from_hf(ada_config *c, const ada_json *j) {
 
 #define L "encoder.layer.%d."
 static const ada_arch_row rows[] = {
-    {ADA_P_PATCH, "embeddings.patch_embeddings.projection.weight", NULL, 0, 0},
-    {ADA_P_PATCH_B, "embeddings.patch_embeddings.projection.bias", NULL, 0, 0},
-    {ADA_P_CLASS, "embeddings.cls_token", NULL, 0, 0},
+    ADA_VIT_ROWS,
     {ADA_P_REGISTERS, "embeddings.register_tokens", NULL, 0, 0},
-    {ADA_P_POSITIONS, "embeddings.position_embeddings", NULL, 0, 0},
-    {ADA_P_FINAL_NORM, "layernorm.weight", NULL, 0, 0},
-    {ADA_P_FINAL_NORM_B, "layernorm.bias", NULL, 0, 0},
     {ADA_P_ATTN_NORM, L "norm1.weight", NULL, 0, 0},
     {ADA_P_ATTN_NORM_B, L "norm1.bias", NULL, 0, 0},
-    {ADA_P_Q, L "attention.attention.query.weight", NULL, 0, 0},
-    {ADA_P_K, L "attention.attention.key.weight", NULL, 0, 0},
-    {ADA_P_V, L "attention.attention.value.weight", NULL, 0, 0},
-    {ADA_P_Q_B, L "attention.attention.query.bias", NULL, 0, 0},
-    {ADA_P_K_B, L "attention.attention.key.bias", NULL, 0, 0},
-    {ADA_P_V_B, L "attention.attention.value.bias", NULL, 0, 0},
-    {ADA_P_O, L "attention.output.dense.weight", NULL, 0, 0},
-    {ADA_P_O_B, L "attention.output.dense.bias", NULL, 0, 0},
     {ADA_P_ATTN_SCALE, L "layer_scale1.lambda1", NULL, 0, 0},
     {ADA_P_FFN_NORM, L "norm2.weight", NULL, 0, 0},
     {ADA_P_FFN_NORM_B, L "norm2.bias", NULL, 0, 0},
@@ -57,7 +44,6 @@ static const ada_arch_row rows[] = {
     {ADA_P_DOWN_B, L "mlp.fc2.bias", NULL, 0, 0},
     {ADA_P_DOWN_B, L "mlp.weights_out.bias", NULL, 0, 0},
     {ADA_P_FFN_SCALE, L "layer_scale2.lambda1", NULL, 0, 0},
-    {ADA_P_IGNORED, "embeddings.mask_token", NULL, 0, 0},
     {ADA_P_COUNT, NULL, NULL, 0, 0},
 };
 
