@@ -41,6 +41,9 @@ struct ada_adapter {
 
 struct ada_method {
     const char *name;
+    /* Image rows come to it as the model's connector reads them, [n, connector.in], and leave as rows of the
+     * language model; else they come as the connector leaves them. */
+    bool connects;
     /* Declares the parameters (ada_adapter_add) and fills them with their start. */
     ada_status (*init)(ada_adapter *a);
     /* Bytes of scratch for `rows` rows. */

@@ -8,6 +8,7 @@
 
 #include "engine/adalink.h"
 #include "engine/head.h"
+#include "engine/vision.h"
 #include "io/chat.h"
 
 struct ada_model {
@@ -19,6 +20,7 @@ struct ada_model {
     ada_stack stack; /* of an encoder-decoder: the decoder */
     ada_stack encoder; /* .layers NULL: there is none */
     ada_head head;
+    ada_vision *vision; /* NULL: it has no eyes */
     const ada_tensor *table; /* the embedding in the file where not tied; NULL: the head's rows */
     ada_tok *tok;            /* NULL when the file has none that we can read; tok_why says it */
     ada_chat *chat;          /* NULL when the model has no template we know; chat_why says it */

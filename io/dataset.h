@@ -6,6 +6,8 @@
 
 #include "io/chat.h"
 
+#define ADA_IMAGE_MARK "<image>" /* of a row without images it is text like any other */
+
 typedef struct ada_row {
     size_t line;            /* 1-based line of the file */
     const char *prompt;     /* with completion; NULL for messages and text rows */
@@ -15,6 +17,11 @@ typedef struct ada_row {
     size_t nmessages;
     const char *const *choices; /* NULL if none */
     size_t nchoices;
+    /* [nimages] files, a relative name taken from the data file's folder. Prompt, text or messages hold as
+     * many ADA_IMAGE_MARKs, in their order: where the row had none, they stand in front (of the first user
+     * turn). */
+    const char *const *images;
+    size_t nimages;
     int answer; /* index of completion (or of the last message) among choices; -1 unless found */
 } ada_row;
 
@@ -24,6 +31,8 @@ typedef struct ada_dataset_opts { /* zero-initialised: the defaults in brackets 
     const char *messages_key;     /* ["messages"] */
     const char *text_key;         /* ["text"] */
     const char *choices_key;      /* ["choices"] */
+    const char *image_key;        /* ["image"] one file, */
+    const char *images_key;       /* ["images"] or an array of them */
     size_t limit;                 /* rows at most; 0: all */
     bool allow_no_target;         /* rows of a prompt alone are fine */
 } ada_dataset_opts;

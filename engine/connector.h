@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What makes rows of a language model of a tower's features: s × s neighbours side by side (pixel shuffle),
+ * channels standardised, one product or two. Owns: the arithmetic, forward. Must not know: files, images,
+ * adapters. Invariant: all of it is f32, and a row has the same bits alone and in any company. */
+#ifndef ADA_ENGINE_CONNECTOR_H
+#define ADA_ENGINE_CONNECTOR_H
+
+#include "engine/config.h"
+#include <stddef.h>
+
+typedef enum { ADA_CONNECTOR_LINEAR = 1, ADA_CONNECTOR_MLP2 } ada_connector_kind;
+extern const char *const ada_connector_names[ADA_CONNECTOR_MLP2 + 1]; /* [0]: NULL */
+
+typedef struct ada_connector {
+    ada_connector_kind kind;
+    int32_t features;            /* channels of the tower */
+    int32_t shuffle;             /* s; 1: rows as they are */
+    int32_t in, hidden, d;       /* in = features · s²; hidden: of mlp2 */
+    ada_act_kind act;            /* of mlp2 */
+    float scale;                 /* of what comes out */
+    const float *mean, *inv_std; /* [features] or NULL: channels as they are */
+    float *w1, *b1;              /* [in, d], or of mlp2 [in, hidden]; biases may be NULL */
+    float *w2, *b2;              /* [hidden, d], of mlp2 */
+} ada_connector;
+
+/* Rows that h × w rows of features become, row by row of the picture; EINVAL where s divides h or w not. */
+ada_status ada_connector_rows(const ada_connector *c, int32_t h, int32_t w, int32_t *rows) ADA_MUST_USE;
+/* features [h·w, features] → x [rows, in]: of a row first the upper neighbours from left to right, then those
+ * below (Idefics3's order); standardised. */
+void ada_connector_gather(const ada_connector *c, const float *features, int32_t h, int32_t w, float *x);
+/* x [n, in] → y [n, d]. scratch: ada_connector_scratch(c, n) bytes. */
+size_t ada_connector_scratch(const ada_connector *c, size_t n);
+void ada_connector_forward(const ada_connector *c, const float *x, size_t n, float *y, void *scratch);
+
+#endif
