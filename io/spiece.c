@@ -5,6 +5,7 @@
  * checked. */
 #include "io/spiece.h"
 #include "io/reader.h"
+#include "io/unicode.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ static ada_status varint(ada_reader *r, uint64_t *v) {
     for (unsigned shift = 0; shift < 64; shift += 7) {
         uint8_t byte;
         ADA_TRY(ada_read_value(r, &byte, 1));
+        if (shift == 63 && byte > 1) break;
         *v |= (uint64_t)(byte & 0x7f) << shift;
         if (!(byte & 0x80)) return ADA_OK;
     }
@@ -83,7 +85,9 @@ static ada_status read_piece(model *m, ada_reader *r) {
         if (f.number == SCORE && f.wire == FIXED32) memcpy(&score, &f.value, sizeof score);
         if (f.number == TYPE && f.wire == VARINT) type = (int64_t)f.value;
     }
-    if (!text || n == 0) return ada_fail(ADA_EFORMAT, "'%s' has no text for piece %zu", r->name, m->pieces);
+    if (n == 0 || memchr(text, 0, n) || !ada_utf8_valid(text, n, NULL))
+        return ada_fail(ADA_EFORMAT, "'%s' has no text for piece %zu, or it holds NUL or is not UTF-8",
+                        r->name, m->pieces);
     if (!isfinite(score))
         return ada_fail(ADA_EFORMAT, "'%s' has a score that is no number for piece %zu", r->name, m->pieces);
     if (m->pieces == MOST_PIECES) return ada_fail(ADA_EUNSUPPORTED, "'%s' has too many pieces", r->name);

@@ -16,6 +16,9 @@ ada_status ada_tok_open(ada_tok **t, const ada_json *tokenizer, const ada_json *
 ada_status ada_tok_open_gguf(ada_tok **t, const ada_json *meta) ADA_MUST_USE; /* tokenizer.ggml.* keys */
 /* From ada_tensors_meta of any format. */
 ada_status ada_tok_open_meta(ada_tok **t, const ada_json *meta) ADA_MUST_USE;
+/* Where meta's "tokenizer_config" or "config" says ByT5Tokenizer, which has no file: sets "tokenizer", and in
+ * "tokenizer_config" the names that are not given. */
+ada_status ada_tok_set_byt5(ada_json *meta) ADA_MUST_USE;
 void ada_tok_close(ada_tok **t);
 
 enum {

@@ -93,7 +93,7 @@ static ada_status byte_level(ada_tok *t, const ada_json *meta, bool *bos) {
     ADA_TRY(ada_op_bytes(&t->pre));
     t->whole = p->whole;
     *bos = p->bos;
-    return ada_op_unbytes(&t->decoder);
+    return ada_op_unbytes(&t->decoder, false);
 }
 
 static ada_status sentencepiece(ada_tok *t, const ada_json *meta, bool *bos) {
@@ -107,8 +107,8 @@ static ada_status sentencepiece(ada_tok *t, const ada_json *meta, bool *bos) {
     return space ? ada_op_strip(&t->decoder, " ", 1, 0) : ADA_OK;
 }
 
-/* As transformers converts a SentencePiece model of this kind: its map of characters, spaces made one, a mark
- * in front of every word. */
+/* As transformers converts a T5's SentencePiece model: its map of characters, words cut at white space, a
+ * mark in front of each. */
 static ada_status unigram(ada_tok *t, const ada_json *meta) {
     const ada_json *map = key(meta, "precompiled_charsmap");
     size_t n = ada_json_len(map);
@@ -116,10 +116,8 @@ static ada_status unigram(ada_tok *t, const ada_json *meta) {
     ADA_TRY(ada_arena_zero(&t->arena, &bytes, n + 1, 1));
     for (size_t i = 0; i < n; i++) bytes[i] = (uint8_t)ada_json_int(ada_json_at(map, i), 0);
     if (n > 0) ADA_TRY(ada_op_charsmap_bytes(&t->normalizer, &t->arena, bytes, n));
-    if (ada_json_bool(key(meta, "remove_extra_whitespaces"), true)) {
-        ADA_TRY(ada_op_trim(&t->normalizer, false, true));
-        ADA_TRY(ada_op_regex_replace(&t->normalizer, " {2,}", "\xe2\x96\x81"));
-    }
+    if (ada_json_bool(key(meta, "remove_extra_whitespaces"), true))
+        ADA_TRY(ada_op_class(&t->pre, ada_uni_space, ADA_CUT_REMOVED));
     ADA_TRY(ada_op_replace(&t->pre, " ", "\xe2\x96\x81"));
     bool space = ada_json_bool(key(meta, "add_space_prefix"), true);
     if (space) ADA_TRY(ada_op_prepend(&t->pre, "\xe2\x96\x81", true, false));

@@ -274,7 +274,7 @@ static bool visible(unsigned b) {
     return (b >= '!' && b <= '~') || (b >= 0xa1 && b != 0xad);
 }
 
-static unsigned byte_char(unsigned b) {
+unsigned ada_byte_char(unsigned b) {
     if (visible(b)) return b;
     return b <= 0x20 ? 0x100 + b : b == 0xad ? 0x143 : b - 0x7f + 0x121;
 }
@@ -292,7 +292,7 @@ static ada_status do_bytes(const ada_op *o, ada_piece *p, const char *s, size_t 
         char t[512];
         size_t n = 0;
         for (; at < p->len && n < sizeof t - 2; at++) {
-            unsigned c = byte_char((unsigned char)s[at]);
+            unsigned c = ada_byte_char((unsigned char)s[at]);
             if (c >= 0x80) t[n++] = (char)(0xc0 | c >> 6);
             t[n++] = (char)(c >= 0x80 ? 0x80 | (c & 0x3f) : c);
         }
@@ -328,8 +328,17 @@ static ada_status one_piece(ada_flow *f) {
     return ada_pieces_add(&f->pieces, (ada_piece){0, f->text.len, -1, ADA_HEAD_TEXT});
 }
 
+/* What of s is UTF-8. */
+static ada_status keep_valid(const char *s, size_t n, ada_buf *out) {
+    for (size_t at = 0, bad; at < n;) {
+        size_t len = ada_utf8_check(s + at, n - at, &bad);
+        if (len) ADA_TRY(ada_buf_add(out, s + at, len));
+        at += len ? len : bad;
+    }
+    return ada_buf_add(out, "", 0);
+}
+
 static ada_status do_unbytes(const ada_op *o, ada_flow *f) {
-    (void)o;
     ada_buf raw = f->spare;
     raw.len = 0;
     for (size_t i = 0; i < f->pieces.len; i++) {
@@ -355,7 +364,8 @@ static ada_status do_unbytes(const ada_op *o, ada_flow *f) {
         swap_text(f);
     } else {
         f->text.len = 0;
-        ADA_TRY(ada_utf8_clean(raw.data, raw.len, &f->text));
+        ADA_TRY(o->left ? keep_valid(raw.data, raw.len, &f->text)
+                        : ada_utf8_clean(raw.data, raw.len, &f->text));
     }
     return one_piece(f);
 }
@@ -499,8 +509,10 @@ static ada_status plain_join(ada_ops *o, ada_status (*f)(const ada_op *, ada_flo
     return ADA_OK;
 }
 
-ada_status ada_op_unbytes(ada_ops *o) {
-    return plain_join(o, do_unbytes);
+ada_status ada_op_unbytes(ada_ops *o, bool drop) {
+    ADA_TRY(plain_join(o, do_unbytes));
+    o->data[o->len - 1].left = drop;
+    return ADA_OK;
 }
 ada_status ada_op_fallback(ada_ops *o) {
     return plain_join(o, do_fallback);

@@ -153,8 +153,9 @@ ada_status ada_op_no_marks(ada_ops *o) ADA_MUST_USE;
 ada_status ada_op_trim(ada_ops *o, bool left, bool right) ADA_MUST_USE;
 /* Puts text in front. unless: not where it is there already; head: only at the head of the whole text. */
 ada_status ada_op_prepend(ada_ops *o, const char *text, bool unless, bool head) ADA_MUST_USE;
-ada_status ada_op_bytes(ada_ops *o) ADA_MUST_USE; /* bytes to GPT-2's visible characters */
-ada_status ada_op_unbytes(ada_ops *o) ADA_MUST_USE;
+ada_status ada_op_bytes(ada_ops *o) ADA_MUST_USE;              /* bytes to GPT-2's visible characters */
+ada_status ada_op_unbytes(ada_ops *o, bool drop) ADA_MUST_USE; /* drop: what is not UTF-8 */
+unsigned ada_byte_char(unsigned b);                            /* GPT-2's character for a byte */
 ada_status ada_op_fallback(ada_ops *o) ADA_MUST_USE;
 ada_status ada_op_fuse(ada_ops *o) ADA_MUST_USE;
 ada_status ada_op_strip(ada_ops *o, const char *text, size_t start, size_t stop) ADA_MUST_USE;

@@ -255,7 +255,9 @@ static ada_status read_metaspace_decoder(ada_tok *t, ada_ops *o, const ada_json 
     return ada_op_metaspace(o, mark, *scheme != 'n');
 }
 
-NO_SETTINGS(read_unbytes, ada_op_unbytes(o))
+/* "errors" is ours, for ByT5: bytes that are not UTF-8 are left out, where tokenizers puts U+FFFD. */
+NO_SETTINGS(read_unbytes,
+            ada_op_unbytes(o, strcmp(ada_json_str(ada_json_get(j, "errors"), ""), "ignore") == 0))
 NO_SETTINGS(read_fallback, ada_op_fallback(o))
 NO_SETTINGS(read_fuse, ada_op_fuse(o))
 

@@ -2,17 +2,16 @@
 # Compares this engine's tokenizers with Hugging Face's on many lines; prints the count of differences.
 # usage: oracle_tok.py --driver build/tok_driver --tokenizer tokenizer.json [--gguf MODEL.gguf]
 #                      [--lines 100000] [--variant-lines 4000] [--work DIR] TEXT…
-# Lines come from the texts (JSONL: its strings) and, half of them, are made: random Unicode of all planes,
-# marks, controls, added tokens in the midst of words, runs of spaces, newlines and digits. Compared are ids
-# (with and without special tokens), the decoding of ids and of random ids, and the sum of streamed pieces,
-# for: the tokenizer.json and the GGUF made from it; a SentencePiece-style vocabulary of 32,000, trained
-# here, from its JSON and from scores; each pre-tokenizer that a GGUF may name; a list of variants that put
-# other normalizers, pre-tokenizers, added tokens and decoders on the same vocabulary. Needs tokenizers and
-# minutes: not in the tests.
+# Lines: from the texts (JSONL: its strings); half are made: random Unicode, controls, added tokens within
+# words, runs of spaces, newlines, digits. Compared: ids, texts of ids and of random ids, streamed pieces, for
+# the file and its GGUF; vocabularies of 32,000 trained here: SentencePiece-style BPE, and Unigram from JSON,
+# spiece.model and a GGUF file; BPE's .model; ByT5; each pre-tokenizer a GGUF may name; variants of steps.
+# Needs tokenizers, transformers, sentencepiece, gguf and minutes: not in the tests. --only: in the names.
 import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -86,6 +85,16 @@ def lines(args, added, n):
 
 
 # ---- one comparison ----
+def opened(path):
+    """tokenizers' own reader gets some numbers wrong by their last bit, which decides between cuts of equal
+    sums. Unigram's scores are therefore given as Python reads them, as transformers does for T5."""
+    t = Tokenizer.from_file(path)
+    model = json.load(open(path))["model"]
+    if model.get("type") == "Unigram":
+        t.model = models.Unigram([tuple(x) for x in model["vocab"]], model["unk_id"], model["byte_fallback"])
+    return t
+
+
 def ask(driver, path, questions):
     q = "".join(json.dumps(x) + "\n" for x in questions)
     p = subprocess.run([driver, path], input=q.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -143,7 +152,7 @@ def compare(name, driver, path, tok, text):
             continue
         if a[:2] != b:
             differ("text of", ids, a[:2], b)
-        elif "\ufffd" not in a[0] and a[2] != a[0]:
+        elif "\ufffd" not in a[2 if hasattr(tok, "drops_bytes") else 0] and a[2] != a[0]:
             differ("pieces of", ids, a[2], a[0])
     print(f"{name}: {bad} differences in {len(text)} lines and {len(rand)} decodings ({timing})", flush=True)
     return bad
@@ -184,43 +193,113 @@ def sentencepiece_style(text, size):
     return j, meta
 
 
-MARK = "\u2581"
-
-
-def unigram_style(text, size, folder, **more):
-    """A Unigram vocabulary as T5's: trained by sentencepiece, as transformers converts it; pad, end and
-    unknown are 0, 1 and 2. The model's bytes, the tokenizer.json and the GGUF metadata."""
+def trained(text, folder, name, **options):
     import sentencepiece
     from sentencepiece import sentencepiece_model_pb2
+    os.makedirs(folder, exist_ok=True)
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(text), model_prefix=os.path.join(folder, "spiece"), vocab_size=size,
-        model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2, num_threads=1,
-        hard_vocab_limit=False, **more)
-    data = open(os.path.join(folder, "spiece.model"), "rb").read()
+        sentence_iterator=iter(text), model_prefix=os.path.join(folder, name), minloglevel=2, num_threads=1,
+        **options)
     m = sentencepiece_model_pb2.ModelProto()
-    m.ParseFromString(data)
-    charsmap = m.normalizer_spec.precompiled_charsmap
-    t = Tokenizer(models.Unigram([(p.piece, p.score) for p in m.pieces], unk_id=2))
-    t.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap),
-                                         normalizers.Strip(left=False, right=True),
-                                         normalizers.Replace(Regex(" {2,}"), MARK)])
-    t.pre_tokenizer = pre_tokenizers.Metaspace()
-    t.decoder = decoders.Metaspace()
-    t.add_special_tokens(["<pad>", "</s>", "<unk>"])
-    j = json.loads(t.to_str())
-    j["post_processor"] = {
-        "type": "TemplateProcessing",
-        "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
-        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}}
-    meta = {"tokenizer.ggml.model": "t5", "tokenizer.ggml.tokens": [p.piece for p in m.pieces],
-            "tokenizer.ggml.scores": [p.score for p in m.pieces],
-            "tokenizer.ggml.token_type": [p.type for p in m.pieces],
-            "tokenizer.ggml.precompiled_charsmap": list(charsmap),
+    m.ParseFromString(open(os.path.join(folder, name + ".model"), "rb").read())
+    return m
+
+
+def converted(folder, **config):
+    """What transformers makes of the SentencePiece model in the folder, as a tokenizer.json."""
+    from transformers import AutoTokenizer
+    json.dump(config, open(os.path.join(folder, "tokenizer_config.json"), "w"))
+    json.dump({"model_type": "t5"}, open(os.path.join(folder, "config.json"), "w"))
+    return json.loads(AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str())
+
+
+def unigram_style(text, size, folder, sentinels=0, **more):
+    """A Unigram vocabulary as T5's: pad, end and unknown are 0, 1 and 2; trained by sentencepiece, converted
+    by transformers. The proto, the tokenizer.json and the GGUF metadata."""
+    m = trained(text, folder, "spiece", vocab_size=size, model_type="unigram", pad_id=0, eos_id=1, unk_id=2,
+                bos_id=-1, **more)
+    j = converted(folder, tokenizer_class="T5Tokenizer", extra_ids=sentinels)
+    extra = [f"<extra_id_{i}>" for i in reversed(range(sentinels))]
+    meta = {"tokenizer.ggml.model": "t5", "tokenizer.ggml.tokens": [p.piece for p in m.pieces] + extra,
+            "tokenizer.ggml.scores": [p.score for p in m.pieces] + [0.0] * sentinels,
+            "tokenizer.ggml.token_type": [p.type for p in m.pieces] + [3] * sentinels,
+            "tokenizer.ggml.precompiled_charsmap": list(m.normalizer_spec.precompiled_charsmap),
             "tokenizer.ggml.add_space_prefix": True, "tokenizer.ggml.remove_extra_whitespaces": True,
             "tokenizer.ggml.eos_token_id": 1, "tokenizer.ggml.unknown_token_id": 2,
             "tokenizer.ggml.padding_token_id": 0, "tokenizer.ggml.add_eos_token": True}
-    return data, j, meta
+    return m, j, meta
+
+
+def write_gguf(meta, path):
+    """The metadata as a file that the gguf package writes; it holds one tensor, for it must hold some."""
+    import gguf
+    import numpy
+    w = gguf.GGUFWriter(path, "t5")
+    w.add_tokenizer_model(meta["tokenizer.ggml.model"])
+    w.add_token_list(meta["tokenizer.ggml.tokens"])
+    w.add_token_scores(meta["tokenizer.ggml.scores"])
+    w.add_token_types(meta["tokenizer.ggml.token_type"])
+    w.add_precompiled_charsmap(bytes(meta["tokenizer.ggml.precompiled_charsmap"]))
+    w.add_add_space_prefix(True)
+    w.add_remove_extra_whitespaces(True)
+    w.add_eos_token_id(1)
+    w.add_unk_token_id(2)
+    w.add_pad_token_id(0)
+    w.add_add_eos_token(True)
+    w.add_tensor("a", numpy.zeros(4, numpy.float32))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    return path
+
+
+class PanicException(BaseException):
+    pass
+
+
+class Sentencepiece:
+    """The package itself, as far as it agrees: in lines without control pieces; decoding is tokenizers'."""
+
+    def __init__(self, path):
+        import sentencepiece
+        self.sp = sentencepiece.SentencePieceProcessor(model_file=path)
+
+    def get_vocab_size(self, with_added_tokens):
+        return self.sp.vocab_size()
+
+    def encode_batch(self, text, add_special_tokens):
+        return [Ids([1] * (add_special_tokens and self.sp.bos_id() == 1) + self.sp.encode(s)) for s in text]
+
+    def decode(self, ids, skip_special_tokens):
+        raise PanicException
+
+
+class Ids:
+    def __init__(self, ids):
+        self.ids = ids
+
+
+class Byt5:
+    """ByT5's tokenizer behind the calls of tokenizers that are made here. An end mark at the end of a text is
+    followed by another one, as everywhere else."""
+    drops_bytes = True
+
+    def __init__(self, **config):
+        from transformers import ByT5Tokenizer
+        self.tok = ByT5Tokenizer(**config)
+        self.encode_special_tokens = False
+
+    def get_vocab_size(self, with_added_tokens):
+        return len(self.tok) - 3  # ids past the last one are not defined
+
+    def encode_batch(self, text, add_special_tokens):
+        plain = self.encode_special_tokens
+        return [Ids(self.tok.encode(s, add_special_tokens=False, split_special_tokens=plain)
+                    + [1] * add_special_tokens) for s in text]
+
+    def decode(self, ids, skip_special_tokens):
+        return self.tok.decode(ids, skip_special_tokens=skip_special_tokens)
 
 
 def gguf_names(base):
@@ -363,7 +442,7 @@ def main():
                 continue
             paths.append(os.path.join(args.work, f"{k}.json"))
             json.dump(j, open(paths[-1], "w"))
-        bad += compare(name, args.driver, paths[1], Tokenizer.from_file(paths[0]), text)
+        bad += compare(name, args.driver, paths[1], opened(paths[0]), text)
 
     run("tokenizer.json", args.tokenizer, args.tokenizer, text)
     if args.gguf:
@@ -371,13 +450,29 @@ def main():
     sp, meta = sentencepiece_style(text[: len(text) // 2], 32000)
     run("sentencepiece style", sp, sp, text)
     run("sentencepiece style, gguf scores", sp, meta, text)
-    if "unigram".startswith(args.only) or args.only.startswith("unigram"):
-        _, uni, meta = unigram_style(text[: len(text) // 2], 32000, args.work)
+    half = text[: len(text) // 2]
+    if any(x.startswith(args.only) or args.only.startswith(x) for x in ("unigram", "spiece", "byt5")):
+        t5, bpe = (os.path.join(args.work, x) for x in ("t5", "bpe"))
+        learnt = [s for p in args.text for s in strings(p)]
+        _, uni, meta = unigram_style(random.Random(3).sample(learnt, min(len(learnt), 200000)), 32000, t5,
+                                     sentinels=100)
         run("unigram", uni, uni, text)
-        run("unigram, gguf", uni, meta, text)
-        run("unigram, spiece.model", uni, os.path.join(args.work, "spiece.model"), text)
+        run("unigram, spiece.model", uni, os.path.join(t5, "spiece.model"), text)
+        run("unigram, gguf", uni, write_gguf(meta, os.path.join(args.work, "t5.gguf")), text)
         uni["model"]["byte_fallback"] = True
         run("unigram, byte fallback without bytes", uni, uni, some)
+        trained(half, bpe, "tokenizer", vocab_size=4000, model_type="bpe", byte_fallback=True,
+                normalization_rule_name="identity", remove_extra_whitespaces=False, split_digits=True)
+        if args.only in "spiece bpe":
+            plain = [re.sub("<unk>|</?s>", "", s) for s in text]
+            model = os.path.join(bpe, "tokenizer.model")
+            bad += compare("spiece bpe", args.driver, model, Sentencepiece(model), plain)
+        byt5 = os.path.join(args.work, "tokenizer_config.json")
+        plain = [re.sub("[\x1c-\x1f]", "", s) for s in some]  # white space in Python, not in Unicode
+        for config in ({}, {"extra_ids": 0}, {"extra_ids": 3}):
+            json.dump(dict(config, tokenizer_class="ByT5Tokenizer"), open(byt5, "w"))
+            if args.only in "byt5":
+                bad += compare(f"byt5 {config}", args.driver, byt5, Byt5(**config), plain)
     for name, hf, ours in gguf_names(base):
         run("pre " + name, hf, ours, some)
     for name, j in variants(base, sp):

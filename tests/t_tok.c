@@ -414,6 +414,55 @@ static void unigram_ways(void **state) {
     ada_json_close(&j);
 }
 
+/* ---- ByT5 ---- */
+static void byt5(void **state) {
+    static const struct {
+        const char *configs;
+        int32_t size;
+    } rows[] = {{"{\"config\": {\"tokenizer_class\": \"ByT5Tokenizer\"}}", 384},
+                {"{\"tokenizer_config\": {\"tokenizer_class\": \"ByT5Tokenizer\", \"extra_ids\": 2}}", 261},
+                {"{\"tokenizer_config\": {\"tokenizer_class\": \"ByT5Tokenizer\", \"extra_ids\": 0, "
+                 "\"additional_special_tokens\": [\"<extra_id_0>\", {\"content\": \"<b>\"}]}}",
+                 261},
+                {"{\"tokenizer_config\": {\"tokenizer_class\": \"ByT5Tokenizer\", \"extra_ids\": 0, "
+                 "\"added_tokens_decoder\": {\"0\": {\"content\": \"<pad>\"}, \"259\": {\"content\": "
+                 "\"<extra_id_0>\"}}}}",
+                 260}};
+    static const int32_t want[] = {100, 198, 172, 1, 259, 35, 1};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ada_json *meta = NULL;
+        ada_tok *t = NULL;
+        ada_ids ids = {0};
+        ada_buf text = {0};
+        assert_ok(ada_json_parse(&meta, rows[i].configs, strlen(rows[i].configs), "configs"));
+        assert_ok(ada_tok_set_byt5(meta));
+        assert_ok(ada_tok_open_meta(&t, meta));
+        assert_int_equal(ada_tok_size(t), rows[i].size);
+        assert_ok(ada_tok_encode(t, "a\xc3\xa9 </s> <extra_id_0> ", 22, ADA_TOK_SPECIAL, &ids));
+        assert_int_equal(ids.len, 7);
+        assert_memory_equal(ids.data, want, sizeof want);
+        ids.data[2] = 1; /* the character is cut, and left out */
+        assert_ok(ada_tok_decode(t, ids.data, ids.len, true, &text));
+        assert_string_equal(text.data, "a ");
+        assert_int_equal(ada_tok_pad(t), 0);
+        assert_int_equal(ada_tok_eos(t), 1);
+        ada_buf_free(&text);
+        ada_ids_free(&ids);
+        ada_tok_close(&t);
+        ada_json_close(&meta);
+    }
+    static const char odd[] = "{\"config\": {\"tokenizer_class\": \"ByT5Tokenizer\"}, \"tokenizer_config\": "
+                              "{\"extra_ids\": -1}}";
+    ada_json *bad = NULL, *none = ada_json_new_obj();
+    assert_ok(ada_json_parse(&bad, odd, sizeof odd - 1, "configs"));
+    assert_fails(ada_tok_set_byt5(bad), ADA_EFORMAT, "'extra_ids' of ByT5Tokenizer is -1");
+    ada_json_close(&bad);
+    assert_ok(ada_tok_set_byt5(none));
+    assert_null(ada_json_get(none, "tokenizer"));
+    ada_json_close(&none);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(lines),
@@ -426,6 +475,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(unigram_file, open_unigram, close_golden),
         cmocka_unit_test(unigram_refusals),
         cmocka_unit_test(unigram_ways),
+        cmocka_unit_test(byt5),
         cmocka_unit_test(heads),
         cmocka_unit_test(normalized),
         cmocka_unit_test(refusals)};

@@ -2,8 +2,8 @@
  * For tests/oracle_tok.py: lines of JSON on standard input, answers on standard output.
  * A string is encoded to a list of ids, {"special": "…"} with what the post-processor adds, {"plain": "…"}
  * with special tokens as text; a list of ids is decoded, and given again as the sum of its pieces. usage:
- * tok_driver FILE    tokenizer.json, a .json of GGUF metadata, a SentencePiece .model, a model file or folder
- */
+ * tok_driver FILE    tokenizer.json, a .json of GGUF metadata, a SentencePiece .model (tokenizer_config.json
+ *     beside it counts), ByT5's tokenizer_config.json, a model file or folder */
 #include "io/os.h"
 #include "io/replace.h"
 #include "io/spiece.h"
@@ -57,27 +57,46 @@ static ada_json *decode(const ada_tok *t, const ada_json *list) {
     return out;
 }
 
+static bool ends(const char *s, const char *with) {
+    size_t n = strlen(s), k = strlen(with);
+    return n >= k && strcmp(s + n - k, with) == 0;
+}
+
+/* What the reader of a folder makes of this file. */
+static ada_json *folder(const char *path) {
+    char beside[4096];
+    ada_json *meta = ada_json_new_obj(), *config = NULL;
+    (void)snprintf(beside, sizeof beside - 32, "%s", path);
+    char *slash = strrchr(beside, '/');
+    strcpy(slash ? slash + 1 : beside, "tokenizer_config.json");
+    if (ada_json_open(&config, beside) == ADA_OK) check(ada_json_set(meta, "tokenizer_config", config));
+    if (ends(path, ".model")) {
+        char *bytes;
+        size_t n;
+        check(ada_read_file(path, &bytes, &n));
+        check(ada_spiece_read(meta, bytes, n, config, path));
+        ada_os.release(bytes);
+    } else {
+        check(ada_tok_set_byt5(meta));
+    }
+    return meta;
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     ada_json *file = NULL;
     ada_tensors *model = NULL;
     ada_tok *t = NULL;
-    size_t end = strlen(argv[1]);
     double start = ada_os.now();
-    if (end > 5 && strcmp(argv[1] + end - 5, ".json") == 0) {
+    if (ends(argv[1], ".model") || ends(argv[1], "tokenizer_config.json")) {
+        file = folder(argv[1]);
+        check(ada_tok_open_meta(&t, file));
+    } else if (ends(argv[1], ".json")) {
         check(ada_json_open(&file, argv[1]));
         fprintf(stderr, "read in %.1f ms\n", (ada_os.now() - start) * 1e3);
         start = ada_os.now();
         check(ada_json_get(file, "tokenizer.ggml.model") ? ada_tok_open_gguf(&t, file)
                                                          : ada_tok_open(&t, file, NULL));
-    } else if (end > 6 && strcmp(argv[1] + end - 6, ".model") == 0) {
-        char *bytes;
-        size_t n;
-        file = ada_json_new_obj();
-        check(ada_read_file(argv[1], &bytes, &n));
-        check(ada_spiece_read(file, bytes, n, NULL, argv[1]));
-        ada_os.release(bytes);
-        check(ada_tok_open_gguf(&t, file));
     } else {
         check(ada_tensors_open(&model, argv[1]));
         fprintf(stderr, "read in %.1f ms\n", (ada_os.now() - start) * 1e3);

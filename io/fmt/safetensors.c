@@ -7,6 +7,7 @@
 #include "io/os.h"
 #include "io/replace.h"
 #include "io/spiece.h"
+#include "io/tok.h"
 #include <string.h>
 
 enum { HEADER_MAX = 100000000 }; /* the limit of the format's own library */
@@ -124,7 +125,7 @@ static ada_status add_json(ada_tensors *t, const char *folder, const char *file,
     return ada_fail(ADA_EFORMAT, "'%s' is no JSON object", path);
 }
 
-/* A SentencePiece file, where no tokenizer.json says the same. */
+/* A SentencePiece file or ByT5's bytes, where there is no tokenizer.json. */
 static ada_status add_spiece(ada_tensors *t, const char *folder) {
     static const char *const files[] = {"spiece.model", "tokenizer.model"};
     for (size_t i = 0; i < 2 && !ada_json_get(t->meta, "tokenizer"); i++) {
@@ -138,7 +139,7 @@ static ada_status add_spiece(ada_tensors *t, const char *folder) {
         ada_os.release(bytes);
         return st;
     }
-    return ADA_OK;
+    return ada_json_get(t->meta, "tokenizer") ? ADA_OK : ada_tok_set_byt5(t->meta);
 }
 
 static ada_status add_template(ada_tensors *t, const char *folder) {

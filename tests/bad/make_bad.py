@@ -429,6 +429,10 @@ put("spiece_text.model", "spiece", "EFORMAT", "spiece_text.model", b"<html>not a
 put("spiece_cut.model", "spiece", "EFORMAT", "bytes are wanted", SPIECE[:-3])
 put("spiece_varint.model", "spiece", "EFORMAT", "more than 64 bits", b"\xff" * 12)
 put("spiece_long.model", "spiece", "EFORMAT", "bytes are wanted", varint(1 << 3 | 2) + varint(1 << 60))
+put("spiece_bits.model", "spiece", "EFORMAT", "more than 64 bits", SPIECE + number(4, 1 << 64))
+put("spiece_inner.model", "spiece", "EFORMAT", "bytes are wanted", SPIECE + block(1, b"\x0a\x7fabc"))
+put("spiece_utf8.model", "spiece", "EFORMAT", "is not UTF-8", SPIECE + piece(b"\xff"))
+put("spiece_nul.model", "spiece", "EFORMAT", "holds NUL", SPIECE + piece(b"a\0b"))
 put("spiece_group.model", "spiece", "EFORMAT", "is no SentencePiece model: field of kind 3", varint(1 << 3 | 3))
 put("spiece_blank.model", "spiece", "EFORMAT", "no text for piece 1", SPIECE[:len(piece(b"<unk>", 0, 2))] + piece(b""))
 put("spiece_score.model", "spiece", "EFORMAT", "a score that is no number", SPIECE + piece(b"b", float("nan")))
@@ -494,6 +498,20 @@ bad_tok("post_id", "post-processor adds id 77", post_processor={"type": "Roberta
                                                                 "sep": ["b", 1]})
 bad_tok("post_no_text", "leaves the text out", "EUNSUPPORTED", post_processor={"type": "TemplateProcessing",
                                                                                "single": []})
+
+
+def bad_unigram(name, words, status="EFORMAT", **change):
+    model = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["a", -1]]}
+    put(f"tok_unigram_{name}.json", "tokenizer", status, words, json.dumps({"model": dict(model, **change)}))
+
+
+bad_unigram("good", "", "OK")
+bad_unigram("unk", "unknown token's id", unk_id=2)
+bad_unigram("unk_negative", "unknown token's id", unk_id=-1)
+bad_unigram("score", "entry 1 is not a string with a score", vocab=[["<unk>", 0], ["a", "-1"]])
+bad_unigram("scoreless", "entry 0 is not a string with a score", vocab=[["<unk>"]])
+bad_unigram("object", "no 'vocab'", vocab={"<unk>": 0})
+bad_unigram("empty", "no 'vocab'", vocab=[])
 
 
 # ---- JSONL: the second of three lines is wrong ----

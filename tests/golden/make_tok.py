@@ -3,7 +3,7 @@
 # BPE with byte fallback, and a Unigram vocabulary as T5's (its SentencePiece file is tok_unigram.model), each
 # as tokenizer.json and as GGUF metadata, with lines and what Hugging Face tokenizers makes of them.
 # usage: python3 tests/golden/make_tok.py [bytes|pieces|unigram …]
-#     (needs tokenizers, sentencepiece; trains on this repository's headers)
+#     (needs tokenizers, transformers, sentencepiece; trains on this repository's headers)
 # "ids" have no special tokens, "special" have them, "plain" takes special entries in the text for text;
 # "texts" decodes the ids without and with special tokens. "pairs" are prompts and completions where the ids
 # of the whole begin with the ids of the prompt, as TRL wants them: the rest is the completion.
@@ -99,9 +99,13 @@ def unigram_style(text):
     hexed = lambda t: " ".join(f"{ord(c):X}" for c in t)
     with open(os.path.join(folder, "rules.tsv"), "w") as f:
         f.writelines(f"{hexed(a)}\t{hexed(b)}\n" for a, b in sorted(rules.items()))
-    data, j, meta = oracle_tok.unigram_style(text, 900, folder, normalization_rule_tsv=f.name)
+    m, j, meta = oracle_tok.unigram_style(text, 900, folder, normalization_rule_tsv=f.name,
+                                         hard_vocab_limit=False)
+    m.ClearField("trainer_spec")  # it names files; what T5 needs of it follows
+    m.trainer_spec.unk_id, m.trainer_spec.bos_id, m.trainer_spec.eos_id, m.trainer_spec.pad_id = 2, -1, 1, 0
+    m.normalizer_spec.ClearField("normalization_rule_tsv")
     with open(os.path.join(HERE, "tok_unigram.model"), "wb") as f:
-        f.write(data)
+        f.write(m.SerializeToString())
     return j, meta
 
 
