@@ -138,6 +138,9 @@ int main(void) {
         {"gptneox", "gptneox"},
         {"gptneox.gguf", "gptneox"},
         {"gptneox_serial", "gptneox_serial"},
+        {"gemma", "gemma"},
+        {"gemma.gguf", "gemma"},
+        {"gemma_bias", "gemma_bias"},
     };
     return golden_run(all, sizeof all / sizeof *all, f32_agrees, bf16_agrees);
 }

@@ -13,8 +13,8 @@ import gguf
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GPT2Config, GPTNeoXConfig,
-                          LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config)
+from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, GPT2Config,
+                          GPTNeoXConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config)
 
 RANK, SCALE, T = 4, 0.7, 24
 PROMPT, NEW = 8, 20
@@ -68,10 +68,14 @@ CASES |= {
     'gptneox_serial': (GPTNeoXConfig, NEOX | dict(use_parallel_residual=False, num_attention_heads=2,
                                                   hidden_act='gelu_pytorch_tanh', attention_bias=False,
                                                   tie_word_embeddings=True)),
+    'gemma': (GemmaConfig, dict(head_dim=12, num_key_value_heads=1)),
+    'gemma_bias': (GemmaConfig, dict(head_dim=8, attention_bias=True, num_key_value_heads=4, hidden_act='gelu',
+                                     tie_word_embeddings=False)),
 }
+SPELT = {'gemma_bias': dict(hidden_act='gelu')}  # what transformers reads, and writes otherwise
 SHARDED = 'rope_linear'
 GGUFS = ('tied_gqa', 'rope_llama3', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2',
-         'gptneox')  # as GGUF too, same answers
+         'gptneox', 'gemma')  # as GGUF too, same answers
 
 
 def answers(model, seed):
@@ -101,6 +105,7 @@ def save_hf(model, folder, sharded):
     model.save_pretrained(folder, max_shard_size=30000 if sharded else '1GB')
     config = json.load(open(f'{folder}/config.json'))
     config.pop('transformers_version')
+    config.update(SPELT.get(os.path.basename(folder), {}))
     json.dump(config, open(f'{folder}/config.json', 'w'), indent=1, sort_keys=True)
     if os.path.exists(f'{folder}/generation_config.json'):
         os.remove(f'{folder}/generation_config.json')
@@ -110,9 +115,9 @@ NAMES = {'input_layernorm': 'attn_norm', 'post_attention_layernorm': 'ffn_norm',
          'self_attn.k_proj': 'attn_k', 'self_attn.v_proj': 'attn_v', 'self_attn.o_proj': 'attn_output',
          'self_attn.q_norm': 'attn_q_norm', 'self_attn.k_norm': 'attn_k_norm', 'mlp.gate_proj': 'ffn_gate',
          'mlp.up_proj': 'ffn_up', 'mlp.down_proj': 'ffn_down'}
-OTHERS = {'gemma': {'post_attention_layernorm': 'post_attention_norm',
-                    'pre_feedforward_layernorm': 'ffn_norm',
-                    'post_feedforward_layernorm': 'post_ffw_norm'},
+OTHERS = {'gemma2': {'post_attention_layernorm': 'post_attention_norm',
+                     'pre_feedforward_layernorm': 'ffn_norm',
+                     'post_feedforward_layernorm': 'post_ffw_norm'},
           'gpt2': {'ln_1': 'attn_norm', 'ln_2': 'ffn_norm', 'attn.c_attn': 'attn_qkv',
                    'attn.c_proj': 'attn_output', 'mlp.c_fc': 'ffn_up', 'mlp.c_proj': 'ffn_down'},
           'gptneox': {'attention.query_key_value': 'attn_qkv', 'attention.dense': 'attn_output',
@@ -157,7 +162,7 @@ def gguf_keys(w, c, arch):
     rope = c.rope_parameters.get('full_attention', c.rope_parameters)
     w.add_rope_freq_base(rope['rope_theta'])
     w.add_vocab_size(c.vocab_size)
-    if arch.startswith('gemma'):
+    if arch in ('gemma2', 'gemma3'):
         w.add_sliding_window(c.sliding_window)
     if arch == 'gemma2':
         w.add_attn_logit_softcapping(c.attn_logit_softcapping)
@@ -187,7 +192,7 @@ def gguf_tensor(model, arch, name, a):
         a = side_by_side(a, c.num_attention_heads)
     if arch == 'llama' and part == 'self_attn.k_proj':
         a = side_by_side(a, c.num_key_value_heads)
-    return f'blk.{layer}.{(NAMES | OTHERS.get(arch.rstrip("23"), OTHERS.get(arch, {})))[part]}.{kind}', a
+    return f'blk.{layer}.{(NAMES | OTHERS.get(arch.replace("3", "2"), {}))[part]}.{kind}', a
 
 
 def save_gguf(model, path):
