@@ -78,7 +78,11 @@ struct ada_opt {
     { .name = "text-key", ADA_OPT_FIELD(T, keys.text_key), .arg = "KEY", .def = "text",                      \
       .help = "key of a row of plain text" },                                                                \
     { .name = "choices-key", ADA_OPT_FIELD(T, keys.choices_key), .arg = "KEY", .def = "choices",             \
-      .help = "key of the completions a row allows" }
+      .help = "key of the completions a row allows" },                                                       \
+    { .name = "image-key", ADA_OPT_FIELD(T, keys.image_key), .arg = "KEY", .def = "image",                   \
+      .help = "key of a row's image, a file's name" },                                                       \
+    { .name = "images-key", ADA_OPT_FIELD(T, keys.images_key), .arg = "KEY", .def = "images",                \
+      .help = "key of a row's list of images" }
 
 /* What every command's struct begins with. */
 struct ada_common {

@@ -26,6 +26,8 @@ static const field fields[] = {
     KEY(messages_key),
     KEY(text_key),
     KEY(choices_key),
+    KEY(image_key),
+    KEY(images_key),
     {"limit", offsetof(ada_train_opts, keys) + offsetof(ada_dataset_opts, limit), SIZE},
     F(lr, REAL),
     F(schedule, TEXT),

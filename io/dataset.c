@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * JSONL, read line by line. Owns: the strings of the rows, in an arena. Must not know: tokens, templates.
- * An error names file:line, the key that was found and the key that was wanted.
+ * JSONL, read line by line. Owns: the strings of the rows, in an arena. Must not know: tokens, templates,
+ * what an image's file holds. An error names file:line, the key that was found and the key that was wanted.
  * Invariant: at any time one chunk, one line and one line's tree are in memory beside the rows. */
 #include "io/dataset.h"
 #include "io/json.h"
@@ -21,8 +21,12 @@ struct ada_dataset {
     ada_row *rows;
     size_t n, cap;
     const char *path;
+    size_t nfolder; /* bytes of path that are its folder, '/' included */
     char digest[65];
     ada_dataset_opts o;
+    ada_buf text;   /* being put together */
+    ada_buf images; /* names of the row's images so far, as pointers */
+    bool listed;    /* they are the row's own key's, not of parts of its messages */
 };
 typedef struct line {
     const ada_dataset *d;
@@ -117,21 +121,112 @@ static ada_status read_choices(ada_dataset *d, const line *l, const ada_json *j,
     return ADA_OK;
 }
 
-/* Content in parts, as multimodal sets have it: of text alone, joined as chat templates join it. */
+/* ---- images ---- */
+static bool given(const ada_json *row, const char *key) {
+    return !ada_json_is_null(ada_json_get(row, key));
+}
+
+static ada_status add_image(ada_dataset *d, const line *l, const ada_json *j, const char *key) {
+    const char *name;
+    ADA_TRY(keep(d, l, j, key, &name));
+    if (!*name) return wrong(l, "key '%s' is empty, an image's file is wanted", key);
+    if (strstr(name, "://") || strncmp(name, "data:", 5) == 0)
+        return wrong(l, "'%.60s' in '%s' is an address, an image's file is wanted", name, key);
+    if (*name != '/' && d->nfolder) {
+        d->text.len = 0;
+        ADA_TRY(ada_buf_add(&d->text, d->path, d->nfolder));
+        ADA_TRY(ada_buf_puts(&d->text, name));
+        if (!(name = ada_arena_str(&d->arena, d->text.data, d->text.len))) return ADA_ENOMEM;
+    }
+    return ada_buf_add(&d->images, &name, sizeof name);
+}
+
+static ada_status read_images(ada_dataset *d, const line *l, const ada_json *row) {
+    const char *one = d->o.image_key, *many = d->o.images_key;
+    const ada_json *list = ada_json_get(row, many);
+    d->images.len = 0;
+    if (given(row, one) && given(row, many))
+        return wrong(l, "keys '%s' and '%s' found, one of them is wanted", one, many);
+    if (given(row, one)) ADA_TRY(add_image(d, l, ada_json_get(row, one), one));
+    if (given(row, many) && !ada_json_is_arr(list))
+        return wrong(l, "key '%s' is %s, an array of strings is wanted", many, type_name(list));
+    for (size_t i = 0; i < ada_json_len(list); i++) ADA_TRY(add_image(d, l, ada_json_at(list, i), many));
+    d->listed = d->images.len > 0;
+    return ADA_OK;
+}
+
+/* A part of a message that stands for an image: the next one of the row's key, or it names its file. */
+static ada_status read_image_part(ada_dataset *d, const line *l, const ada_json *part) {
+    static const char *const keys[] = {"image", "path", "url"};
+    const char *key = NULL;
+    for (size_t i = 0; i < 3; i++) {
+        if (!given(part, keys[i])) continue;
+        if (key) return wrong(l, "keys '%s' and '%s' found, one of them is wanted", key, keys[i]);
+        key = keys[i];
+    }
+    if (d->listed && key)
+        return wrong(l, "key '%s' in 'content' found, but images stand beside '%s' already", key,
+                     d->o.messages_key);
+    if (d->listed) return ADA_OK;
+    return key ? add_image(d, l, ada_json_get(part, key), key)
+               : missing(l, part, "image", " (or 'path' or 'url')");
+}
+
+static size_t count_marks(const char *s) {
+    size_t n = 0;
+    for (; (s = strstr(s, ADA_IMAGE_MARK)); s += sizeof ADA_IMAGE_MARK - 1) n++;
+    return n;
+}
+
+/* Gives the row its images. marks: how many stand in the text called `key`; none: they are put before
+ * *front, which is NULL where nothing may hold them. */
+static ada_status place_images(ada_dataset *d, const line *l, ada_row *r, const char *key, size_t marks,
+                               const char **front) {
+    size_t n = d->images.len / sizeof(char *);
+    const char **list;
+    if (n == 0) return ADA_OK;
+    ADA_TRY(ada_arena_take(&d->arena, &list, n, sizeof *list));
+    memcpy(list, d->images.data, d->images.len);
+    r->images = list;
+    r->nimages = n;
+    if (marks == n) return ADA_OK;
+    if (marks)
+        return wrong(l, "%zu of '" ADA_IMAGE_MARK "' in '%s' found, %zu wanted: as many as images", marks,
+                     key, n);
+    if (!front) return wrong(l, "key '%s' has no message of role 'user', which images need", key);
+    d->text.len = 0;
+    for (size_t i = 0; i < n; i++) ADA_TRY(ada_buf_puts(&d->text, ADA_IMAGE_MARK));
+    ADA_TRY(ada_buf_puts(&d->text, *front));
+    *front = ada_arena_str(&d->arena, d->text.data, d->text.len);
+    return *front ? ADA_OK : ADA_ENOMEM;
+}
+
+/* What a model is to say holds no image. */
+static ada_status check_said(const line *l, const ada_row *r, const char *key, const char *s) {
+    if (!r->nimages || !strstr(s, ADA_IMAGE_MARK)) return ADA_OK;
+    return wrong(l, "'" ADA_IMAGE_MARK "' in '%s' found, which cannot be learned", key);
+}
+
+/* ---- messages ---- */
+/* Content in parts, as multimodal sets have it, joined as chat templates join it. */
 static ada_status keep_parts(ada_dataset *d, const line *l, const ada_json *parts, const char **out) {
+    const char *piece = "";
     ada_buf all = {0};
-    ada_status st = ada_buf_puts(&all, "");
+    ada_status st = ada_buf_puts(&all, piece);
     for (size_t i = 0; st == ADA_OK && i < ada_json_len(parts); i++) {
         const ada_json *part = ada_json_at(parts, i);
-        const char *type = ada_json_str(ada_json_get(part, "type"), "none"), *text;
-        if (strcmp(type, "text") != 0) {
-            st = wrong(l, "a part of type '%.40s' in 'content' found, 'text' wanted", type);
-        } else if (ada_json_is_null(ada_json_get(part, "text"))) {
+        const char *type = ada_json_str(ada_json_get(part, "type"), "none");
+        if (strcmp(type, "image") == 0) {
+            piece = ADA_IMAGE_MARK;
+            st = read_image_part(d, l, part);
+        } else if (strcmp(type, "text") != 0) {
+            st = wrong(l, "a part of type '%.40s' in 'content' found, 'text' or 'image' wanted", type);
+        } else if (!given(part, "text")) {
             st = missing(l, part, "text", "");
         } else {
-            st = keep(d, l, ada_json_get(part, "text"), "text", &text);
-            if (st == ADA_OK) st = ada_buf_puts(&all, text);
+            st = keep(d, l, ada_json_get(part, "text"), "text", &piece);
         }
+        if (st == ADA_OK) st = ada_buf_puts(&all, piece);
     }
     if (st == ADA_OK && !(*out = ada_arena_str(&d->arena, all.data, all.len))) st = ADA_ENOMEM;
     ada_buf_free(&all);
@@ -163,10 +258,19 @@ static ada_status read_messages(ada_dataset *d, const line *l, const ada_json *j
     ada_message *m;
     ADA_TRY(ada_arena_take(&d->arena, &m, n, sizeof *m));
     bool target = false;
+    size_t marks = 0;
+    const char **user = NULL;
     for (size_t i = 0; i < n; i++) {
         ADA_TRY(read_message(d, l, ada_json_at(j, i), &m[i]));
-        target |= m[i].role[0] == 'a';
+        if (m[i].role[0] == 'u' && !user) user = &m[i].content;
+        if (m[i].role[0] == 'a')
+            target = true;
+        else
+            marks += count_marks(m[i].content);
     }
+    ADA_TRY(place_images(d, l, r, key, marks, user));
+    for (size_t i = 0; i < n; i++)
+        if (m[i].role[0] == 'a') ADA_TRY(check_said(l, r, "assistant", m[i].content));
     if (!target && !d->o.allow_no_target)
         return wrong(l, "key '%s' has no message of role 'assistant', which is wanted as the target", key);
     r->messages = m;
@@ -175,10 +279,6 @@ static ada_status read_messages(ada_dataset *d, const line *l, const ada_json *j
 }
 
 /* ---- rows ---- */
-static bool given(const ada_json *row, const char *key) {
-    return !ada_json_is_null(ada_json_get(row, key));
-}
-
 static ada_status read_answer(ada_dataset *d, const line *l, const ada_json *j, ada_row *r) {
     const ada_dataset_opts *o = &d->o;
     if (!given(j, o->choices_key)) return ADA_OK;
@@ -186,6 +286,7 @@ static ada_status read_answer(ada_dataset *d, const line *l, const ada_json *j, 
         return wrong(l, "key '%s' found beside '%s', '%s' is wanted with it", o->choices_key, o->text_key,
                      o->prompt_key);
     ADA_TRY(read_choices(d, l, ada_json_get(j, o->choices_key), r));
+    for (size_t i = 0; i < r->nchoices; i++) ADA_TRY(check_said(l, r, o->choices_key, r->choices[i]));
     const char *answer = r->completion;
     if (r->nmessages && r->messages[r->nmessages - 1].role[0] == 'a')
         answer = r->messages[r->nmessages - 1].content;
@@ -212,16 +313,20 @@ static ada_status read_row(ada_dataset *d, const line *l, const ada_json *j, ada
             snprintf(others, sizeof others, " (or '%.40s' or '%.40s')", o->messages_key, o->text_key);
         return missing(l, j, o->prompt_key, others);
     }
+    ADA_TRY(read_images(d, l, j));
     if (kinds[0] == o->messages_key) {
         ADA_TRY(read_messages(d, l, ada_json_get(j, o->messages_key), r));
     } else if (kinds[0] == o->text_key) {
         ADA_TRY(keep(d, l, ada_json_get(j, o->text_key), o->text_key, &r->text));
         if (!*r->text) return wrong(l, "key '%s' is empty", o->text_key);
+        ADA_TRY(place_images(d, l, r, o->text_key, count_marks(r->text), &r->text));
     } else {
         ADA_TRY(keep(d, l, ada_json_get(j, o->prompt_key), o->prompt_key, &r->prompt));
+        ADA_TRY(place_images(d, l, r, o->prompt_key, count_marks(r->prompt), &r->prompt));
         if (given(j, o->completion_key))
             ADA_TRY(keep(d, l, ada_json_get(j, o->completion_key), o->completion_key, &r->completion));
         if (!r->completion && !o->allow_no_target) return missing(l, j, o->completion_key, "");
+        if (r->completion) ADA_TRY(check_said(l, r, o->completion_key, r->completion));
         if (r->completion && !*r->completion && !o->allow_no_target)
             return wrong(l, "key '%s' is empty", o->completion_key);
     }
@@ -329,6 +434,8 @@ static ada_status open_at(ada_dataset *d, const char *path) {
     d->path = ada_arena_str(&d->arena, standard ? "standard input" : path,
                             strlen(standard ? "standard input" : path));
     if (!d->path) return ADA_ENOMEM;
+    const char *slash = strrchr(d->path, '/');
+    if (slash) d->nfolder = (size_t)(slash - d->path) + 1;
     stream s = {.fd = standard ? STDIN_FILENO : ada_os.open(path, O_RDONLY | O_CLOEXEC, 0)};
     if (s.fd < 0) return ada_fail(ADA_EIO, "cannot open '%s': %s", path, strerror(errno));
     ada_status st = ada_sha_open(&s.sha);
@@ -351,6 +458,8 @@ ada_status ada_dataset_open(ada_dataset **out, const char *path, const ada_datas
     if (!d->o.messages_key) d->o.messages_key = "messages";
     if (!d->o.text_key) d->o.text_key = "text";
     if (!d->o.choices_key) d->o.choices_key = "choices";
+    if (!d->o.image_key) d->o.image_key = "image";
+    if (!d->o.images_key) d->o.images_key = "images";
     ada_status st = open_at(d, path);
     d->o = (ada_dataset_opts){0}; /* its strings are the caller's */
     if (st != ADA_OK) ada_dataset_close(out);
@@ -359,6 +468,8 @@ ada_status ada_dataset_open(ada_dataset **out, const char *path, const ada_datas
 
 void ada_dataset_close(ada_dataset **d) {
     if (!*d) return;
+    ada_buf_free(&(*d)->text);
+    ada_buf_free(&(*d)->images);
     ada_arena_free(&(*d)->arena);
     ada_os.release((*d)->rows);
     ada_os.release(*d);

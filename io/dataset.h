@@ -19,7 +19,7 @@ typedef struct ada_row {
     size_t nchoices;
     /* [nimages] files, a relative name taken from the data file's folder. Prompt, text or messages hold as
      * many ADA_IMAGE_MARKs, in their order: where the row had none, they stand in front (of the first user
-     * turn). */
+     * turn). Completion, choices and assistants' messages hold none. */
     const char *const *images;
     size_t nimages;
     int answer; /* index of completion (or of the last message) among choices; -1 unless found */

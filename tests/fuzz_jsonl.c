@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * libFuzzer target: any bytes as JSONL give rows whose strings can be read, or a status and one line.
  * The first byte chooses the options. Owns nothing. Must not know: keys.
- * Invariant: no input crashes, hangs or leaks; a row is of one kind, and its answer is one of its choices. */
+ * Invariant: no input crashes, hangs or leaks; a row is of one kind, its answer is one of its choices, and
+ * it has a mark for each image. */
 #include "io/dataset.h"
 #include "tests/fuzz.h"
 
@@ -9,11 +10,23 @@ static size_t letters(const char *s) {
     return s != NULL ? strlen(s) : 0;
 }
 
+static size_t marks(const char *s) {
+    size_t n = 0;
+    for (; s && (s = strstr(s, ADA_IMAGE_MARK)); s += strlen(ADA_IMAGE_MARK)) n++;
+    return n;
+}
+
 static void check_row(const ada_row *r) {
     size_t n = letters(r->prompt) + letters(r->completion) + letters(r->text);
+    size_t places = marks(r->prompt) + marks(r->text);
     if ((r->prompt != NULL) + (r->text != NULL) + (r->messages != NULL) != 1) abort();
-    for (size_t i = 0; i < r->nmessages; i++)
+    for (size_t i = 0; i < r->nmessages; i++) {
         n += strlen(r->messages[i].role) + strlen(r->messages[i].content);
+        places += marks(r->messages[i].content);
+    }
+    if (r->nimages && places != r->nimages) abort();
+    for (size_t i = 0; i < r->nimages; i++)
+        if (!*r->images[i]) abort();
     for (size_t i = 0; i < r->nchoices; i++) n += strlen(r->choices[i]);
     if (n == SIZE_MAX || r->line == 0 || r->answer < -1 ||
         (r->answer >= 0 && (size_t)r->answer >= r->nchoices))

@@ -63,6 +63,87 @@ static void parts(void **state) {
     ada_dataset_close(&d);
 }
 
+/* What a row's images are, by the data file's folder and by none; where their marks stand. */
+static void images(void **state) {
+    (void)state;
+    ada_dataset *d =
+        open_rows("{\"image\": \"a.png\", \"prompt\": \"what?\", \"completion\": \" x\"}\n"
+                  "{\"images\": [\"/a b.png\", \"sub/c.png\"], \"text\": \"all\"}\n"
+                  "{\"images\": [\"1\", \"2\"], \"image\": null, \"text\": \"u<image>v<image>\"}\n"
+                  "{\"images\": [], \"prompt\": \"a <image> of text\", \"completion\": \"<image>\"}\n");
+    const ada_row *r = ada_dataset_at(d, 0);
+    assert_int_equal(r->nimages, 1);
+    assert_string_equal(r->images[0], io_path("a.png"));
+    assert_string_equal(r->prompt, "<image>what?");
+    assert_string_equal(r->completion, " x");
+    r = ada_dataset_at(d, 1);
+    assert_int_equal(r->nimages, 2);
+    assert_string_equal(r->images[0], "/a b.png");
+    assert_string_equal(r->images[1], io_path("sub/c.png"));
+    assert_string_equal(r->text, "<image><image>all");
+    r = ada_dataset_at(d, 2);
+    assert_int_equal(r->nimages, 2);
+    assert_string_equal(r->text, "u<image>v<image>");
+    r = ada_dataset_at(d, 3);
+    assert_true(r->nimages == 0 && r->images == NULL);
+    assert_string_equal(r->prompt, "a <image> of text");
+    assert_string_equal(r->completion, "<image>");
+    ada_dataset_close(&d);
+
+    char folder[256];
+    assert_non_null(getcwd(folder, sizeof folder));
+    (void)io_file("bare.jsonl", "{\"image\":\"a\",\"text\":\"b\"}", 24);
+    assert_int_equal(chdir(io_folder), 0);
+    assert_ok(ada_dataset_open(&d, "bare.jsonl", NULL));
+    assert_int_equal(chdir(folder), 0);
+    assert_string_equal(ada_dataset_at(d, 0)->images[0], "a");
+    ada_dataset_close(&d);
+}
+
+/* Images of messages: in front of the first user's turn, or where the text or a part says. */
+static void images_in_messages(void **state) {
+    (void)state;
+#define SYSTEM "{\"role\": \"system\", \"content\": \"s\"}, "
+#define USER(c) "{\"role\": \"user\", \"content\": " c "}, "
+#define SAID "{\"role\": \"assistant\", \"content\": \"a\"}"
+    ada_dataset *d = open_rows(
+        "{\"image\": \"i\", \"messages\": [" SYSTEM USER("\"u\"") SAID ", " USER("\"v\"") SAID
+        "]}\n"
+        "{\"images\": [\"i\", \"k\"], \"messages\": [" USER("\"u <image>\"") USER("\"<image>v\"") SAID
+        "]}\n"
+        "{\"messages\": [" USER(
+            "[{\"type\": \"image\", \"path\": \"i\"}, {\"type\": \"text\", \"text\": \"u\"}, "
+            "{\"type\": \"image\", \"url\": \"k\"}]") SAID
+        ", " USER("[{\"type\": \"image\", \"image\": \"l\"}, {\"type\": \"text\", \"text\": \"v\"}]") SAID
+        "]}\n"
+        "{\"image\": \"i\", \"messages\": [" USER(
+            "[{\"type\": \"text\", \"text\": \"u\"}, {\"type\": \"image\"}]") SAID
+        "]}\n"
+        "{\"messages\": [" USER("\"<image>\"") "{\"role\": \"assistant\", \"content\": \"<image>\"}]}\n");
+    const ada_row *r = ada_dataset_at(d, 0);
+    assert_string_equal(r->messages[0].content, "s");
+    assert_string_equal(r->messages[1].content, "<image>u");
+    assert_string_equal(r->messages[3].content, "v");
+    assert_string_equal(r->images[0], io_path("i"));
+    r = ada_dataset_at(d, 1);
+    assert_string_equal(r->messages[0].content, "u <image>");
+    assert_string_equal(r->messages[1].content, "<image>v");
+    assert_string_equal(r->images[1], io_path("k"));
+    r = ada_dataset_at(d, 2);
+    assert_int_equal(r->nimages, 3);
+    assert_string_equal(r->messages[0].content, "<image>u<image>");
+    assert_string_equal(r->messages[2].content, "<image>v");
+    assert_string_equal(r->images[0], io_path("i"));
+    assert_string_equal(r->images[1], io_path("k"));
+    assert_string_equal(r->images[2], io_path("l"));
+    r = ada_dataset_at(d, 3);
+    assert_int_equal(r->nimages, 1);
+    assert_string_equal(r->messages[0].content, "u<image>");
+    assert_int_equal(ada_dataset_at(d, 4)->nimages, 0);
+    assert_string_equal(ada_dataset_at(d, 4)->messages[1].content, "<image>");
+    ada_dataset_close(&d);
+}
+
 /* A mark at the head, line ends of either kind, blank lines; the digest is of the bytes. */
 static void line_ends(void **state) {
     (void)state;
@@ -104,17 +185,22 @@ static void long_rows(void **state) {
 
 static void options(void **state) {
     (void)state;
-    const char *rows = "{\"q\":\"a\",\"a\":\"x\",\"of\":[\"x\",\"y\"],\"prompt\":7}\n{\"all\":\"t\"}\n"
-                       "{\"chat\":[{\"role\":\"assistant\",\"content\":\"c\"}]}\n";
+    const char *rows =
+        "{\"q\":\"a\",\"a\":\"x\",\"of\":[\"x\",\"y\"],\"prompt\":7,\"jpg\":\"i\",\"image\":1}\n"
+        "{\"all\":\"t\",\"pages\":[\"i\",\"k\"],\"images\":2}\n"
+        "{\"chat\":[{\"role\":\"assistant\",\"content\":\"c\"}]}\n";
     const ada_dataset_opts o = {.prompt_key = "q",
                                 .completion_key = "a",
                                 .messages_key = "chat",
                                 .text_key = "all",
-                                .choices_key = "of"};
+                                .choices_key = "of",
+                                .image_key = "jpg",
+                                .images_key = "pages"};
     ada_dataset *d = open_text(rows, strlen(rows), &o);
     assert_int_equal(ada_dataset_count(d), 3);
     assert_int_equal(ada_dataset_at(d, 0)->answer, 0);
-    assert_string_equal(ada_dataset_at(d, 1)->text, "t");
+    assert_string_equal(ada_dataset_at(d, 0)->images[0], io_path("i"));
+    assert_string_equal(ada_dataset_at(d, 1)->text, "<image><image>t");
     assert_int_equal(ada_dataset_at(d, 2)->nmessages, 1);
     ada_dataset_close(&d);
 
@@ -190,6 +276,41 @@ static const struct {
     {"{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"},{\"role\":\"user\",\"content\":\"b\"}],"
      "\"choices\":[\"a\",\"b\"]}",
      "the last message is not an assistant's, one of 'choices' is wanted"},
+    {"{\"text\":\"a\",\"image\":\"\"}", "key 'image' is empty, an image's file is wanted"},
+    {"{\"text\":\"a\",\"image\":[\"i\"]}", "key 'image' is an array, a string is wanted"},
+    {"{\"text\":\"a\",\"images\":\"i\"}", "key 'images' is a string, an array of strings is wanted"},
+    {"{\"text\":\"a\",\"images\":[\"i\",2]}", "key 'images' is a number, a string is wanted"},
+    {"{\"text\":\"a\",\"images\":[\"i\",\"\"]}", "key 'images' is empty, an image's file is wanted"},
+    {"{\"text\":\"a\",\"image\":\"i\",\"images\":[\"i\"]}",
+     "keys 'image' and 'images' found, one of them is wanted"},
+    {"{\"text\":\"a\",\"image\":\"https://h/i.png\"}",
+     "'https://h/i.png' in 'image' is an address, an image's file is wanted"},
+    {"{\"text\":\"a\",\"images\":[\"data:image/png;base64,iVBO\"]}", "in 'images' is an address"},
+    {"{\"text\":\"a <image> b <image>\",\"image\":\"i\"}",
+     "2 of '<image>' in 'text' found, 1 wanted: as many as images"},
+    {"{\"prompt\":\"<image>\",\"completion\":\"b\",\"images\":[\"i\",\"k\"]}",
+     "1 of '<image>' in 'prompt' found, 2 wanted: as many as images"},
+    {"{\"prompt\":\"a\",\"completion\":\"<image>\",\"image\":\"i\"}",
+     "'<image>' in 'completion' found, which cannot be learned"},
+    {"{\"prompt\":\"a\",\"completion\":\"b\",\"choices\":[\"b\",\"<image>\"],\"image\":\"i\"}",
+     "'<image>' in 'choices' found, which cannot be learned"},
+    {"{\"image\":\"i\",\"messages\":[" SAID "]}",
+     "key 'messages' has no message of role 'user', which images need"},
+    {"{\"image\":\"i\",\"messages\":[" USER("\"<image><image>\"") SAID "]}",
+     "2 of '<image>' in 'messages' found, 1 wanted: as many as images"},
+    {"{\"image\":\"i\",\"messages\":[" USER("\"u\"") "{\"role\":\"assistant\",\"content\":\"<image>\"}]}",
+     "'<image>' in 'assistant' found, which cannot be learned"},
+    {"{\"messages\":[" USER("[{\"type\":\"image\"}]") SAID "]}",
+     "key 'type' found, key 'image' (or 'path' or 'url') wanted"},
+    {"{\"messages\":[" USER("[{\"type\":\"image\",\"path\":\"i\",\"url\":\"k\"}]") SAID "]}",
+     "keys 'path' and 'url' found, one of them is wanted"},
+    {"{\"messages\":[" USER("[{\"type\":\"image\",\"url\":\"http://h/i\"}]") SAID "]}",
+     "'http://h/i' in 'url' is an address"},
+    {"{\"image\":\"i\",\"messages\":[" USER("[{\"type\":\"image\",\"path\":\"i\"}]") SAID "]}",
+     "key 'path' in 'content' found, but images stand beside 'messages' already"},
+    {"{\"messages\":[" USER("[{\"type\":\"image\",\"path\":\"i\"}]") "{\"role\":\"assistant\",\"content\":[{"
+                                                                     "\"type\":\"image\",\"path\":\"i\"}]}]}",
+     "1 of '<image>' in 'messages' found, 2 wanted"},
 };
 
 static void refusals(void **state) {
@@ -223,7 +344,8 @@ static void bad_files(void **state) {
 
 static void standard_input(void **state) {
     (void)state;
-    static const char rows[] = PC("a", "b") "\n" PC("c", "d") "\n", bad[] = PC("a", "b") "\n[]\n";
+    static const char rows[] = PC("a", "b") "\n{\"text\":\"c\",\"image\":\"i\"}\n",
+                      bad[] = PC("a", "b") "\n[]\n";
     const ada_dataset_opts o = {0};
     int kept = dup(STDIN_FILENO), ends[2];
     ada_dataset *d = NULL;
@@ -241,7 +363,8 @@ static void standard_input(void **state) {
         assert_ok(ada_dataset_open(&d, "-", &o));
         assert_int_equal(ada_dataset_count(d), 2);
         assert_string_equal(ada_dataset_path(d), "standard input");
-        assert_string_equal(ada_dataset_at(d, 1)->completion, "d");
+        assert_string_equal(ada_dataset_at(d, 1)->text, "<image>c");
+        assert_string_equal(ada_dataset_at(d, 1)->images[0], "i");
         ada_dataset_close(&d);
     }
     assert_int_equal(dup2(kept, STDIN_FILENO), STDIN_FILENO);
@@ -250,6 +373,7 @@ static void standard_input(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(kinds),     cmocka_unit_test(parts),
+                                       cmocka_unit_test(images),    cmocka_unit_test(images_in_messages),
                                        cmocka_unit_test(line_ends), cmocka_unit_test(long_rows),
                                        cmocka_unit_test(options),   cmocka_unit_test(refusals),
                                        cmocka_unit_test(bad_files), cmocka_unit_test(standard_input)};

@@ -544,6 +544,22 @@ bad_jsonl("rows_part", "a part of type 'video' in 'content'",
 bad_jsonl("rows_part_bare", "a part of type 'none' in 'content'", '{"messages": [{"role": "assistant", "content": ["a"]}]}')
 bad_jsonl("rows_part_text", "key 'type' found, key 'text' wanted",
           '{"messages": [{"role": "assistant", "content": [{"type": "text"}]}]}')
+bad_jsonl("rows_image_empty", "rows_image_empty.jsonl:2: key 'image' is empty", '{"text": "a", "image": ""}')
+bad_jsonl("rows_image_type", "key 'image' is an object, a string is wanted",
+          '{"text": "a", "image": {"bytes": null, "path": "i.png"}}')
+bad_jsonl("rows_images_type", "key 'images' is null, a string is wanted", '{"text": "a", "images": ["i.png", null]}')
+bad_jsonl("rows_image_both", "keys 'image' and 'images' found", '{"text": "a", "image": "i", "images": ["i"]}')
+bad_jsonl("rows_image_address", "in 'image' is an address", '{"text": "a", "image": "https://host/i.png"}')
+bad_jsonl("rows_image_data", "in 'image' is an address", '{"text": "a", "image": "data:image/png;base64,iVBORw0"}')
+bad_jsonl("rows_image_nul", "key 'image' holds a NUL", '{"text": "a", "image": "i\\u0000.png"}')
+bad_jsonl("rows_image_marks", "2 of '<image>' in 'prompt' found, 1 wanted",
+          '{"prompt": "<image> <image>", "completion": "a", "image": "i.png"}')
+bad_jsonl("rows_image_said", "'<image>' in 'completion' found",
+          '{"prompt": "a", "completion": "<image>", "image": "i.png"}')
+bad_jsonl("rows_image_part", "key 'image' (or 'path' or 'url') wanted",
+          '{"messages": [{"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": "a"}]}')
+bad_jsonl("rows_image_no_user", "no message of role 'user'",
+          '{"image": "i.png", "messages": [{"role": "assistant", "content": "a"}]}')
 bad_jsonl("rows_deep", "maximum parsing depth", '{"text": ' + "[" * 2500)
 
 # ---- chat templates, opened and rendered ----
