@@ -2,27 +2,7 @@
  * Owns: the feed-forward op pair. Must not know: where its rows come from.
  * Backward works on pieces of a row that fit in L1 beside each other: widen, differentiate, narrow. */
 #include "engine/ffn.h"
-
-/* h = act(g), h may be g. */
-static void act_of(ada_act_kind act, float *h, const float *g, size_t n) {
-    switch (act) {
-    case ADA_ACT_SILU:
-        ada_k.silu(h, g, n);
-        break;
-    case ADA_ACT_GELU_TANH:
-        ada_k.gelu_tanh(h, g, n);
-        break;
-    case ADA_ACT_GELU_ERF:
-        ada_k.gelu_erf(h, g, n);
-        break;
-    case ADA_ACT_GELU_QUICK:
-        ada_k.gelu_quick(h, g, n);
-        break;
-    case ADA_ACT_RELU:
-        ada_k.relu(h, g, n);
-        break;
-    }
-}
+#include "engine/act.h"
 
 /* h = act(g) · u, h may be g. */
 static void act_mul(ada_act_kind act, float *h, const float *g, const float *u, size_t n) {
@@ -30,28 +10,8 @@ static void act_mul(ada_act_kind act, float *h, const float *g, const float *u, 
         ada_k.swiglu(h, g, u, n);
         return;
     }
-    act_of(act, h, g, n);
+    ada_act_forward(act, h, g, n);
     ada_k.mul(h, h, u, n);
-}
-
-static void act_back(ada_act_kind act, float *dx, const float *dy, const float *x, size_t n) {
-    switch (act) {
-    case ADA_ACT_SILU:
-        ada_k.silu_back(dx, dy, x, n);
-        break;
-    case ADA_ACT_GELU_TANH:
-        ada_k.gelu_tanh_back(dx, dy, x, n);
-        break;
-    case ADA_ACT_GELU_ERF:
-        ada_k.gelu_erf_back(dx, dy, x, n);
-        break;
-    case ADA_ACT_GELU_QUICK:
-        ada_k.gelu_quick_back(dx, dy, x, n);
-        break;
-    case ADA_ACT_RELU:
-        ada_k.relu_back(dx, dy, x, n);
-        break;
-    }
 }
 
 enum { PIECE = 512 }; /* columns at a time */
@@ -65,7 +25,7 @@ static void act_mul_back(ada_act_kind act, float *dg, float *du, const float *dh
     float da[PIECE]; /* dh · u, the gradient at act(g) */
     ada_k.mul(da, dh, u, n);
     act_mul(act, du, g, dh, n);
-    act_back(act, dg, da, g, n);
+    ada_act_backward(act, dg, da, g, n);
 }
 
 typedef struct {
@@ -89,7 +49,7 @@ static void forward_strip(void *ctx, size_t s, int worker) {
         if (f->gated)
             act_mul(f->act, t, t, t + w, w);
         else
-            act_of(f->act, t, t, w);
+            ada_act_forward(f->act, t, t, w);
         ada_narrow(f->type, ada_at(f->type, j->h, i * w), t, w);
     }
 }
@@ -125,7 +85,7 @@ static void plain_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
     size_t at = i * f->width + c;
     float u[PIECE], *dh = j->p->t + at;
     ada_widen(f->type, u, ada_at_const(f->type, f->gate_up, at), n);
-    act_back(f->act, dh, dh, u, n);
+    ada_act_backward(f->act, dh, dh, u, n);
     ada_narrow(f->type, ada_at(f->type, j->h, at), dh, n);
 }
 

@@ -4,6 +4,7 @@
  * 2^-24·√n, from the difference quotient, whose own error at h = 1e-4 is about 1e-8. */
 #include "tests/plain.h"
 #include "engine/attention.h"
+#include "engine/connector.h"
 #include "engine/ffn.h"
 
 typedef double (*objective)(void *ctx);
@@ -201,6 +202,74 @@ static void test_ffn(void **state) {
     (void)state;
     for (int act = ADA_ACT_SILU; act <= ADA_ACT_RELU; act++)
         for (int gated = 0; gated < 2; gated++) ffn_agrees((ada_act_kind)act, gated, (act + gated) % 2);
+}
+
+/* ---- connector: at its weights and biases; its rows come from what is frozen ---- */
+
+typedef struct {
+    ada_connector c;
+    size_t n;
+    double *x, *w1, *b1, *w2, *b2, *h, *y;
+    float *dy;
+} connector_case;
+
+/* y [n, d] = x [n, k] · w + b */
+static void plain_product(double *y, const double *x, const double *w, const double *b, size_t n, size_t k,
+                          size_t d) {
+    for (size_t i = 0; i < n * d; i++) {
+        y[i] = b[i % d];
+        for (size_t j = 0; j < k; j++) y[i] += x[i / d * k + j] * w[j * d + i % d];
+    }
+}
+
+static double connector_value(void *ctx) {
+    connector_case *c = ctx;
+    size_t in = (size_t)c->c.in, hidden = (size_t)c->c.hidden, d = (size_t)c->c.d;
+    plain_product(hidden ? c->h : c->y, c->x, c->w1, c->b1, c->n, in, hidden ? hidden : d);
+    for (size_t i = 0; i < c->n * hidden; i++) c->h[i] = plain_act(c->c.act, c->h[i]);
+    if (hidden) plain_product(c->y, c->h, c->w2, c->b2, c->n, hidden, d);
+    return (double)c->c.scale * weighed(c->y, c->dy, c->n * d);
+}
+
+static void connector_agrees(ada_connector_kind kind, ada_act_kind act) {
+    enum { IN = 70, HIDDEN = 90, D = 61, N = 19 };
+    ada_arena a = {0};
+    connector_case c = {.c = {.kind = kind, .in = IN, .d = D, .act = act, .scale = 0.7F}, .n = N};
+    size_t first = kind == ADA_CONNECTOR_MLP2 ? HIDDEN : D;
+    float *x, *y, *h, *g;
+    void *scratch;
+    c.c.hidden = kind == ADA_CONNECTOR_MLP2 ? HIDDEN : 0;
+    draw_both(&a, N * IN, 1, &x, &c.x);
+    draw_both(&a, IN * first, 0.2, &c.c.w1, &c.w1);
+    draw_both(&a, first, 1, &c.c.b1, &c.b1);
+    draw_both(&a, HIDDEN * D, 0.2, &c.c.w2, &c.w2);
+    draw_both(&a, D, 1, &c.c.b2, &c.b2);
+    draw_both(&a, N * HIDDEN, 1, &h, &c.h);
+    draw_both(&a, N * D, 1, &c.dy, &c.y);
+    assert_ok(ada_arena_zero(&a, &y, N * D, sizeof *y));
+    assert_ok(ada_arena_zero(&a, &g, IN * first + first + HIDDEN * D + D, sizeof *g));
+    assert_ok(ada_arena_zero(&a, &scratch, ada_connector_scratch(&c.c, N), 1));
+    ada_connector_grads at = {g, g + IN * first, g + IN * first + first, g + IN * first + first + HIDDEN * D};
+    ada_connector_forward(&c.c, x, N, y, scratch);
+    ada_connector_backward(&c.c, x, N, c.dy, scratch, &at);
+    double limit = act == ADA_ACT_RELU ? 2e-3 : 5e-6;
+    central("connector, w1", connector_value, &c, c.w1, IN * first, at.w1, limit);
+    central("connector, b1", connector_value, &c, c.b1, first, at.b1, limit);
+    if (kind == ADA_CONNECTOR_MLP2) {
+        central("connector, w2", connector_value, &c, c.w2, HIDDEN * D, at.w2, limit);
+        central("connector, b2", connector_value, &c, c.b2, D, at.b2, limit);
+    }
+    float once = at.w1[5];
+    ada_connector_backward(&c.c, x, N, c.dy, scratch, &at);
+    assert_true(fabsf(at.w1[5] - 2 * once) <= 1e-5F * fabsf(once)); /* it adds */
+    ada_arena_free(&a);
+}
+
+static void test_connector(void **state) {
+    (void)state;
+    connector_agrees(ADA_CONNECTOR_LINEAR, ADA_ACT_SILU);
+    for (int act = ADA_ACT_SILU; act <= ADA_ACT_RELU; act++)
+        connector_agrees(ADA_CONNECTOR_MLP2, (ada_act_kind)act);
 }
 
 /* ---- a forest: two rows that share a beginning, one of them with two endings; a row of its own ---- */
@@ -533,6 +602,7 @@ int main(void) {
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_norm),
         cmocka_unit_test(test_ffn),
+        cmocka_unit_test(test_connector),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_bias),
