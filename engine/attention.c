@@ -164,13 +164,13 @@ static int32_t position(const struct call *c, const struct run *r, int32_t q) {
 }
 
 /* Keys that a position sees: [first, past). */
-static int32_t first_key(const struct call *c, int32_t pos) {
-    return pos < c->window ? 0 : pos - c->window + 1;
+static int32_t first_key(const struct call *c, const struct run *r, int32_t pos) {
+    return pos < c->window || c->a->pack->segs[r->seg].full ? 0 : pos - c->window + 1;
 }
 static int32_t past_key(const struct call *c, const struct run *r, int32_t pos) {
     const ada_segment *e = &c->a->pack->segs[r->seg];
     if (c->a->memory) return c->a->memory->segs[c->a->reads[r->seg]].len;
-    return c->full ? e->pos + e->len : pos + 1;
+    return c->full || e->full ? e->pos + e->len : pos + 1;
 }
 
 /* A piece of a block of keys: `n` rows of the pack or memory from `row` on, or of the cache (row < 0), at
@@ -356,7 +356,7 @@ static void forward_block(const struct call *c, struct room *r, const struct run
         scores(c, r->s + row * KEYS, r->q + row * c->w, go, b.late, r->kt, keys.n, c->bias != NULL);
     for (size_t i = 0; i < n; i++) {
         int32_t pos = position(c, run, run->first + (int32_t)i);
-        size_t lo = within(keys, first_key(c, pos)), hi = within(keys, past_key(c, run, pos));
+        size_t lo = within(keys, first_key(c, run, pos)), hi = within(keys, past_key(c, run, pos));
         for (size_t g = 0; g < c->group; g++) {
             size_t row = g * n + i;
             float factor = ada_k.attend_row(r->s + row * KEYS, lo, hi, (size_t)keys.n, c->scale, c->cap,
@@ -386,7 +386,7 @@ static void forward_task(void *ctx, size_t item, int worker) {
     memset(r->o, 0, m * c->w * sizeof *r->o);
     int32_t pos = position(c, run, run->first);
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
-    for (int32_t key = first_key(c, pos); key < past;) {
+    for (int32_t key = first_key(c, run, pos); key < past;) {
         struct range b = block_at(key, past);
         forward_block(c, r, run, b, (int32_t)head);
         key = b.pos + b.n;
@@ -424,7 +424,7 @@ static void backward_head(const struct call *c, struct room *r, const struct run
     scores(c, r->dp, out, n, b->late, r->vt, b->keys.n, false);
     for (size_t i = 0; i < n; i++) {
         int32_t at = run->first + (int32_t)i, pos = position(c, run, at);
-        size_t lo = within(b->keys, first_key(c, pos)), hi = within(b->keys, past_key(c, run, pos));
+        size_t lo = within(b->keys, first_key(c, run, pos)), hi = within(b->keys, past_key(c, run, pos));
         ada_k.attend_back(r->s + i * KEYS, r->dp + i * KEYS, lo, hi, (size_t)b->keys.n, c->scale, c->cap,
                           c->a->lse[(size_t)at * heads + h], r->stat[row + i]);
     }
@@ -457,7 +457,7 @@ static void backward_run(const struct call *c, struct room *r, const struct run 
         }
     memset(r->o, 0, n * count * c->w * sizeof *r->o);
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
-    for (int32_t key = first_key(c, position(c, run, run->first)); key < past;) {
+    for (int32_t key = first_key(c, run, position(c, run, run->first)); key < past;) {
         struct block b = block_open(c, r, run, block_at(key, past), (int32_t)(first / c->group));
         turn(c, r->vt, r->v, b.keys.n);
         for (size_t i = 0; i < count; i++) backward_head(c, r, run, &b, first + i, i * n);

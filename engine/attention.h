@@ -2,7 +2,7 @@
  * Attention over a pack, forward and backward, in blocks with online softmax: no [T, T] matrix in memory.
  * A row sees itself and what precedes it on its path (its segment, its ancestors, the cache slot before the
  * root), and of that the last c.window positions only, where its layer is windowed; with the mask FULL, all
- * of its segment. With a memory it sees all of one segment of that instead. Invariant: a row's result has the
+ * of its segment; of a full segment, all of it and of what precedes it. With a memory it sees all of one segment of that instead. Invariant: a row's result has the
  * same bits in any pack that gives it the same path and memory. Must not know: layers, rope. */
 #ifndef ADA_ENGINE_ATTENTION_H
 #define ADA_ENGINE_ATTENTION_H

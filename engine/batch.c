@@ -14,6 +14,7 @@ static int compare_sources(const ada_item *a, const ada_item *b) {
 static int compare_items(const ada_item *a, const ada_item *b) {
     int source = compare_sources(a, b);
     if (source) return source;
+    if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
     int32_t n = a->n < b->n ? a->n : b->n;
     for (int32_t i = 0; i < n; i++)
         if (a->ids[i] != b->ids[i]) return a->ids[i] < b->ids[i] ? -1 : 1;
@@ -42,10 +43,12 @@ void ada_items_sort(ada_item *v, int32_t n) {
     }
 }
 
+/* Tokens that two paths have in common; a part of a prefix is none. */
 static int32_t shared(const ada_item *a, const ada_item *b) {
     int32_t n = a->n < b->n ? a->n : b->n, i = 0;
+    if (a->prefix != b->prefix) return 0;
     while (i < n && a->ids[i] == b->ids[i]) i++;
-    return i;
+    return i < a->prefix ? 0 : i;
 }
 
 int32_t ada_item_cost(const ada_item *a, const ada_item *b) {
@@ -74,7 +77,7 @@ struct ada_packer {
     ada_pack sources;
 };
 
-/* Every segment but a root's ends at a branch or at an item's end: at most 2 a path. */
+/* A tree's segments end at a branch or at an item's end, one of them at a prefix's: at most 2 a path. */
 int32_t ada_packer_max_segs(int32_t max_items) {
     return 2 * max_items;
 }
@@ -107,22 +110,31 @@ ada_status ada_packer_layout(ada_packer **out, ada_arena *a, int32_t max_T, int3
     return ADA_OK;
 }
 
+/* Tokens from … to-1 of an item as a segment behind *parent, and *parent becomes that. */
+static ada_status grow(ada_packer *p, const ada_item *v, int32_t from, int32_t to, bool full,
+                       int32_t *parent) {
+    ada_pack *k = &p->pack;
+    if (k->nsegs == p->max_segs || to - from > p->max_T - k->T)
+        return ada_fail(ADA_EINTERNAL, "a pack outgrew its %d rows", p->max_T);
+    memcpy(p->ids + k->T, v->ids + from, (size_t)(to - from) * sizeof *p->ids);
+    p->segs[k->nsegs] = (ada_segment){
+        .start = k->T, .len = to - from, .parent = *parent, .pos = from, .cache = -1, .full = full};
+    if (p->reads) p->reads[k->nsegs] = p->sources.nsegs - 1;
+    k->T += to - from;
+    *parent = k->nsegs++;
+    return ADA_OK;
+}
+
 /* Emits the segment of what a range shares, then pushes its branches so that they come off in order. */
 static ada_status split(ada_packer *p, range r, int32_t *top) {
     const ada_item *v = p->items;
-    int32_t end = shared(&v[r.lo], &v[r.hi - 1]),
+    int32_t end = shared(&v[r.lo], &v[r.hi - 1]), from = r.depth,
             parent = r.parent; /* sorted: the first and last share least */
-    if (end > r.depth) {
-        ada_pack *k = &p->pack;
-        if (k->nsegs == p->max_segs || end - r.depth > p->max_T - k->T)
-            return ada_fail(ADA_EINTERNAL, "a pack outgrew its %d rows", p->max_T);
-        memcpy(p->ids + k->T, v[r.lo].ids + r.depth, (size_t)(end - r.depth) * sizeof *p->ids);
-        p->segs[k->nsegs] =
-            (ada_segment){.start = k->T, .len = end - r.depth, .parent = parent, .pos = r.depth, .cache = -1};
-        if (p->reads) p->reads[k->nsegs] = p->sources.nsegs - 1;
-        k->T += end - r.depth;
-        parent = k->nsegs++;
+    if (v[r.lo].prefix > from) {
+        ADA_TRY(grow(p, &v[r.lo], from, v[r.lo].prefix, true, &parent));
+        from = v[r.lo].prefix;
     }
+    if (end > from) ADA_TRY(grow(p, &v[r.lo], from, end, false, &parent));
     int32_t lo = r.lo;
     for (; lo < r.hi && v[lo].n == end; lo++) p->leaf[lo] = parent;
     for (int32_t hi = r.hi, at; hi > lo; hi = at) {
@@ -150,12 +162,15 @@ static ada_status add_source(ada_packer *p, const ada_item *v) {
     return ADA_OK;
 }
 
-/* All items of one source, and the trees they make. */
+/* All items of one source, and the trees they make: each of those that share something. */
 static ada_status build_trees(ada_packer *p, int32_t lo, int32_t hi) {
-    int32_t top = 0;
-    if (p->max_sources) ADA_TRY(add_source(p, &p->items[lo]));
-    p->stack[top++] = (range){lo, hi, 0, -1};
-    while (top > 0) ADA_TRY(split(p, p->stack[--top], &top));
+    const ada_item *v = p->items;
+    if (p->max_sources) ADA_TRY(add_source(p, &v[lo]));
+    for (int32_t end, top = 0; lo < hi; lo = end) {
+        for (end = lo + 1; end < hi && shared(&v[lo], &v[end]);) end++;
+        p->stack[top++] = (range){lo, end, 0, -1};
+        while (top > 0) ADA_TRY(split(p, p->stack[--top], &top));
+    }
     return ADA_OK;
 }
 

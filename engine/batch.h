@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * From token paths to packs: no padding, shared prefixes stored once; paths with different sources share
- * nothing, and each source is stored once. Must not know: rows, losses or
- * adapters. Invariant: a pack depends on the token paths alone, never on who asked or on the number of
+ * From token paths to packs: no padding, shared beginnings stored once; paths with different sources share
+ * nothing, and each source is stored once; those with a prefix that sees itself share all of it or nothing.
+ * Must not know: rows, losses or adapters. Invariant: a pack depends on the token paths alone, never on who asked or on the number of
  * threads. */
 #ifndef ADA_ENGINE_BATCH_H
 #define ADA_ENGINE_BATCH_H
@@ -16,6 +16,7 @@ typedef struct ada_item { /* a token path to be packed */
     int32_t owner; /* caller's index; breaks ties */
     const int32_t *source; /* [nsource] what the encoder reads for it, where there is one */
     int32_t nsource;
+    int32_t prefix; /* its first ids, n at most, that see each other in both directions; 0: none */
 } ada_item;
 
 /* Sorts so that equal prefixes meet; needs no memory. */

@@ -75,7 +75,8 @@ ada_status ada_config_check(const ada_config *c) {
         const char *what;
     } refused[] = {
         {c->rope_pairs != ADA_ROPE_HALF, "interleaved rotary pairs"},
-        {c->mask == ADA_MASK_PREFIX, "attention to a prefix"},
+        {c->mask == ADA_MASK_PREFIX && (c->pos == ADA_POS_BUCKETS || c->encoder_layers || c->patch_h),
+         "attention to a prefix in an encoder, a decoder that reads one, or a tower"},
         {c->encoder_layers && (c->parallel || c->post_norms || c->qkv_bias || c->out_bias),
          "an encoder and blocks that are parallel, have norms after sublayers, or biases"},
         {c->head_bias, "a bias of the head"},

@@ -28,6 +28,7 @@ typedef enum {
 } ada_rope_scaling;
 /* dynamic: plain up to max_positions, which is as far as a row's numbers can be had without regard to its
  * batch */
+/* prefix: a row's prompt sees itself in both directions, what follows is causal (PaliGemma) */
 typedef enum { ADA_MASK_CAUSAL = 0, ADA_MASK_FULL, ADA_MASK_PREFIX } ada_mask_kind;
 
 /* How a tower's positions serve another size of image: bicubic, without or with antialiasing, or each patch

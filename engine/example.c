@@ -150,6 +150,7 @@ ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *r
         st = ada_fail(ADA_EUNSUPPORTED, "line %zu has %zu tokens", row->line, x.ids.len);
     if (st == ADA_OK) st = settle(&x, e, row, all_tokens, max_length, a);
     if (st == ADA_OK) st = settle_source(&x, e, max_length, a);
+    if (m->c.mask == ADA_MASK_PREFIX) e->prefix = e->prompt;
     ada_ids_free(&x.source);
     ada_ids_free(&x.ids);
     ada_ids_free(&x.mask);

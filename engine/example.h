@@ -11,6 +11,7 @@ typedef struct ada_example { /* one row as tokens */
     int32_t *ids;            /* [n] prompt, then completion (and its end mark) */
     uint8_t *mask;           /* [n] 1 where the token is a target; never at 0, which nothing precedes */
     int32_t n, prompt;       /* prompt: tokens before the first target */
+    int32_t prefix;          /* as in ada_item: the prompt, with ADA_MASK_PREFIX */
     int32_t targets;
     bool truncated;
     size_t line;

@@ -18,6 +18,7 @@ struct ada_generator {
     ada_model *m;
     ada_adapter *a;
     int32_t capacity;
+    int32_t rows; /* most tokens of one pass */
     ada_arena work;
     ada_kv *kv;
     ada_pass *pass;
@@ -25,8 +26,9 @@ struct ada_generator {
     ada_join *join;
     ada_sampler sampler;
     ada_source *source; /* of a model with an encoder */
-    float *x, *h, *logits; /* [PREFILL, d], [d], [vocab] */
+    float *x, *h, *logits; /* [rows, d], [d], [vocab] */
     ada_ids session;       /* tokens in the cache */
+    size_t prefix;         /* how many of them, the first, see each other in both directions */
     ada_ids prompt;
     int32_t eos[MAX_EOS];
     int neos;
@@ -50,11 +52,11 @@ static void find_eos(ada_generator *g) {
 
 static ada_status layout(ada_generator *g, ada_arena *a) {
     size_t d = (size_t)g->m->c.d;
-    ADA_TRY(ada_pass_layout(&g->pass, a, &g->m->stack, PREFILL, 1, g->capacity, 1, false));
+    ADA_TRY(ada_pass_layout(&g->pass, a, &g->m->stack, g->rows, 1, g->capacity, 1, false));
     ADA_TRY(ada_head_layout(&g->head, a, &g->m->head, 1));
-    ADA_TRY(ada_join_layout(&g->join, a, g->m, g->a, ada_stack_modality(g->m), PREFILL, false));
+    ADA_TRY(ada_join_layout(&g->join, a, g->m, g->a, ada_stack_modality(g->m), g->rows, false));
     ADA_TRY(ada_sampler_layout(&g->sampler, a, g->m->c.vocab));
-    ADA_TRY(ada_arena_take(a, &g->x, PREFILL * d, sizeof(float)));
+    ADA_TRY(ada_arena_take(a, &g->x, (size_t)g->rows * d, sizeof(float)));
     ADA_TRY(ada_arena_take(a, &g->h, d, sizeof(float)));
     return ada_arena_take(a, &g->logits, (size_t)g->m->c.vocab, sizeof(float));
 }
@@ -77,7 +79,7 @@ ada_status ada_generator_open(ada_generator **out, ada_model *m, ada_adapter *a,
     *out = NULL;
     ada_generator *g = ada_os.alloc(sizeof *g);
     if (!g) return ada_fail(ADA_ENOMEM, "out of memory for a generator");
-    *g = (ada_generator){.m = m, .a = a};
+    *g = (ada_generator){.m = m, .a = a, .rows = PREFILL};
     ada_status st = build(g, capacity);
     if (st != ADA_OK) ada_generator_close(&g);
     *out = g;
@@ -97,10 +99,11 @@ void ada_generator_close(ada_generator **g) {
 }
 
 /* ---- the model ---- */
-/* Feeds n ≤ PREFILL tokens into the cache; the last one's logits are made if wanted. */
-static ada_status feed(ada_generator *g, const int32_t *ids, int32_t n, bool wanted) {
+/* Feeds n ≤ g->rows tokens into the cache; the last one's logits are made if wanted. full: they are all of a
+ * prefix, or its end. */
+static ada_status feed(ada_generator *g, const int32_t *ids, int32_t n, bool full, bool wanted) {
     int32_t last = n - 1;
-    ada_segment seg = {.len = n, .parent = -1, .pos = ada_kv_len(g->kv, 0), .cache = 0};
+    ada_segment seg = {.len = n, .parent = -1, .pos = ada_kv_len(g->kv, 0), .cache = 0, .full = full};
     ada_pack p = {.T = n, .nsegs = 1, .nout = wanted ? 1 : 0, .ids = ids, .segs = &seg, .out = &last};
     ADA_TRY(ada_ids_add(&g->session, ids, (size_t)n));
     ada_join_clear(g->join);
@@ -112,19 +115,35 @@ static ada_status feed(ada_generator *g, const int32_t *ids, int32_t n, bool wan
     return ADA_OK;
 }
 
-/* Brings the cache from the old session to the prompt; its last token is always fed, for its logits. */
+/* Rows that see each other go through in one pass: room for n of them. */
+static ada_status make_room(ada_generator *g, int32_t n) {
+    if (n <= g->rows) return ADA_OK;
+    ada_arena_free(&g->work);
+    g->rows = n;
+    ada_status st = layout(g, &g->work);
+    if (st != ADA_OK) g->rows = 0; /* nothing stands there: the next call lays it out again */
+    return st;
+}
+
+/* Brings the cache from the old session to the prompt; its last token is always fed, for its logits. A prefix
+ * that sees itself is the old one, or is fed whole. */
 static ada_status prefill(ada_generator *g, const ada_ids *prompt) {
     size_t n = prompt->len, at = 0;
+    bool whole = g->m->c.mask == ADA_MASK_PREFIX;
     if (n == 0) return ada_fail(ADA_EINVAL, "the prompt has no token");
     if (n > (size_t)g->capacity)
         return ada_fail(ADA_EINVAL, "the prompt has %zu tokens, the cache holds %d", n, g->capacity);
     while (at < n - 1 && at < g->session.len && g->session.data[at] == prompt->data[at]) at++;
+    if (whole && !(g->prefix == n && at == n - 1 && g->session.data[at] == prompt->data[at])) at = 0;
     ada_kv_truncate(g->kv, 0, (int32_t)at);
     g->session.len = at;
+    g->prefix = 0;
+    if (whole) ADA_TRY(make_room(g, (int32_t)(n - at)));
     for (size_t len; at < n; at += len) {
-        len = n - at < PREFILL ? n - at : PREFILL;
-        ADA_TRY(feed(g, prompt->data + at, (int32_t)len, at + len == n));
+        len = n - at < (size_t)g->rows ? n - at : (size_t)g->rows;
+        ADA_TRY(feed(g, prompt->data + at, (int32_t)len, whole, at + len == n));
     }
+    if (whole) g->prefix = n;
     return ADA_OK;
 }
 
@@ -138,7 +157,7 @@ static ada_status begin(ada_generator *g) {
     ada_pass_read(g->pass, ada_source_memory(g->source));
     ada_kv_truncate(g->kv, 0, 0);
     g->session.len = 0;
-    return feed(g, &g->m->c.start_token, 1, true);
+    return feed(g, &g->m->c.start_token, 1, false, true);
 }
 
 /* ---- text ---- */
@@ -303,7 +322,7 @@ static ada_status run(ada_generator *g, bool own, const char **finish) {
         if (i + 1 >= max_new || g->session.len >= (size_t)g->capacity)
             *finish = "length";
         else
-            ADA_TRY(feed(g, &id, 1, true));
+            ADA_TRY(feed(g, &id, 1, false, true));
     }
     if (g->text.len > 0 && give(g, -1, (double)NAN, g->text.len)) *finish = "callback";
     return ADA_OK;

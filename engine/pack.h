@@ -6,6 +6,7 @@
 #ifndef ADA_ENGINE_PACK_H
 #define ADA_ENGINE_PACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,7 @@ typedef struct ada_segment {
     int32_t pos;        /* position of its first token on its path */
     int32_t cache;      /* KV cache slot that precedes the root of its path (pos > 0 there), or -1 */
     int32_t adapter;    /* bank index, 0 when there is one; -1 = base without adapter */
+    bool full;          /* its rows see all of it and all before it, whatever the window: a prefix */
 } ada_segment;
 
 typedef struct ada_pack {

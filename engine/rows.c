@@ -54,7 +54,8 @@ ada_item ada_example_item(const ada_example *e, int32_t owner) {
                       .n = ada_example_inputs(e),
                       .owner = owner,
                       .source = e->source,
-                      .nsource = e->nsource};
+                      .nsource = e->nsource,
+                      .prefix = e->prefix};
 }
 
 /* Sum of the k largest values, counted in by_value [max + 1]. */

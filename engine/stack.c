@@ -477,7 +477,7 @@ void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, con
 
 static double visible(const ada_config *c, bool windowed, const ada_segment *e, int32_t row) {
     int32_t keys = e->pos + (row - e->start) + 1;
-    if (c->mask == ADA_MASK_FULL) return e->len;
+    if (c->mask == ADA_MASK_FULL || e->full) return e->pos + e->len;
     return windowed && keys > c->window ? c->window : keys;
 }
 

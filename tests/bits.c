@@ -88,5 +88,6 @@ int main(void) {
     const struct CMUnitTest pair[] = {
         {"an encoder-decoder, whatever the threads", threads_do_not_matter, NULL, NULL, "both"}};
     return cmocka_run_group_tests(decoder, tiny_begin, io_test_end) +
-           cmocka_run_group_tests(pair, tiny_begin_pair, io_test_end);
+           cmocka_run_group_tests(pair, tiny_begin_pair, io_test_end) +
+           cmocka_run_group_tests(decoder, tiny_begin_prefix, io_test_end);
 }

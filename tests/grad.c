@@ -275,12 +275,24 @@ static void test_connector(void **state) {
 /* ---- a forest: two rows that share a beginning, one of them with two endings; a row of its own ---- */
 
 static const ada_segment forest[] = {
-    {0, 7, -1, 0, -1, 0},  {7, 3, 0, 7, -1, 0},   {10, 4, 0, 7, -1, 0},
-    {14, 2, 2, 11, -1, 0}, {16, 5, -1, 0, -1, 0},
+    {.start = 0, .len = 7, .parent = -1, .cache = -1},
+    {.start = 7, .len = 3, .parent = 0, .pos = 7, .cache = -1},
+    {.start = 10, .len = 4, .parent = 0, .pos = 7, .cache = -1},
+    {.start = 14, .len = 2, .parent = 2, .pos = 11, .cache = -1},
+    {.start = 16, .len = 5, .parent = -1, .cache = -1},
 };
 static const int32_t forest_out[] = {6, 8, 9, 13, 15, 20};
 static ada_pack forest_pack(void) {
     return (ada_pack){21, 5, 6, NULL, forest, forest_out};
+}
+/* The shared beginning, and half of the row of its own, see themselves in both directions. */
+static ada_pack prefix_pack(void) {
+    static ada_segment segs[6];
+    memcpy(segs, forest, sizeof forest);
+    segs[0].full = segs[4].full = true;
+    segs[4].len = 3;
+    segs[5] = (ada_segment){.start = 19, .len = 2, .parent = 4, .pos = 3, .cache = -1};
+    return (ada_pack){21, 6, 6, NULL, segs, forest_out};
 }
 
 /* ---- attention ---- */
@@ -298,9 +310,9 @@ static double attn_value(void *ctx) {
     return weighed(c->o, c->dy, (size_t)(c->p.T * c->c.heads * c->c.head_dim));
 }
 
-static void attention_agrees(int32_t window) {
+static void attention_agrees(int32_t window, ada_pack p) {
     ada_arena a = {0};
-    attn_case c = {.c = {.heads = 4, .kv_heads = 2, .head_dim = 12, .window = window}, .p = forest_pack()};
+    attn_case c = {.c = {.heads = 4, .kv_heads = 2, .head_dim = 12, .window = window}, .p = p};
     size_t T = (size_t)c.p.T, nq = T * 48, nk = T * 24;
     float *q, *k, *v, *o, *lse, *dq, *dk, *dv;
     draw_both(&a, nq, 1, &q, &c.q);
@@ -334,8 +346,10 @@ static void attention_agrees(int32_t window) {
 
 static void test_attention(void **state) {
     (void)state;
-    attention_agrees(0);
-    attention_agrees(4);
+    attention_agrees(0, forest_pack());
+    attention_agrees(4, forest_pack());
+    attention_agrees(0, prefix_pack());
+    attention_agrees(4, prefix_pack());
 }
 
 /* Rows that read a memory, of which one segment has no reader and another has two; or a bias by distance. */
@@ -393,7 +407,7 @@ static void reading_agrees(read_case *c, const ada_attn *with) {
 
 static void test_memory(void **state) {
     (void)state;
-    static const ada_segment segs[] = {{0, 70, -1, 0, -1, 0}, {70, 9, -1, 0, -1, 0}, {79, 40, -1, 0, -1, 0}};
+    static const ada_segment segs[] = {{.start = 0, .len = 70, .parent = -1, .cache = -1}, {.start = 70, .len = 9, .parent = -1, .cache = -1}, {.start = 79, .len = 40, .parent = -1, .cache = -1}};
     static const int32_t reads[] = {2, 2, 2, 2, 0};
     read_case c = {.c = {.heads = 3, .kv_heads = 3, .head_dim = 10, .attn_scale = 1},
                    .p = forest_pack(),
@@ -412,7 +426,7 @@ static void test_memory(void **state) {
 static void bias_agrees(ada_mask_kind mask) {
     enum { SPAN = 20, T = 150 };
     ada_arena a = {0};
-    static const ada_segment segs[] = {{0, 130, -1, 0, -1, 0}, {130, 20, -1, 0, -1, 0}};
+    static const ada_segment segs[] = {{.start = 0, .len = 130, .parent = -1, .cache = -1}, {.start = 130, .len = 20, .parent = -1, .cache = -1}};
     ada_pack p = {.T = T, .nsegs = 2, .segs = segs};
     read_case c = {.c = {.heads = 2, .kv_heads = 2, .head_dim = 6, .attn_scale = 1, .mask = mask},
                    .p = p,
@@ -520,10 +534,10 @@ static double stack_value(void *ctx) {
     return total;
 }
 
-static void test_stack(void **state) {
+static void stack_agrees(const char *name, ada_pack p) {
     ada_arena a = {0};
-    ada_model *m = golden_model(*state, true);
-    stack_case c = {.m = m, .p = forest_pack()};
+    ada_model *m = golden_model(name, true);
+    stack_case c = {.m = m, .p = p};
     size_t d = (size_t)m->c.d, n = (size_t)c.p.T * d;
     pass_run r;
     float *x, *spare;
@@ -541,6 +555,13 @@ static void test_stack(void **state) {
     ada_arena_free(&r.arena);
     ada_arena_free(&a);
     ada_model_close(&m);
+}
+
+static void test_stack(void **state) {
+    stack_agrees(*state, forest_pack());
+}
+static void test_prefix(void **state) {
+    stack_agrees(*state, prefix_pack());
 }
 
 /* A trained weight gets its gradient from the same pass, whichever product it is. */
@@ -610,6 +631,7 @@ int main(void) {
         {"stack with biases", test_stack, NULL, NULL, "untied_bias"},
         {"stack with a window", test_stack, NULL, NULL, "window"},
         {"stack with one key head", test_stack, NULL, NULL, "head_dim"},
+        {"stack with a window and a prefix", test_prefix, NULL, NULL, "window"},
         cmocka_unit_test(test_trained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

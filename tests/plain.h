@@ -70,10 +70,12 @@ static inline int32_t plain_position(const ada_pack *p, int32_t row) {
     return e->pos + row - e->start;
 }
 
-/* Whether `row` sees `key`: on its path, not after it, and within the window. */
+/* Whether `row` sees `key`: on its path, not after it, and within the window; from a full segment, on its
+ * path. */
 static inline bool plain_sees(const ada_pack *p, int32_t window, int32_t row, int32_t key) {
-    if (key > row || (window && plain_position(p, row) - plain_position(p, key) >= window)) return false;
     int32_t of_key = plain_segment(p, key), g = plain_segment(p, row);
+    bool far = window && plain_position(p, row) - plain_position(p, key) >= window;
+    if (!p->segs[g].full && (key > row || far)) return false;
     while (g >= 0 && g != of_key) g = p->segs[g].parent;
     return g == of_key;
 }

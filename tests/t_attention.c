@@ -27,9 +27,9 @@ static void *list(size_t n, size_t size) {
     return p;
 }
 
-/* Segments out of tree order: 0 has children 2 and 3, 3 has 5. */
+/* Segments out of tree order: 0 has children 2 and 3, 3 has 5. 0 and 1 are full where the mask has a prefix. */
 enum { T = 70 + 33 + 5 + 130 + 1 + 3, SEGS = 6 };
-static const ada_segment forest[SEGS] = {
+static ada_segment forest[SEGS] = {
     {.start = 0, .len = 70, .parent = -1, .pos = 0, .cache = -1},
     {.start = 70, .len = 33, .parent = -1, .pos = 0, .cache = -1},
     {.start = 103, .len = 5, .parent = 0, .pos = 70, .cache = -1},
@@ -46,6 +46,8 @@ static const ada_config configs[] = {
     {.heads = 2, .kv_heads = 1, .head_dim = 16, .window = 17},
     {.heads = 2, .kv_heads = 2, .head_dim = 256, .window = 90, .window_every = 2},
     {.heads = 2, .kv_heads = 1, .head_dim = 8, .mask = ADA_MASK_FULL},
+    {.heads = 4, .kv_heads = 2, .head_dim = 24, .window = 17, .mask = ADA_MASK_PREFIX},
+    {.heads = 2, .kv_heads = 1, .head_dim = 16, .attn_cap = 1.5f, .mask = ADA_MASK_PREFIX},
 };
 enum { CONFIGS = sizeof configs / sizeof *configs };
 
@@ -59,6 +61,7 @@ struct operands {
 };
 
 static struct operands operands_new(const ada_config *c, ada_dtype type) {
+    forest[0].full = forest[1].full = c->mask == ADA_MASK_PREFIX;
     struct operands o = {.c = c, .type = type, .hd = (size_t)c->head_dim, .size = type == ADA_BF16 ? 2 : 4};
     o.nq = (size_t)c->heads * o.hd, o.nkv = (size_t)c->kv_heads * o.hd, o.ld = o.nq + 2 * o.nkv;
     o.qkv = list(T * o.ld, 4), o.wide = list(T * o.ld, 4), o.dout = list(T * o.nq, 4),
@@ -137,8 +140,8 @@ static void run(const struct operands *o, const ada_pack *p, size_t first, const
 static size_t path_of(const ada_config *c, size_t row, size_t path[T]) {
     int32_t g = 0;
     while ((size_t)(forest[g].start + forest[g].len) <= row) g++;
-    size_t n = (size_t)forest[g].pos +
-               (c->mask == ADA_MASK_FULL ? (size_t)forest[g].len : row - (size_t)forest[g].start + 1);
+    bool all = c->mask == ADA_MASK_FULL || forest[g].full;
+    size_t n = (size_t)forest[g].pos + (all ? (size_t)forest[g].len : row - (size_t)forest[g].start + 1);
     for (size_t pos = n; pos-- > 0;) {
         while ((int32_t)pos < forest[g].pos) g = forest[g].parent;
         path[pos] = (size_t)forest[g].start + pos - (size_t)forest[g].pos;
@@ -159,6 +162,7 @@ static void define(const struct operands *o, const struct result *r, double *out
                 lo = n - (size_t)c->window;
             if (c->window_every && n > (size_t)c->window)
                 lo = n - (size_t)c->window; /* the call is of layer 0 */
+            if (c->mask == ADA_MASK_PREFIX && row < (size_t)(forest[1].start + forest[1].len)) lo = 0;
             const float *q = o->wide + row * o->ld + h * o->hd, *g = o->wide_dout + row * o->nq + h * o->hd;
             double f[T], slope[T], sum = 0, mean = 0, dp[T];
             for (size_t i = lo; i < n; i++) {
@@ -272,21 +276,30 @@ static void same_bits(void **state) {
         for (size_t j = 0; !full && j < sizeof ends / sizeof *ends; j++) {
             size_t n = alone(&o, ends[j], &one), path[T];
             path_of(o.c, ends[j], path);
-            ada_segment whole = {.len = (int32_t)n, .parent = -1, .cache = -1};
-            ada_pack p = {.T = (int32_t)n, .nsegs = 1, .segs = &whole};
+            int32_t prefix = forest[0].full ? forest[path[0] == 0 ? 0 : 1].len : 0;
+            ada_segment whole[] = {{.len = (int32_t)n, .parent = -1, .cache = -1}, {0}};
+            if (path[0] == (size_t)forest[4].start) prefix = 0;
+            if (prefix) {
+                whole[0].len = prefix, whole[0].full = true;
+                whole[1] = (ada_segment){
+                    .start = prefix, .len = (int32_t)n - prefix, .pos = prefix, .cache = -1};
+            }
+            ada_pack p = {
+                .T = (int32_t)n, .nsegs = prefix && prefix < (int32_t)n ? 2 : 1, .segs = whole};
             run(&one, &p, 0, NULL, p.T, NULL, true, &r);
             for (size_t k = 0; k < n; k++) same_row(&o, &r, k, &all, path[k]);
             for (size_t k = 0; k < n; k++) /* the query's gradient follows its path too */
                 assert_memory_equal(r.dqkv + k * o.ld, all.dqkv + path[k] * o.ld, o.nq * sizeof(float));
             if (forest[1].start == (int32_t)path[0]) /* a tree alone: all gradients */
                 assert_memory_equal(r.dqkv, all.dqkv + path[0] * o.ld, n * o.ld * sizeof(float));
-            /* fed through a cache in steps of 1, 2, 4, … */
+            /* fed through a cache in steps of 1, 2, 4, …; of a prefix, the whole first */
             ada_stack s = {.c = *o.c, .type = o.type};
             s.c.layers = 1;
             ada_kv *kv;
             assert_int_equal(ada_kv_open(&kv, &s, 2, (int32_t)n), ADA_OK);
-            for (int32_t pos = 0, step = 1; pos < (int32_t)n; pos += step, step *= 2) {
-                ada_segment e = {.len = (int32_t)n - pos < step ? (int32_t)n - pos : step,
+            for (int32_t pos = 0, step = prefix ? prefix : 1; pos < (int32_t)n; pos += step, step *= 2) {
+                ada_segment e = {.full = pos < prefix,
+                                 .len = (int32_t)n - pos < step ? (int32_t)n - pos : step,
                                  .parent = -1,
                                  .pos = pos,
                                  .cache = 1};

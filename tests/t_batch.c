@@ -39,7 +39,13 @@ static void check(const ada_packer *p, const ada_item *items, int32_t n) {
         for (int32_t j = 0; j < items[i].n; j++) {
             int32_t out = ada_packer_out(p, i, j);
             if (items[i].wanted[j]) assert_in_range(out, 0, k->nout - 1);
-            if (out >= 0) assert_int_equal(k->ids[k->out[out]], items[i].ids[j]);
+            if (out < 0) continue;
+            assert_int_equal(k->ids[k->out[out]], items[i].ids[j]);
+            const ada_segment *g = k->segs;
+            while (k->out[out] >= g->start + g->len) g++;
+            assert_int_equal(g->full, j < items[i].prefix);
+            assert_int_equal(g->pos + k->out[out] - g->start, j);
+            if (g->full) assert_true(g->parent < 0 && g->len == items[i].prefix);
         }
 }
 
@@ -67,6 +73,25 @@ static void shares_prefixes(void **state) {
     check(p, v, 5);
 }
 
+/* What sees itself is shared whole or not at all: by length, then by every token. */
+static void prefixes_are_whole(void **state) {
+    (void)state;
+    static const int32_t a[] = {5, 6, 7, 8}, b[] = {5, 6, 7, 9}, c[] = {5, 6, 4, 8};
+    static const uint8_t last[] = {0, 0, 0, 1};
+    ada_item v[] = {{.ids = a, .wanted = last, .n = 4, .owner = 0, .prefix = 3},
+                    {.ids = b, .wanted = last, .n = 4, .owner = 1, .prefix = 3},
+                    {.ids = c, .wanted = last, .n = 4, .owner = 2, .prefix = 3},
+                    {.ids = a, .wanted = last, .n = 4, .owner = 3, .prefix = 2},
+                    {.ids = b, .wanted = last, .n = 4, .owner = 4},
+                    {.ids = a, .wanted = last, .n = 4, .owner = 5, .prefix = 4}};
+    ada_packer *p = packer();
+    ada_items_sort(v, 6);
+    assert_int_equal(ada_packer_build(p, v, 6), ADA_OK);
+    assert_int_equal(ada_packer_pack(p)->T, 4 + 4 + 4 + (3 + 2) + 4);
+    assert_int_equal(ada_packer_pack(p)->nsegs, 1 + 2 + 2 + 3 + 1);
+    check(p, v, 6);
+}
+
 static void random_forests(void **state) {
     (void)state;
     static int32_t ids[MAX_ITEMS][MAX_LEN];
@@ -78,6 +103,7 @@ static void random_forests(void **state) {
         int32_t n = 1 + rand() % MAX_ITEMS;
         for (int32_t i = 0; i < n; i++) {
             v[i] = (ada_item){.ids = ids[i], .wanted = wanted[i], .n = rand() % (MAX_LEN + 1), .owner = i};
+            if (round % 2) v[i].prefix = rand() % (v[i].n + 1);
             for (int32_t j = 0; j < MAX_LEN; j++) ids[i][j] = rand() % 2, wanted[i][j] = rand() % 3 == 0;
         }
         ada_items_sort(v, n);
@@ -104,7 +130,8 @@ static int end(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shares_prefixes), cmocka_unit_test(random_forests),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shares_prefixes), cmocka_unit_test(prefixes_are_whole),
+                                       cmocka_unit_test(random_forests),
                                        cmocka_unit_test(refuses_what_does_not_fit)};
     return cmocka_run_group_tests(tests, NULL, end);
 }

@@ -2,13 +2,14 @@
  * Sampling against its definition, and sessions of a tiny model: greedy output is what full passes say,
  * whatever the cache held; stop strings, limits, seeds, log-probabilities, text freed in whole UTF-8. */
 #include "engine/sample.h"
+#include "tests/pass.h"
 #include "tests/tiny.h"
 
 /* ---- the sampler ---- */
 enum { V = 8 };
 static const float logits[V] = {1, 3, 2, 3, -1, 0, 2.5f, -2};
 
-static int32_t draw(const ada_generate_opts *o, uint64_t i, const int32_t *context, size_t n) {
+static int32_t pick(const ada_generate_opts *o, uint64_t i, const int32_t *context, size_t n) {
     static ada_arena arena;
     static ada_sampler s;
     if (!s.vocab) assert_ok(ada_sampler_layout(&s, &arena, V));
@@ -18,10 +19,10 @@ static int32_t draw(const ada_generate_opts *o, uint64_t i, const int32_t *conte
 static void greedy_and_penalty(void **state) {
     (void)state;
     static const int32_t seen[] = {1, 1, 3};
-    assert_int_equal(draw(&(ada_generate_opts){0}, 0, NULL, 0), 1); /* the first of two equals */
-    assert_int_equal(draw(&(ada_generate_opts){.repetition = 1.1}, 0, seen, 2), 3);
-    assert_int_equal(draw(&(ada_generate_opts){.repetition = 2}, 0, seen, 3), 6); /* 3/2 once, not 3/4 */
-    assert_int_equal(draw(&(ada_generate_opts){.repetition = 2}, 0, NULL, 0),
+    assert_int_equal(pick(&(ada_generate_opts){0}, 0, NULL, 0), 1); /* the first of two equals */
+    assert_int_equal(pick(&(ada_generate_opts){.repetition = 1.1}, 0, seen, 2), 3);
+    assert_int_equal(pick(&(ada_generate_opts){.repetition = 2}, 0, seen, 3), 6); /* 3/2 once, not 3/4 */
+    assert_int_equal(pick(&(ada_generate_opts){.repetition = 2}, 0, NULL, 0),
                      1); /* nothing stays penalised */
 }
 
@@ -29,7 +30,7 @@ static void greedy_and_penalty(void **state) {
 static void check_draws(const ada_generate_opts *o, const double *want) {
     enum { N = 20000 };
     int count[V] = {0};
-    for (uint64_t i = 0; i < N; i++) count[draw(o, i, NULL, 0)]++;
+    for (uint64_t i = 0; i < N; i++) count[pick(o, i, NULL, 0)]++;
     for (int i = 0; i < V; i++) {
         double p = want[i], sd = sqrt(p * (1 - p) / N);
         if (!(fabs(count[i] / (double)N - p) <= 4.5 * sd))
@@ -52,7 +53,7 @@ static void distributions(void **state) {
     double top2 = p[1] + p[3];
     for (int i = 0; i < V; i++) q[i] = i == 1 || i == 3 ? p[i] / top2 : 0;
     check_draws(&(ada_generate_opts){.temperature = 0.8, .top_k = 3, .top_p = top2 / top3 - 1e-6}, q);
-    assert_int_equal(draw(&(ada_generate_opts){.temperature = 1, .top_k = 1}, 7, NULL, 0), 1);
+    assert_int_equal(pick(&(ada_generate_opts){.temperature = 1, .top_k = 1}, 7, NULL, 0), 1);
 }
 
 static void bad_options(void **state) {
@@ -199,10 +200,62 @@ static void beams(void **state) {
     ada_model_close(&m);
 }
 
+/* What full passes say after a prompt that sees itself in both directions. */
+static void plain_greedy(const ada_model *m, int32_t *ids, int32_t prompt, int n) {
+    for (int32_t at = prompt; at < prompt + n; at++) {
+        const ada_segment segs[] = {{.len = prompt, .parent = -1, .cache = -1, .full = true},
+                                    {.start = prompt, .len = at - prompt, .pos = prompt, .cache = -1}};
+        int32_t last = at - 1;
+        ada_pack p = {.T = at, .nsegs = at > prompt ? 2 : 1, .nout = 1, .ids = ids, .segs = segs, .out = &last};
+        pass_run r;
+        pass_room(&r, &m->stack, &m->head, &p, false);
+        pass_embed(&r, m, &p);
+        ada_stack_forward(&m->stack, &p, r.pass, NULL, r.x, r.h);
+        ada_head_logits(&m->head, r.head, r.h, 1, r.logits);
+        ids[at] = (int32_t)ada_k.argmax(r.logits, (size_t)m->c.vocab);
+        ada_arena_free(&r.arena);
+    }
+}
+
+/* A prompt of more tokens than a pass has rows otherwise, in windowed layers too. */
+static void prefix(void **state) {
+    (void)state;
+    enum { PROMPT = 300, NEW = 6 };
+    char text[PROMPT + 1];
+    int32_t ids[PROMPT + NEW];
+    ada_model *m = tiny_model(true);
+    ada_generator *g = NULL, *h = NULL;
+    const ada_generate_opts o = {.max_new = NEW, .logprobs = true}, beams = {.max_new = NEW, .beams = 3};
+    m->c.max_positions = m->stack.c.max_positions = 2 * PROMPT;
+    m->c.window = m->stack.c.window = 7, m->c.window_every = m->stack.c.window_every = 2;
+    for (int i = 0; i < PROMPT; i++) ids[i] = tiny_id(text[i] = tiny_letters[(i * 5 + i / 7) % 26]);
+    text[PROMPT] = 0;
+    assert_ok(ada_generator_open(&g, m, NULL, 0));
+    assert_ok(ada_generator_open(&h, m, NULL, 0));
+    heard a = say(g, text, o, "length"), b = say(g, text, o, "length");
+    plain_greedy(m, ids, PROMPT, NEW);
+    assert_memory_equal(a.ids, ids + PROMPT, NEW * sizeof *ids);
+    assert_memory_equal(&a, &b, sizeof a); /* the whole prefix came from the cache */
+    say(g, text, beams, "length");
+    b = say(g, text, o, "length");
+    assert_memory_equal(&a, &b, sizeof a);
+    text[40] = 0; /* a beginning of it alone sees less, and more of it more */
+    heard c = say(g, text, o, "length"), d = say(h, text, o, "length");
+    assert_memory_equal(&c, &d, sizeof c);
+    text[40] = 'x', text[60] = 0;
+    c = say(g, text, o, "length"), d = say(h, text, o, "length");
+    assert_memory_equal(&c, &d, sizeof c);
+    ada_generator_close(&g);
+    ada_generator_close(&h);
+    ada_model_close(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(greedy_and_penalty), cmocka_unit_test(distributions),
                                        cmocka_unit_test(bad_options),        cmocka_unit_test(session),
                                        cmocka_unit_test(limits_and_stops),   cmocka_unit_test(seeds),
                                        cmocka_unit_test(conversation),       cmocka_unit_test(beams)};
-    return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
+    const struct CMUnitTest whole[] = {cmocka_unit_test(prefix)};
+    return cmocka_run_group_tests(tests, tiny_begin, io_test_end) +
+           cmocka_run_group_tests(whole, tiny_begin_prefix, io_test_end);
 }

@@ -57,7 +57,10 @@ static void test_pack(void **state) {
     static const uint8_t all[] = {1, 1, 1, 1};
     ada_arena a = {0};
     ada_packer *p;
-    ada_item v[] = {{t, all, 4, 0, s, 3}, {u, all, 3, 1, s, 2}, {u, all, 3, 2, s, 3}, {t, all, 2, 3, s, 2}};
+    ada_item v[] = {{t, all, 4, 0, s, 3, 0},
+                    {u, all, 3, 1, s, 2, 0},
+                    {u, all, 3, 2, s, 3, 0},
+                    {t, all, 2, 3, s, 2, 0}};
     assert_ok(ada_packer_layout(&p, &a, 10, 4, 5));
     ada_items_sort(v, 4);
     int32_t rows = 0, sources = 0;
@@ -75,7 +78,7 @@ static void test_pack(void **state) {
         assert_int_equal(ada_packer_reads(p)[g], x->start < 3 ? 0 : 1);
         if (x->parent >= 0) assert_int_equal(ada_packer_reads(p)[x->parent], ada_packer_reads(p)[g]);
     }
-    ada_item more = {u, all, 3, 0, t, 4};
+    ada_item more = {u, all, 3, 0, t, 4, 0};
     ada_item two[] = {more, v[3]};
     assert_fails(ada_packer_build(p, two, 2), ADA_EINTERNAL, "outgrew");
     ada_arena_free(&a);

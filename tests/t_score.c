@@ -29,13 +29,19 @@ static double plain_loglik(const ada_model *m, const int32_t *ids, const uint8_t
     ada_arena arena = {0};
     ada_pass *pass;
     ada_head_ws *head;
-    int32_t out[64];
+    int32_t out[64], prefix = 0;
     float *x, *h, *l;
     double sum = 0;
-    ada_segment seg = {.len = n - 1, .parent = -1, .cache = -1};
-    ada_pack p = {.T = n - 1, .nsegs = 1, .nout = n - 1, .ids = ids, .segs = &seg, .out = out};
+    while (!mask[prefix]) prefix++;
+    bool parts = m->c.mask == ADA_MASK_PREFIX && prefix < n - 1;
+    if (!parts) prefix = n - 1;
+    const ada_segment segs[] = {
+        {.len = prefix, .parent = -1, .cache = -1, .full = m->c.mask == ADA_MASK_PREFIX},
+        {.start = prefix, .len = n - 1 - prefix, .pos = prefix, .cache = -1}};
+    ada_pack p = {
+        .T = n - 1, .nsegs = parts ? 2 : 1, .nout = n - 1, .ids = ids, .segs = segs, .out = out};
     for (int32_t i = 0; i < n; i++) out[i] = i;
-    assert_ok(ada_pass_layout(&pass, &arena, &m->stack, n, 1, n, n, false));
+    assert_ok(ada_pass_layout(&pass, &arena, &m->stack, n, 2, n, n, false));
     assert_ok(ada_head_layout(&head, &arena, &m->head, n));
     assert_ok(ada_arena_take(&arena, &x, (size_t)n * d, sizeof *x));
     assert_ok(ada_arena_take(&arena, &h, (size_t)n * d, sizeof *h));
@@ -234,5 +240,8 @@ int main(void) {
         cmocka_unit_test(against_plain_passes), cmocka_unit_test(alone_or_batched),
         cmocka_unit_test(exact_match),          cmocka_unit_test(awkward_prompts),
         cmocka_unit_test(metrics_by_hand),      cmocka_unit_test(refusals)};
-    return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
+    const struct CMUnitTest prefix[] = {cmocka_unit_test(against_plain_passes),
+                                        cmocka_unit_test(alone_or_batched)};
+    return cmocka_run_group_tests(tests, tiny_begin, io_test_end) +
+           cmocka_run_group_tests(prefix, tiny_begin_prefix, io_test_end);
 }

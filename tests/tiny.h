@@ -13,6 +13,7 @@ enum { TINY_UNK, TINY_BOS, TINY_EOS, TINY_IM_START, TINY_IM_END, TINY_FIRST };
 static const char tiny_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789.,:!?'-";
 
 static const char *tiny_golden = "tied_gqa"; /* whose weights */
+static bool tiny_prefix;                     /* prompts see themselves in both directions */
 
 static inline int32_t tiny_id(char c) {
     const char *at = strchr(tiny_letters, c);
@@ -60,7 +61,8 @@ static inline void tiny_tokenizer(void) {
     assert_ok(ada_write_file(io_path("model/tokenizer_config.json"), config, sizeof config - 1));
 }
 
-/* Group setup: the folder and the model's files. Teardown: io_test_end. The second: an encoder-decoder. */
+/* Group setup: the folder and the model's files. Teardown: io_test_end. Then: of an encoder-decoder; of a model
+ * with a prefix mask, which no file of text alone asks for. */
 static inline int tiny_begin(void **state) {
     if (io_test_begin(state)) return 1;
     assert_ok(ada_make_folder(io_path("model")));
@@ -75,9 +77,15 @@ static inline int tiny_begin_pair(void **state) {
     return tiny_begin(state);
 }
 
+static inline int tiny_begin_prefix(void **state) {
+    tiny_golden = "tied_gqa", tiny_prefix = true;
+    return tiny_begin(state);
+}
+
 static inline ada_model *tiny_model(bool f32) {
     ada_model *m = NULL;
     assert_ok(ada_model_open(&m, io_path("model"), &(ada_model_opts){.f32 = f32}));
+    if (tiny_prefix) m->c.mask = m->stack.c.mask = ADA_MASK_PREFIX;
     return m;
 }
 

@@ -18,8 +18,7 @@ static ada_status from_hf(ada_config *c, const ada_json *j) {
     c->tie = true;
     ADA_TRY(ada_read_hf(c, j));
     always(c);
-    if (ada_json_bool(ada_json_get(j, "use_bidirectional_attention"), false))
-        return ada_fail(ADA_EUNSUPPORTED, "bidirectional attention of Gemma is not there yet");
+    if (ada_json_bool(ada_json_get(j, "use_bidirectional_attention"), false)) c->mask = ADA_MASK_PREFIX;
     c->qkv_bias = c->out_bias = ada_json_bool(ada_json_get(j, "attention_bias"), false);
     /* the first files say "gelu" and mean its approximation */
     const char *act = ada_json_str(ada_json_get(j, "hidden_act"), "gelu");

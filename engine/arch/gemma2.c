@@ -20,6 +20,7 @@ static ada_status from_hf(ada_config *c, const ada_json *j) {
     c->tie = true;
     ADA_TRY(ada_read_hf(c, j));
     always(c);
+    if (ada_json_bool(ada_json_get(j, "use_bidirectional_attention"), false)) c->mask = ADA_MASK_PREFIX;
     c->window = ada_json_get(j, "sliding_window") ? 0 : 4096;
     ADA_TRY(ada_read_int_or(j, "sliding_window", &c->window));
     c->qkv_bias = c->out_bias = ada_json_bool(ada_json_get(j, "attention_bias"), false);
