@@ -44,7 +44,10 @@ static const struct ada_opt opts[] = {
               "will take" },
     ADA_OPT_HEAD("the adapter: e' = e + scale * f(e D) U"),
     { .name = "method", F(made.method), .arg = "NAME", .words = ADA_METHODS(X), .def = "adalink",
-      .help = "what is trained" },
+      .help = "what is trained: low-rank residuals at the input, or, of a model that sees, the connector that "
+              "makes its rows of images; the options below are adalink's" },
+    { .name = "modalities", F(made.modalities), .arg = "LIST", .words = "text|image|text,image",
+      .help = "which inputs get an adapter; the default is every one that the model has" },
     { .name = "site", F(made.site), .arg = "NAME", .words = "encoder|decoder|both",
       .help = "at whose input, of a model that has an encoder; the default is the encoder, if any" },
     { .name = "rank", F(made.rank), .arg = "N", .lo = 1, .hi = 4096, .def = "64",
@@ -120,6 +123,18 @@ static ada_status check_resume(const struct ada_args *a) {
             return ada_fail(ADA_EINVAL, "--%s cannot be changed by --resume: the run's own settings hold",
                             o->name);
     }
+    return ADA_OK;
+}
+
+/* What is shaped by these is adalink's; their defaults are no options of another method. */
+static ada_status settle_method(struct train *o, const struct ada_args *args) {
+    static const char *const low_rank[] = {"modalities", "site", "rank",     "scale",
+                                           "activation", "bias", "init-std", NULL};
+    if (strcmp(o->made.method, "adalink") == 0) return ADA_OK;
+    for (const char *const *f = low_rank; *f; f++)
+        if (ada_opt_given(args, *f) == ADA_OPT_BY_FLAG)
+            return ada_fail(ADA_EINVAL, "--%s is no option of method '%s'", *f, o->made.method);
+    o->made = (ada_adapter_opts){.method = o->made.method, .seed = o->made.seed};
     return ADA_OK;
 }
 
@@ -217,6 +232,7 @@ static ada_status open_run(struct train *o, struct job *j) {
     if (o->dry_run) ADA_TRY(ada_opt_set(j->args, "output", "."));
     ADA_TRY(ada_opt_check(j->args));
     ADA_TRY(settle_length(o, j->args));
+    ADA_TRY(settle_method(o, j->args));
     to_engine(o);
     ADA_TRY(
         ada_model_open(&j->m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads}));

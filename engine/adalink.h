@@ -75,7 +75,8 @@ ADA_API ada_status ada_tower_describe(const ada_tower *t, ada_json **j) ADA_MUST
 /* ---- adapters ---- */
 #define ADA_INIT_STD(d) (1.0 / sqrt((double)(d))) /* the default, from the width d */
 typedef struct ada_adapter_opts {
-    const char *method;     /* ["adalink"] */
+    const char *method;     /* ["adalink"] or "connector", whose only option is seed: what makes rows of a
+                             * model's image features is trained itself, from the model's own on */
     int rank;               /* [64] */
     double scale;           /* [1] s */
     const char *activation; /* ["none"] none | relu | gelu (the exact one, by erf): f */
@@ -83,6 +84,7 @@ typedef struct ada_adapter_opts {
     double init_std;        /* [ADA_INIT_STD(d)] standard deviation of D's start; U starts at 0 */
     uint64_t seed;          /* [0] */
     const char *site;       /* ["encoder" where there is one] at whose input: encoder | decoder | both */
+    const char *modalities; /* [every one the model has] text | image | text,image */
 } ada_adapter_opts;
 ADA_API ada_status ada_adapter_new(ada_adapter **a, ada_model *m, const ada_adapter_opts *o) ADA_MUST_USE;
 /* EMISMATCH, naming both bases, when the file was made for another model. */
@@ -206,9 +208,9 @@ typedef struct ada_generate_opts {
     const char *const *stop; /* strings, NULL-terminated */
     bool ignore_eos;
     uint64_t seed;
-    bool plain;    /* [a user's turn where the model has a chat template] the prompt is text */
-    bool logprobs; /* fill the events' logprob */
-    int beams;     /* [1] more: beam search, without temperature, repetition penalty and logprobs */
+    bool plain;            /* [a user's turn where the model has a chat template] the prompt is text */
+    bool logprobs;         /* fill the events' logprob */
+    int beams;             /* [1] more: beam search, without temperature, repetition penalty and logprobs */
     double length_penalty; /* [1] of beams: the power of the length that log-likelihoods are divided by */
 } ada_generate_opts;
 typedef struct ada_token_event {

@@ -20,7 +20,7 @@ const char *const ada_modality_names[ADA_MODALITIES] = {"text", "image", "decode
 const char *const ada_site_names[ADA_SITE_BOTH + 1] = {NULL, "decoder", "encoder", "both"};
 const char *const ada_activation_names[ADA_ACTIVATIONS] = {"none", "relu", "gelu"};
 
-static const struct ada_method *find_method(const char *name) {
+const struct ada_method *ada_method_find(const char *name) {
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(methods[i]->name, name) == 0) return methods[i];
     return NULL;
@@ -36,14 +36,30 @@ static ada_status fill_site(ada_adapter *a, const char *name) {
     if (!encoder && site != ADA_SITE_DECODER)
         return ada_fail(ADA_EINVAL, "site '%s', but the model has no encoder", name);
     a->site = (ada_site)site;
-    for (int m = 0; m < ADA_MODALITIES; m++) a->first[m] = -1;
     return ADA_OK;
 }
 
-static ada_status fill(ada_adapter *a, const ada_adapter_opts *o) {
-    const char *method = o->method ? o->method : "adalink", *act = o->activation ? o->activation : "none";
-    a->method = find_method(method);
-    if (!a->method) return ada_fail(ADA_EINVAL, "unknown adapter method '%s'", method);
+/* A list of words with commas between them. */
+static ada_status fill_modalities(ada_adapter *a, const char *list) {
+    bool sees = a->model->vision != NULL;
+    if (!list) list = sees ? "text,image" : "text";
+    for (const char *at = list, *end;; at = end + 1) {
+        end = strchr(at, ',');
+        size_t n = end ? (size_t)(end - at) : strlen(at), m = ADA_TEXT;
+        while (m <= ADA_IMAGE &&
+               (strlen(ada_modality_names[m]) != n || memcmp(ada_modality_names[m], at, n) != 0))
+            m++;
+        if (m > ADA_IMAGE)
+            return ada_fail(ADA_EINVAL, "unknown modality '%.*s': text, image or text,image", (int)n, at);
+        if (m == ADA_IMAGE && !sees)
+            return ada_fail(ADA_EINVAL, "modality 'image', but the model sees no images");
+        a->with[m] = true;
+        if (!end) return ADA_OK;
+    }
+}
+
+static ada_status fill_low_rank(ada_adapter *a, const ada_adapter_opts *o) {
+    const char *act = o->activation ? o->activation : "none";
     while (a->activation < ADA_ACTIVATIONS && strcmp(ada_activation_names[a->activation], act) != 0)
         a->activation++;
     if (a->activation == ADA_ACTIVATIONS)
@@ -58,8 +74,25 @@ static ada_status fill(ada_adapter *a, const ada_adapter_opts *o) {
     if (!(a->init_std > 0.0) || !isfinite(a->init_std))
         return ada_fail(ADA_EINVAL, "the initial deviation must be above 0");
     a->bias = o->bias;
-    a->seed = o->seed;
     ADA_TRY(fill_site(a, o->site));
+    return fill_modalities(a, o->modalities);
+}
+
+static ada_status fill_plain(ada_adapter *a, const ada_adapter_opts *o) {
+    if (o->rank || o->scale != 0.0 || o->activation || o->bias || o->init_std != 0.0 || o->site ||
+        o->modalities)
+        return ada_fail(ADA_EINVAL, "method '%s' has no option but the seed", a->method->name);
+    a->scale = 1;
+    return fill_site(a, NULL);
+}
+
+static ada_status fill(ada_adapter *a, const ada_adapter_opts *o) {
+    const char *method = o->method ? o->method : "adalink";
+    a->method = ada_method_find(method);
+    if (!a->method) return ada_fail(ADA_EINVAL, "unknown adapter method '%s'", method);
+    a->seed = o->seed;
+    for (int m = 0; m < ADA_MODALITIES; m++) a->first[m] = -1;
+    ADA_TRY(a->method->low_rank ? fill_low_rank(a, o) : fill_plain(a, o));
     return a->method->init(a);
 }
 

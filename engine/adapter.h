@@ -28,6 +28,7 @@ struct ada_adapter {
     ada_model *model;
     int rank, activation; /* activation: index into ada_activation_names */
     ada_site site;
+    bool with[ADA_MODALITIES]; /* wanted: text (of either stack, as site says), image */
     int first[ADA_MODALITIES]; /* a modality's first parameter; -1: it has none, and is left as it is */
     float scale;
     bool bias;
@@ -44,6 +45,7 @@ struct ada_method {
     /* Image rows come to it as the model's connector reads them, [n, connector.in], and leave as rows of the
      * language model; else they come as the connector leaves them. */
     bool connects;
+    bool low_rank; /* its options are rank, scale, activation, bias, init_std, site and modalities */
     /* Declares the parameters (ada_adapter_add) and fills them with their start. */
     ada_status (*init)(ada_adapter *a);
     /* Bytes of scratch for `rows` rows. */
@@ -61,6 +63,8 @@ static inline ada_modality ada_stack_modality(const ada_model *m) {
     return m->encoder.layers ? ADA_DECODER : ADA_TEXT;
 }
 
+/* NULL: there is none of that name. */
+const struct ada_method *ada_method_find(const char *name);
 ada_status ada_adapter_add(ada_adapter *a, const char *name, int64_t rows, int64_t cols,
                            float **p) ADA_MUST_USE;            /* cols 0: a vector */
 ada_status ada_adapter_trainable(ada_adapter *a) ADA_MUST_USE; /* gives g, m, v, zeroed */

@@ -160,7 +160,7 @@ static void outer_slice(void *ctx, size_t slice, int worker) {
 static void outer_sum(float *g, float *bias, const float *x, size_t k, const float *y, size_t n, size_t rows,
                       float s) {
     outer o = {g, x, y, rows, k, n, n < SLICE ? SLICE / n : 1, s};
-    ada_par_for((k + o.step - 1) / o.step, outer_slice, &o);
+    if (g) ada_par_for((k + o.step - 1) / o.step, outer_slice, &o);
     for (size_t i = 0; bias && i < rows; i++) ada_k.axpy(bias, y + i * n, s, n);
 }
 

@@ -33,7 +33,7 @@ void ada_connector_gather(const ada_connector *c, const float *features, int32_t
  * ada_connector_scratch(c, n) bytes, of which backward needs what forward left. */
 size_t ada_connector_scratch(const ada_connector *c, size_t n);
 void ada_connector_forward(const ada_connector *c, const float *x, size_t n, float *y, void *scratch);
-/* dy [n, d] at y: adds into g the gradients at c's weights, of the same shapes; NULL where there is none. */
+/* dy [n, d] at y: adds into g the gradients at c's weights, of the same shapes; NULL: not wanted. */
 typedef struct ada_connector_grads {
     float *w1, *b1, *w2, *b2;
 } ada_connector_grads;

@@ -37,6 +37,17 @@ static ada_status put_json(ada_h5_out *f, const char *object, const char *name, 
     return st;
 }
 
+static ada_status put_low_rank(ada_h5_out *f, const ada_adapter *a, const char *at) {
+    const char *modalities = !a->with[ADA_IMAGE] ? "text" : a->with[ADA_TEXT] ? "text,image" : "image";
+    ADA_TRY(ada_h5_attr_str(f, at, "site", ada_site_names[a->site]));
+    ADA_TRY(ada_h5_attr_str(f, at, "modalities", modalities));
+    ADA_TRY(ada_h5_attr_i64(f, at, "rank", a->rank));
+    ADA_TRY(ada_h5_attr_f64(f, at, "scale", (double)a->scale));
+    ADA_TRY(ada_h5_attr_str(f, at, "activation", ada_activation_names[a->activation]));
+    ADA_TRY(ada_h5_attr_i64(f, at, "bias", a->bias));
+    return ada_h5_attr_f64(f, at, "init_std", a->init_std);
+}
+
 static ada_status put_adapter(ada_h5_out *f, const save *w) {
     const ada_adapter *a = w->a;
     const char *at = "/adapter";
@@ -44,12 +55,7 @@ static ada_status put_adapter(ada_h5_out *f, const save *w) {
     for (int i = 0; i < a->nparams; i++) p[i] = a->params[i].p;
     ADA_TRY(put_params(f, a, at, p));
     ADA_TRY(ada_h5_attr_str(f, at, "method", a->method->name));
-    ADA_TRY(ada_h5_attr_str(f, at, "site", ada_site_names[a->site]));
-    ADA_TRY(ada_h5_attr_i64(f, at, "rank", a->rank));
-    ADA_TRY(ada_h5_attr_f64(f, at, "scale", (double)a->scale));
-    ADA_TRY(ada_h5_attr_str(f, at, "activation", ada_activation_names[a->activation]));
-    ADA_TRY(ada_h5_attr_i64(f, at, "bias", a->bias));
-    ADA_TRY(ada_h5_attr_f64(f, at, "init_std", a->init_std));
+    if (a->method->low_rank) ADA_TRY(put_low_rank(f, a, at));
     ADA_TRY(ada_h5_attr_i64(f, at, "seed", (int64_t)a->seed));
     ADA_TRY(ada_h5_attr_str(f, at, "base_name", a->model->name));
     ADA_TRY(ada_h5_attr_str(f, at, "base_sha256", w->base_digest));
@@ -128,31 +134,46 @@ static ada_status attr_json(ada_h5_in *f, const char *object, const char *name, 
 }
 
 typedef struct header { /* the attributes of /adapter */
-    char method[32], site[16], activation[32], base_name[256], base_digest[65], template_digest[65];
-    int64_t rank, bias, seed;
+    char method[32], base_name[256], base_digest[65], template_digest[65];
+    int64_t seed;
+    bool low_rank; /* the rest is there */
+    char site[16], modalities[16], activation[32];
+    int64_t rank, bias;
     double scale, init_std;
 } header;
 
-static ada_status read_header(ada_h5_in *f, header *h) {
-    const char *at = "/adapter";
-    if (!ada_h5_has(f, at)) return ada_fail(ADA_EFORMAT, "no adapter in it: group '/adapter' is missing");
-    ADA_TRY(attr_text(f, at, "method", h->method, sizeof h->method));
-    if (attr_text(f, at, "site", h->site, sizeof h->site) != ADA_OK) {
-        ada_error_clear(); /* files from before there were encoders have none */
-        snprintf(h->site, sizeof h->site, "%s", ada_site_names[ADA_SITE_DECODER]);
-    }
+/* What files from before it was written lack. */
+static void attr_later(ada_h5_in *f, const char *object, const char *name, char *out, size_t room,
+                       const char *before) {
+    if (attr_text(f, object, name, out, room) == ADA_OK) return;
+    ada_error_clear();
+    snprintf(out, room, "%s", before);
+}
+
+static ada_status read_low_rank(ada_h5_in *f, const char *at, header *h) {
+    attr_later(f, at, "site", h->site, sizeof h->site, ada_site_names[ADA_SITE_DECODER]);
+    attr_later(f, at, "modalities", h->modalities, sizeof h->modalities, ada_modality_names[ADA_TEXT]);
     ADA_TRY(attr_text(f, at, "activation", h->activation, sizeof h->activation));
-    ADA_TRY(attr_text(f, at, "base_name", h->base_name, sizeof h->base_name));
-    ADA_TRY(attr_text(f, at, "base_sha256", h->base_digest, sizeof h->base_digest));
-    ADA_TRY(attr_text(f, at, "template_sha256", h->template_digest, sizeof h->template_digest));
     ADA_TRY(ada_h5_get_attr_i64(f, at, "rank", &h->rank));
     ADA_TRY(ada_h5_get_attr_i64(f, at, "bias", &h->bias));
-    ADA_TRY(ada_h5_get_attr_i64(f, at, "seed", &h->seed));
     ADA_TRY(ada_h5_get_attr_f64(f, at, "scale", &h->scale));
     ADA_TRY(ada_h5_get_attr_f64(f, at, "init_std", &h->init_std));
     if (h->rank < 1 || h->rank > 65536)
         return ada_fail(ADA_EFORMAT, "adapter rank %lld is not within 1..65536", (long long)h->rank);
     return ADA_OK;
+}
+
+static ada_status read_header(ada_h5_in *f, header *h) {
+    const char *at = "/adapter";
+    if (!ada_h5_has(f, at)) return ada_fail(ADA_EFORMAT, "no adapter in it: group '/adapter' is missing");
+    ADA_TRY(attr_text(f, at, "method", h->method, sizeof h->method));
+    ADA_TRY(attr_text(f, at, "base_name", h->base_name, sizeof h->base_name));
+    ADA_TRY(attr_text(f, at, "base_sha256", h->base_digest, sizeof h->base_digest));
+    ADA_TRY(attr_text(f, at, "template_sha256", h->template_digest, sizeof h->template_digest));
+    ADA_TRY(ada_h5_get_attr_i64(f, at, "seed", &h->seed));
+    const struct ada_method *method = ada_method_find(h->method);
+    h->low_rank = !method || method->low_rank;
+    return h->low_rank ? read_low_rank(f, at, h) : ADA_OK;
 }
 
 static ada_status check_base(const header *h, ada_model *m) {
@@ -218,15 +239,12 @@ static ada_status read_adapter(ada_h5_in *f, ada_adapter **out, ada_model *m) {
     header h;
     ADA_TRY(read_header(f, &h));
     ADA_TRY(check_base(&h, m));
-    ADA_TRY(ada_adapter_new(out, m,
-                            &(ada_adapter_opts){.method = h.method,
-                                                .rank = (int)h.rank,
-                                                .scale = h.scale,
-                                                .activation = h.activation,
-                                                .bias = h.bias != 0,
-                                                .init_std = h.init_std,
-                                                .seed = (uint64_t)h.seed,
-                                                .site = h.site}));
+    ada_adapter_opts o = {.method = h.method, .seed = (uint64_t)h.seed};
+    if (h.low_rank) {
+        o.rank = (int)h.rank, o.scale = h.scale, o.activation = h.activation, o.bias = h.bias != 0;
+        o.init_std = h.init_std, o.site = h.site, o.modalities = h.modalities;
+    }
+    ADA_TRY(ada_adapter_new(out, m, &o));
     ADA_TRY(ada_h5_each(f, "/adapter", claim_modality, &(claims){*out, f}));
     float *p[ADA_MAX_PARAMS];
     for (int i = 0; i < (*out)->nparams; i++) p[i] = (*out)->params[i].p;
@@ -358,9 +376,9 @@ ada_status ada_checkpoint_find(const char *folder, ada_buf *path, ada_json **set
 /* ---- describing ---- */
 typedef struct listing {
     ada_h5_in *f;
-    ada_json *tensors;
+    ada_json *tensors, *modalities; /* modalities: parameters of each */
     const char *modality;
-    int64_t params;
+    int64_t params, all; /* of the modality at hand, of all */
 } listing;
 
 static ada_status list_dataset(void *ctx, const char *name) {
@@ -388,7 +406,22 @@ static ada_status list_modality(void *ctx, const char *name) {
     char group[128];
     snprintf(group, sizeof group, "/adapter/%s", name);
     l->modality = name;
-    return ada_h5_each(l->f, group, list_dataset, l);
+    l->params = 0;
+    ADA_TRY(ada_h5_each(l->f, group, list_dataset, l));
+    l->all += l->params;
+    return ada_json_set(l->modalities, name, ada_json_new_int(l->params));
+}
+
+static ada_status describe_params(ada_h5_in *f, ada_json *j) {
+    listing l = {.f = f, .tensors = ada_json_new_obj(), .modalities = ada_json_new_obj()};
+    ada_status st = l.tensors && l.modalities ? ada_h5_each(f, "/adapter", list_modality, &l)
+                                              : ada_fail(ADA_ENOMEM, "out of memory for a description");
+    if (st == ADA_OK) st = ada_json_set(j, "tensors", ada_json_share(l.tensors));
+    if (st == ADA_OK) st = ada_json_set(j, "modalities", ada_json_share(l.modalities));
+    if (st == ADA_OK) st = ada_json_set(j, "parameters", ada_json_new_int(l.all));
+    ada_json_close(&l.tensors);
+    ada_json_close(&l.modalities);
+    return st;
 }
 
 static ada_status set_json(ada_h5_in *f, const char *object, const char *name, ada_json *j) {
@@ -397,29 +430,27 @@ static ada_status set_json(ada_h5_in *f, const char *object, const char *name, a
     return ada_json_set(j, name, v);
 }
 
+static ada_status describe_low_rank(const header *h, ada_json *j) {
+    ADA_TRY(ada_json_set_str(j, "site", h->site));
+    ADA_TRY(ada_json_set(j, "rank", ada_json_new_int(h->rank)));
+    ADA_TRY(ada_json_set(j, "scale", ada_json_new_num(h->scale)));
+    ADA_TRY(ada_json_set_str(j, "activation", h->activation));
+    ADA_TRY(ada_json_set(j, "bias", ada_json_new_bool(h->bias != 0)));
+    return ada_json_set(j, "init_std", ada_json_new_num(h->init_std));
+}
+
 static ada_status describe(ada_h5_in *f, ada_json *j) {
     header h;
     ADA_TRY(read_header(f, &h));
     bool checkpoint = ada_h5_has(f, "/state");
     ADA_TRY(ada_json_set_str(j, "kind", checkpoint ? "checkpoint" : "adapter"));
     ADA_TRY(ada_json_set_str(j, "method", h.method));
-    ADA_TRY(ada_json_set_str(j, "site", h.site));
-    ADA_TRY(ada_json_set(j, "rank", ada_json_new_int(h.rank)));
-    ADA_TRY(ada_json_set(j, "scale", ada_json_new_num(h.scale)));
-    ADA_TRY(ada_json_set_str(j, "activation", h.activation));
-    ADA_TRY(ada_json_set(j, "bias", ada_json_new_bool(h.bias != 0)));
-    ADA_TRY(ada_json_set(j, "init_std", ada_json_new_num(h.init_std)));
+    if (h.low_rank) ADA_TRY(describe_low_rank(&h, j));
     ADA_TRY(ada_json_set(j, "seed", ada_json_new_int(h.seed)));
     ADA_TRY(ada_json_set_str(j, "base_name", h.base_name));
     ADA_TRY(ada_json_set_str(j, "base_sha256", h.base_digest));
     ADA_TRY(ada_json_set_str(j, "template_sha256", h.template_digest));
-    listing l = {.f = f, .tensors = ada_json_new_obj()};
-    if (!l.tensors) return ada_fail(ADA_ENOMEM, "out of memory for a description");
-    ada_status st = ada_h5_each(f, "/adapter", list_modality, &l);
-    if (st != ADA_OK) ada_json_close(&l.tensors);
-    ADA_TRY(st);
-    ADA_TRY(ada_json_set(j, "tensors", l.tensors));
-    ADA_TRY(ada_json_set(j, "parameters", ada_json_new_int(l.params)));
+    ADA_TRY(describe_params(f, j));
     ADA_TRY(set_json(f, "/adapter", "notes", j));
     if (!checkpoint) return ADA_OK;
     int64_t step;

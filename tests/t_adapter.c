@@ -114,7 +114,104 @@ static void refusals(void **state) {
     assert_fails(ada_adapter_new(&a, &fake, &(ada_adapter_opts){.rank = -1}), ADA_EINVAL, "rank -1");
     assert_fails(ada_adapter_new(&a, &fake, &(ada_adapter_opts){.scale = INFINITY}), ADA_EINVAL, "scale");
     assert_fails(ada_adapter_new(&a, &fake, &(ada_adapter_opts){.init_std = -1}), ADA_EINVAL, "deviation");
+    assert_fails(ada_adapter_new(&a, &fake, &(ada_adapter_opts){.modalities = "image"}), ADA_EINVAL,
+                 "the model sees no images");
+    assert_fails(ada_adapter_new(&a, &fake, &(ada_adapter_opts){.modalities = "text,"}), ADA_EINVAL,
+                 "modality ''");
+    assert_fails(ada_adapter_new(&a, &fake, &(ada_adapter_opts){.modalities = "decoder_text"}), ADA_EINVAL,
+                 "'decoder_text'");
+    assert_fails(ada_adapter_new(&a, &fake, &(ada_adapter_opts){.method = "connector"}), ADA_EINVAL,
+                 "the model has no connector");
     assert_null(a);
+}
+
+/* A model that sees: each modality has its own adapter, or none. */
+static void modalities(void **state) {
+    (void)state;
+    static ada_vision vision;
+    static float e[ROWS * D], y[ROWS * D], scratch[3 * ROWS * R];
+    ada_model sees = {.c = fake.c, .vision = &vision};
+    static const struct {
+        const char *list;
+        bool text, image;
+    } cases[] = {{NULL, true, true},
+                 {"text,image", true, true},
+                 {"image,text", true, true},
+                 {"text", true, false},
+                 {"image", false, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ada_adapter *a = NULL;
+        assert_ok(ada_adapter_new(&a, &sees,
+                                  &(ada_adapter_opts){.rank = R, .modalities = cases[i].list, .seed = 3}));
+        assert_true((a->first[ADA_TEXT] >= 0) == cases[i].text);
+        assert_true((a->first[ADA_IMAGE] >= 0) == cases[i].image);
+        assert_true(a->first[ADA_DECODER] < 0);
+        assert_int_equal(a->nparams, 2 * (cases[i].text + cases[i].image));
+        if (cases[i].image) {
+            const ada_param_set *down = &a->params[a->first[ADA_IMAGE]];
+            assert_string_equal(down->name, "image/down");
+            assert_string_equal(down[1].name, "image/up");
+            if (cases[i].text) assert_memory_not_equal(down->p, a->params[0].p, down->n * sizeof(float));
+        }
+        if (cases[i].text && cases[i].image) { /* neither touches what is the other's */
+            assert_ok(ada_adapter_trainable(a));
+            for (int k = 0; k < ROWS * D; k++) e[k] = (float)cos(k);
+            a->method->embed_forward(a, ADA_IMAGE, e, ROWS, y, scratch);
+            a->method->embed_backward(a, ADA_IMAGE, e, ROWS, y, scratch);
+            float text = 0, image = 0;
+            for (size_t k = 0; k < a->params[1].n; k++) text += fabsf(a->params[1].g[k]);
+            for (size_t k = 0; k < a->params[3].n; k++) image += fabsf(a->params[3].g[k]);
+            assert_true(text == 0 && image > 0);
+        }
+        ada_adapter_close(&a);
+    }
+}
+
+/* A connector that is trained begins as the model's own; what it adds up is engine/connector.c's. */
+static void connector(void **state) {
+    (void)state;
+    enum { IN = 12, HIDDEN = 9, N = 5 };
+    static float w1[IN * D], w2[HIDDEN * D], b[D], x[N * IN], y[2][N * D], scratch[1 << 12], g[IN * D];
+    for (int i = 0; i < IN * D; i++) w1[i] = (float)sin(i), w2[i % (HIDDEN * D)] = (float)cos(i);
+    for (int i = 0; i < N * IN; i++) x[i] = (float)sin(0.7 * i);
+    static const char *const names[2][4] = {
+        {"image/weight", "image/bias"}, {"image/weight_1", "image/bias_1", "image/weight_2", "image/bias_2"}};
+    for (int biased = 0; biased < 2; biased++)
+        for (int mlp = 0; mlp < 2; mlp++) {
+            ada_vision v = {.connector = {.kind = mlp ? ADA_CONNECTOR_MLP2 : ADA_CONNECTOR_LINEAR,
+                                          .in = IN,
+                                          .hidden = mlp ? HIDDEN : 0,
+                                          .d = D,
+                                          .scale = 0.5F,
+                                          .w1 = w1,
+                                          .b1 = biased ? b : NULL,
+                                          .w2 = mlp ? w2 : NULL,
+                                          .b2 = mlp && biased ? b : NULL}};
+            ada_model sees = {.c = fake.c, .vision = &v};
+            ada_adapter *a = NULL;
+            assert_fails(
+                ada_adapter_new(&a, &sees, &(ada_adapter_opts){.method = "connector", .modalities = "image"}),
+                ADA_EINVAL, "no option but the seed");
+            assert_ok(ada_adapter_new(&a, &sees, &(ada_adapter_opts){.method = "connector", .seed = 4}));
+            assert_true(a->method->connects && a->first[ADA_IMAGE] == 0 && a->first[ADA_TEXT] < 0);
+            assert_int_equal(a->nparams, (mlp ? 2 : 1) * (biased ? 2 : 1));
+            for (int i = 0; i < a->nparams; i++)
+                assert_string_equal(a->params[i].name, names[mlp][biased ? i : 2 * i]);
+            assert_true(a->method->embed_scratch(a, N) <= sizeof scratch);
+            a->method->embed_forward(a, ADA_IMAGE, x, N, y[0], scratch);
+            ada_connector_forward(&v.connector, x, N, y[1], scratch);
+            assert_memory_equal(y[0], y[1], sizeof y[0]);
+            assert_ok(ada_adapter_trainable(a));
+            a->method->embed_backward(a, ADA_IMAGE, x, N, y[0], scratch);
+            memset(g, 0, sizeof g);
+            ada_connector_backward(&v.connector, x, N, y[0], scratch, &(ada_connector_grads){.w1 = g});
+            assert_memory_equal(a->params[0].g, g, a->params[0].n * sizeof *g);
+            a->params[0].p[0] += 1; /* its own copy */
+            assert_true(w1[0] == 0);
+            a->method->embed_forward(a, ADA_IMAGE, x, N, y[0], scratch);
+            assert_memory_not_equal(y[0], y[1], sizeof y[0]);
+            ada_adapter_close(&a);
+        }
 }
 
 /* The same tokens in two packs and in one give the same rows; gradients of a token add up. */
@@ -180,8 +277,12 @@ static void threads_do_not_matter(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(formula_and_gradients), cmocka_unit_test(start),
-                                       cmocka_unit_test(refusals), cmocka_unit_test(join),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(formula_and_gradients),
+                                       cmocka_unit_test(start),
+                                       cmocka_unit_test(refusals),
+                                       cmocka_unit_test(join),
+                                       cmocka_unit_test(modalities),
+                                       cmocka_unit_test(connector),
                                        cmocka_unit_test(threads_do_not_matter)};
     return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
 }

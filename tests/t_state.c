@@ -35,6 +35,52 @@ static void adapter_comes_back(void **state) {
     ada_model_close(&m);
 }
 
+/* What came back has these bits and these modalities. */
+static void sees_and_comes_back(ada_model *m, const ada_adapter_opts *o) {
+    char path[512];
+    ada_adapter *a = NULL, *b = NULL;
+    assert_ok(ada_adapter_new(&a, m, o));
+    for (int i = 0; i < a->nparams; i++)
+        for (size_t k = 0; k < a->params[i].n; k++) a->params[i].p[k] = (float)sin((double)k + i);
+    assert_ok(ada_adapter_save(a, tiny_path(path, "sees.h5")));
+    assert_ok(ada_adapter_open(&b, m, path));
+    assert_ptr_equal(a->method, b->method);
+    assert_memory_equal(a->first, b->first, sizeof a->first);
+    assert_int_equal(a->nparams, b->nparams);
+    for (int i = 0; i < a->nparams; i++)
+        assert_memory_equal(a->params[i].p, b->params[i].p, a->params[i].n * sizeof(float));
+    ada_adapter_close(&b);
+    ada_vision *eyes = m->vision;
+    m->vision = NULL;
+    if (!o->modalities || strcmp(o->modalities, "text") != 0)
+        assert_fails(ada_adapter_open(&b, m, path), ADA_EINVAL, "the model ");
+    m->vision = eyes;
+    ada_adapter_close(&a);
+}
+
+static void seeing_comes_back(void **state) {
+    (void)state;
+    enum { IN = 6, D = 32 };
+    static float w[IN * D], bias[D];
+    ada_vision v = {.connector = {.kind = ADA_CONNECTOR_LINEAR, .in = IN, .d = D, .w1 = w, .b1 = bias}};
+    ada_model *m = tiny_model(true);
+    m->vision = &v;
+    sees_and_comes_back(m, &(ada_adapter_opts){.rank = 2});
+    sees_and_comes_back(m, &(ada_adapter_opts){.rank = 2, .modalities = "image", .bias = true});
+    sees_and_comes_back(m, &(ada_adapter_opts){.rank = 2, .modalities = "text"});
+    sees_and_comes_back(m, &(ada_adapter_opts){.method = "connector", .seed = 7});
+    char path[512];
+    ada_json *j = NULL;
+    assert_ok(ada_adapter_describe(tiny_path(path, "sees.h5"), &j));
+    assert_string_equal(ada_json_str(ada_json_get(j, "method"), ""), "connector");
+    assert_null(ada_json_get(j, "rank"));
+    assert_int_equal(ada_json_int(ada_json_get(ada_json_get(j, "modalities"), "image"), 0), IN * D + D);
+    assert_int_equal(ada_json_int(ada_json_get(j, "parameters"), 0), IN * D + D);
+    ada_json_close(&j);
+    m->vision = NULL;
+    ada_model_close(&m);
+}
+
 static void other_base_refused(void **state) {
     (void)state;
     char path[512];
@@ -271,6 +317,7 @@ static void adapter_of_a_finished_run(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(adapter_comes_back),
+                                       cmocka_unit_test(seeing_comes_back),
                                        cmocka_unit_test(other_base_refused),
                                        cmocka_unit_test(damage_refused),
                                        cmocka_unit_test(described),

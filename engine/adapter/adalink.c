@@ -2,10 +2,10 @@
  * AdaLink: a low-rank residual on the input embeddings of a frozen model, one for each modality.
  *     z = e·D + b_down      e [n, d], D [d, r]
  *     y = e + s·(f(z)·U + b_up)           U [r, d], f one of none, relu, gelu (by erf)
- * with D ~ N(0, init_std²), U and biases 0, so that y = e at the start. Gradients, for dy at y:
- *     dU = s·f(z)ᵀ·dy,  db_up = s·Σdy,  dz = s·(dy·Uᵀ)·f'(z),  dD = eᵀ·dz,  db_down = Σdz.
- * e is frozen, so that no gradient goes to it. Invariant: each sum runs over rows in order, whatever the
- * threads. */
+ * once a modality: text rows never meet the image's D and U, nor the reverse; with D ~ N(0, init_std²), U and
+ * biases 0, so that y = e at the start. Gradients, for dy at y: dU = s·f(z)ᵀ·dy,  db_up = s·Σdy,  dz =
+ * s·(dy·Uᵀ)·f'(z),  dD = eᵀ·dz,  db_down = Σdz. e is frozen, so that no gradient goes to it. Invariant: each
+ * sum runs over rows in order, whatever the threads. */
 #include "engine/adapter.h"
 #include "engine/par.h"
 #include "engine/rng.h"
@@ -46,9 +46,10 @@ static ada_status init_modality(ada_adapter *a, ada_modality m) {
 }
 
 static ada_status init(ada_adapter *a) {
-    bool encoder = a->model->encoder.layers != NULL;
-    if (!encoder || a->site & ADA_SITE_ENCODER) ADA_TRY(init_modality(a, ADA_TEXT));
-    return encoder && a->site & ADA_SITE_DECODER ? init_modality(a, ADA_DECODER) : ADA_OK;
+    bool encoder = a->model->encoder.layers != NULL, text = a->with[ADA_TEXT];
+    if (text && (!encoder || a->site & ADA_SITE_ENCODER)) ADA_TRY(init_modality(a, ADA_TEXT));
+    if (a->with[ADA_IMAGE]) ADA_TRY(init_modality(a, ADA_IMAGE));
+    return text && encoder && a->site & ADA_SITE_DECODER ? init_modality(a, ADA_DECODER) : ADA_OK;
 }
 
 /* Scratch is three arrays [rows, r]: z, f(z), dz. Without an activation the first two are one. */
@@ -144,6 +145,7 @@ static void embed_backward(ada_adapter *a, ada_modality m, const float *e, size_
 
 const struct ada_method ada_method_adalink = {
     .name = "adalink",
+    .low_rank = true,
     .init = init,
     .embed_scratch = embed_scratch,
     .embed_forward = embed_forward,

@@ -21,6 +21,7 @@ t train --bias=yes
 t train -x
 t train -m m -d d -o o extra
 t train -m m -d d -o o --steps 3 --epochs 1
+t train -m m -d d -o o --method connector --rank 8
 t train --resume r --lr 1
 t train --resume absent
 t train -c absent.yaml

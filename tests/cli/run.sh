@@ -79,6 +79,14 @@ check "resume" run train --resume stopped -q
 check "the same in one go" run "$@" --steps 300 --eval-every 100 --eval-data rows.jsonl -o atonce
 check "resuming changes the course" cmp_metrics stopped atonce
 
+run train -m base -d rows.jsonl -o eyes --method connector
+check "no connector is not exit 2" [ $? -eq 2 ]
+check "no connector is not named" errs 'the model has no connector'
+run train -m base -d rows.jsonl -o eyes --modalities text,image
+check "no eyes is not exit 2" [ $? -eq 2 ]
+check "no eyes is not named" errs 'the model sees no images'
+check "eyes leave a trace" [ ! -e eyes ]
+
 # ---- eval ----
 check "eval" run eval -m base.h5 -a whole/adapter.h5 -d rows.jsonl --json --predictions p1
 check "eval's object" says '^{"n": 32, .*"accuracy": .*"base": {"n": 32, '
