@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # Makes the tiny models beside this file, and what transformers in float32 says of each: logits, the tokens
-# it goes on with, the loss of an AdaLink adapter on some targets, and the adapter's gradients. Needs
+# it goes on with, by greed and of some by a search of 4 beams, the loss of an AdaLink adapter on some targets, and the adapter's gradients. Needs
 # torch, transformers, safetensors, gguf, numpy.
 # usage: make_golden.py [FOLDER]      (written into this folder by default; tests/golden.c reads it)
 import json
@@ -76,6 +76,14 @@ SPELT = {'gemma_bias': dict(hidden_act='gelu')}  # what transformers reads, and 
 SHARDED = 'rope_linear'
 GGUFS = ('tied_gqa', 'rope_llama3', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'gpt2',
          'gptneox', 'gemma')  # as GGUF too, same answers
+
+
+SEARCHED = ('head_dim', 'window', 'qwen3', 'gemma', 'gemma2', 'gemma3_full', 'gpt2', 'gptneox')
+
+
+def beam(model, ids):
+    return model.generate(ids[None, :PROMPT], attention_mask=torch.ones(1, PROMPT).long(), num_beams=4,
+                          do_sample=False, max_new_tokens=NEW, eos_token_id=2, pad_token_id=0)[0, PROMPT:].int()
 
 
 def answers(model, seed):
@@ -237,6 +245,9 @@ def main():
         shutil.rmtree(f'{root}/{name}', ignore_errors=True)
         save_hf(model, f'{root}/{name}', name == SHARDED)
         result = answers(model, 100 + seed)
+        if name in SEARCHED:
+            result['beam'] = beam(model, result['ids'].long())
+            print(name, result['beam'].tolist())
         save_file({k: v.contiguous() for k, v in result.items()}, f'{root}/{name}.answers.safetensors')
         if name in GGUFS:
             save_gguf(model, f'{root}/{name}.gguf')
