@@ -106,6 +106,7 @@ typedef struct ada_train_opts {
     const char *eval_data; /* [none] JSONL for validation */
     const char *out;       /* [none] folder: adapter.h5 (best or last), checkpoint-N.h5, metrics.jsonl */
     const char *model;     /* [none] where m was opened, written down for whoever resumes */
+    const char *features;  /* [memory alone] folder in which what the tower says of images is kept */
     ada_dataset_opts keys;
     double lr;                /* [3e-3] */
     const char *schedule;     /* ["cosine"] cosine | linear | constant */
@@ -178,6 +179,7 @@ typedef struct ada_eval_opts {
     int max_new;         /* [64] tokens of greedy output for exact match */
     size_t batch_tokens; /* [1024] */
     int beams;           /* [1] more: that output by beam search */
+    const char *features; /* as of training */
 } ada_eval_opts;
 typedef struct ada_eval_row { /* given to the callback in file order */
     size_t line;
@@ -212,6 +214,10 @@ typedef struct ada_generate_opts {
     bool logprobs;         /* fill the events' logprob */
     int beams;             /* [1] more: beam search, without temperature, repetition penalty and logprobs */
     double length_penalty; /* [1] of beams: the power of the length that log-likelihoods are divided by */
+    /* [none] files, in the order of the "<image>" marks of the text; without marks, in front of it. Not with
+     * ids. */
+    const char *const *images;
+    size_t nimages;
 } ada_generate_opts;
 typedef struct ada_token_event {
     int32_t id;     /* -1: no token, only held back text set free at the end */

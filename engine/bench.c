@@ -88,7 +88,7 @@ static ada_status time_training(timing *b) {
     double start = ada_os.now();
     ada_step_begin(step);
     ada_step_see(step, items, rows);
-    ada_step_start(step);
+    ADA_TRY(ada_step_start(step));
     ADA_TRY(ada_step_forward(step, items, rows));
     ada_step_loss(step, goals, count, loss, true);
     ada_step_end(step);

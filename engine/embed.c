@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The join where input adapters act. Owns: the table from token to unique row, and those rows.
- * Must not know: the shape of packs beyond their ids. Invariant: rows are in ascending order of token, so
- * that the adapter sees the same rows however the step was cut into packs. */
+ * The join where input adapters act. Owns: the table from id to unique row, and those rows.
+ * Must not know: the shape of packs beyond their ids. Invariant: rows are in ascending order of id, so that
+ * the adapter sees the same rows however the step was cut into packs: tokens first, then images. */
 #include "engine/embed.h"
 #include "engine/par.h"
 #include "simd/kernels.h"
@@ -10,34 +10,51 @@
 struct ada_join {
     const ada_model *m;
     ada_adapter *a;
-    ada_modality modality;
+    ada_join_limits lim;
+    bool text, image; /* which the adapter has something for */
     size_t d;
-    int32_t vocab, max, n;
-    int32_t *slot; /* [vocab] row of a token, -1: not in this step */
-    int32_t *ids;  /* [max] the unique tokens, ascending after start */
-    float *e, *y;  /* [max, d] before and after the adapter; one array without an adapter */
-    float *dy;     /* [max, d] gradient at y; NULL unless training */
-    void *scratch;
+    int32_t vocab, ids_end, n, tokens; /* tokens: of the n */
+    int32_t *slot;                     /* [ids_end] row of an id, -1: not in this step */
+    int32_t *ids;                      /* [unique] the unique ids, ascending after start */
+    float *e, *y;  /* [unique, d] before and after the adapter; one array without an adapter */
+    float *dy;     /* [unique, d] gradient at y; NULL unless training */
+    float *x;      /* [image_rows, connector.in] */
+    int32_t *rows; /* [image_rows] */
+    void *text_scratch, *image_scratch, *connector_scratch;
 };
 
+static ada_status layout_images(ada_join *j, ada_arena *arena) {
+    size_t n = (size_t)j->lim.image_rows;
+    if (n == 0) return ADA_OK;
+    const ada_connector *c = &j->m->vision->connector;
+    ADA_TRY(ada_arena_rows(arena, &j->x, n, (size_t)c->in, sizeof(float)));
+    ADA_TRY(ada_arena_take(arena, &j->rows, n, sizeof *j->rows));
+    ADA_TRY(ada_arena_take(arena, &j->connector_scratch, ada_connector_scratch(c, n), 1));
+    if (!j->image) return ADA_OK;
+    return ada_arena_take(arena, &j->image_scratch, j->a->method->embed_scratch(j->a, n), 1);
+}
+
 ada_status ada_join_layout(ada_join **out, ada_arena *arena, const ada_model *model, ada_adapter *a,
-                           ada_modality m, int32_t max_unique, bool train) {
-    if (a && a->first[m] < 0) a = NULL;
-    int32_t vocab = model->c.vocab, max = max_unique < vocab ? max_unique : vocab;
-    ada_join j = {.m = model, .a = a, .modality = m, .d = (size_t)model->c.d, .vocab = vocab, .max = max};
-    size_t n;
-    if (!ada_mul_size((size_t)j.max, j.d, &n))
-        return ada_fail(ADA_EINVAL, "a step of %d tokens is too large", j.max);
+                           const ada_join_limits *lim) {
+    ada_join j = {.m = model, .a = a, .lim = *lim, .d = (size_t)model->c.d, .vocab = model->c.vocab};
+    int64_t end = (int64_t)j.vocab + (lim->images ? ada_images_most(lim->images) : 0);
+    if (end > INT32_MAX) return ada_fail(ADA_EINVAL, "images of too many rows");
+    j.ids_end = (int32_t)end;
+    if (j.lim.unique > end) j.lim.unique = (int32_t)end;
+    size_t max = (size_t)j.lim.unique;
+    j.text = a && a->first[lim->tokens] >= 0;
+    j.image = a && a->first[ADA_IMAGE] >= 0 && lim->image_rows > 0;
     ADA_TRY(ada_arena_take(arena, out, 1, sizeof **out));
-    ADA_TRY(ada_arena_take(arena, &j.slot, (size_t)j.vocab, sizeof *j.slot));
-    ADA_TRY(ada_arena_take(arena, &j.ids, (size_t)j.max, sizeof *j.ids));
-    ADA_TRY(ada_arena_take(arena, &j.e, n, sizeof(float)));
+    ADA_TRY(ada_arena_take(arena, &j.slot, (size_t)end, sizeof *j.slot));
+    ADA_TRY(ada_arena_take(arena, &j.ids, max, sizeof *j.ids));
+    ADA_TRY(ada_arena_rows(arena, &j.e, max, j.d, sizeof(float)));
     j.y = j.e;
-    if (a) ADA_TRY(ada_arena_take(arena, &j.y, n, sizeof(float)));
-    if (a) ADA_TRY(ada_arena_take(arena, &j.scratch, a->method->embed_scratch(a, (size_t)j.max), 1));
-    if (train) ADA_TRY(ada_arena_take(arena, &j.dy, n, sizeof(float)));
+    if (j.text || j.image) ADA_TRY(ada_arena_rows(arena, &j.y, max, j.d, sizeof(float)));
+    if (j.text) ADA_TRY(ada_arena_take(arena, &j.text_scratch, a->method->embed_scratch(a, max), 1));
+    ADA_TRY(layout_images(&j, arena));
+    if (lim->train) ADA_TRY(ada_arena_rows(arena, &j.dy, max, j.d, sizeof(float)));
     if (arena->counting) return ADA_OK;
-    memset(j.slot, 0xff, (size_t)j.vocab * sizeof *j.slot);
+    memset(j.slot, 0xff, (size_t)end * sizeof *j.slot);
     **out = j;
     return ADA_OK;
 }
@@ -55,16 +72,10 @@ void ada_join_add(ada_join *j, const int32_t *ids, int32_t n) {
         }
 }
 
-static void embed_row(void *ctx, size_t i, int worker) {
-    (void)worker;
-    const ada_join *j = ctx;
-    ada_model_embed(j->m, j->ids[i], j->e + i * j->d);
-}
-
-void ada_join_start(ada_join *j) {
+static void sort(ada_join *j) {
     int32_t n = 0;
-    if (j->n > j->vocab / 64) {
-        for (int32_t id = 0; id < j->vocab; id++)
+    if (j->n > j->ids_end / 64) {
+        for (int32_t id = 0; id < j->ids_end; id++)
             if (j->slot[id] >= 0) j->ids[n++] = id;
     } else {
         for (int32_t i = 1; i < j->n; i++) {
@@ -74,9 +85,49 @@ void ada_join_start(ada_join *j) {
         }
     }
     for (int32_t i = 0; i < j->n; i++) j->slot[j->ids[i]] = i;
-    ada_par_for((size_t)j->n, embed_row, j);
-    if (j->a) j->a->method->embed_forward(j->a, j->modality, j->e, (size_t)j->n, j->y, j->scratch);
+    for (j->tokens = j->n; j->tokens > 0 && j->ids[j->tokens - 1] >= j->vocab;) j->tokens--;
+}
+
+static void embed_row(void *ctx, size_t i, int worker) {
+    (void)worker;
+    const ada_join *j = ctx;
+    ada_model_embed(j->m, j->ids[i], j->e + i * j->d);
+}
+
+static void start_tokens(ada_join *j) {
+    size_t n = (size_t)j->tokens;
+    ada_par_for(n, embed_row, j);
+    if (j->text)
+        j->a->method->embed_forward(j->a, j->lim.tokens, j->e, n, j->y, j->text_scratch);
+    else if (j->y != j->e)
+        memcpy(j->y, j->e, n * j->d * sizeof *j->y);
+}
+
+/* What an image's rows are to the adapter: the connector's input, or what comes out of it. */
+static const float *image_input(const ada_join *j) {
+    return j->a->method->connects ? j->x : j->e + (size_t)j->tokens * j->d;
+}
+
+static ada_status start_images(ada_join *j) {
+    size_t n = (size_t)(j->n - j->tokens), first = (size_t)j->tokens * j->d;
+    if (n == 0) return ADA_OK;
+    for (size_t i = 0; i < n; i++) j->rows[i] = j->ids[(size_t)j->tokens + i] - j->vocab;
+    ADA_TRY(ada_images_read(j->lim.images, j->rows, (int32_t)n, j->x));
+    if (!(j->image && j->a->method->connects))
+        ada_connector_forward(&j->m->vision->connector, j->x, n, j->e + first, j->connector_scratch);
+    if (j->image)
+        j->a->method->embed_forward(j->a, ADA_IMAGE, image_input(j), n, j->y + first, j->image_scratch);
+    else if (j->y != j->e)
+        memcpy(j->y + first, j->e + first, n * j->d * sizeof *j->y);
+    return ADA_OK;
+}
+
+ada_status ada_join_start(ada_join *j) {
+    sort(j);
+    start_tokens(j);
+    ADA_TRY(start_images(j));
     if (j->dy) memset(j->dy, 0, (size_t)j->n * j->d * sizeof(float));
+    return ADA_OK;
 }
 
 int32_t ada_join_count(const ada_join *j) {
@@ -96,5 +147,9 @@ void ada_join_back(ada_join *j, const int32_t *ids, int32_t n, const float *dx) 
 }
 
 void ada_join_end(ada_join *j) {
-    if (j->a) j->a->method->embed_backward(j->a, j->modality, j->e, (size_t)j->n, j->dy, j->scratch);
+    size_t n = (size_t)j->tokens, images = (size_t)(j->n - j->tokens);
+    if (j->text) j->a->method->embed_backward(j->a, j->lim.tokens, j->e, n, j->dy, j->text_scratch);
+    if (j->image && images)
+        j->a->method->embed_backward(j->a, ADA_IMAGE, image_input(j), images, j->dy + n * j->d,
+                                     j->image_scratch);
 }

@@ -10,14 +10,15 @@
 typedef struct draft {
     ada_ids ids;
     ada_ids source; /* of an encoder-decoder */
-    ada_ids mask; /* 0 or 1 for each id */
-    ada_buf text;
+    ada_ids mask;   /* 0 or 1 for each id */
+    ada_buf text, prompt;
+    ada_sight sight;
     int32_t bos; /* 1 when a BOS was put in front */
     bool begun;  /* some of the text stands there */
 } draft;
 
 static ada_status add_text(draft *x, const ada_model *m, const char *s, size_t n, int32_t target) {
-    ADA_TRY(ada_tok_encode(m->tok, s, n, x->begun ? ADA_TOK_CONTINUE : 0, &x->ids));
+    ADA_TRY(ada_spell(&x->sight, m, s, n, x->begun ? ADA_TOK_CONTINUE : 0, &x->ids));
     x->begun |= n > 0;
     while (x->mask.len < x->ids.len) ADA_TRY(ada_ids_push(&x->mask, target));
     return ADA_OK;
@@ -35,9 +36,13 @@ static ada_status add_bos(draft *x, const ada_model *m) {
 }
 
 static ada_status draft_completion(draft *x, const ada_model *m, const ada_row *row, const char *completion) {
-    const char *said = completion ? completion : row->completion;
-    ADA_TRY(add_bos(x, m));
-    ADA_TRY(add_text(x, m, row->prompt, strlen(row->prompt), 0));
+    const char *said = completion ? completion : row->completion, *prompt = row->prompt;
+    size_t n = strlen(prompt);
+    bool bos;
+    ADA_TRY(ada_sight_check(&x->sight, m, ada_marks(prompt, n)));
+    ADA_TRY(ada_spell_prompt(m, &x->prompt, &prompt, &n, &bos));
+    if (!bos) ADA_TRY(add_bos(x, m));
+    ADA_TRY(add_text(x, m, prompt, n, 0));
     if (!said) return ADA_OK;
     ADA_TRY(add_text(x, m, said, strlen(said), 1));
     bool ends = row->nchoices == 0 && ada_tok_eos(m->tok) >= 0;
@@ -45,13 +50,16 @@ static ada_status draft_completion(draft *x, const ada_model *m, const ada_row *
 }
 
 static ada_status draft_text(draft *x, const ada_model *m, const ada_row *row) {
+    ADA_TRY(ada_sight_check(&x->sight, m, ada_marks(row->text, strlen(row->text))));
     ADA_TRY(add_bos(x, m));
     ADA_TRY(add_text(x, m, row->text, strlen(row->text), 1));
     return ada_tok_eos(m->tok) >= 0 ? add_id(x, ada_tok_eos(m->tok), 1) : ADA_OK;
 }
 
-static ada_status draft_source(const ada_model *m, const char *text, size_t n, ada_ids *out) {
-    ADA_TRY(ada_tok_encode(m->tok, text, n, ADA_TOK_SPECIAL, out));
+static ada_status draft_source(const ada_model *m, ada_sight *sight, const char *text, size_t n,
+                               ada_ids *out) {
+    ADA_TRY(ada_sight_check(sight, m, ada_marks(text, n)));
+    ADA_TRY(ada_spell(sight, m, text, n, ADA_TOK_SPECIAL, out));
     if (out->len == 0 && ada_tok_eos(m->tok) >= 0) ADA_TRY(ada_ids_push(out, ada_tok_eos(m->tok)));
     return out->len > 0 ? ADA_OK : ada_fail(ADA_EINVAL, "the prompt has no token");
 }
@@ -61,7 +69,7 @@ static ada_status draft_pair(draft *x, const ada_model *m, const ada_row *row, c
     if (!row->prompt)
         return ada_fail(ADA_EUNSUPPORTED, "line %zu: a model with an encoder wants a prompt and a completion",
                         row->line);
-    ADA_TRY(draft_source(m, row->prompt, strlen(row->prompt), &x->source));
+    ADA_TRY(draft_source(m, &x->sight, row->prompt, strlen(row->prompt), &x->source));
     x->bos = 1;
     ADA_TRY(add_id(x, m->c.start_token, 0));
     if (!said) return ADA_OK;
@@ -89,6 +97,7 @@ static ada_status draft_messages(draft *x, const ada_model *m, const ada_row *ro
     memcpy(msgs, row->messages, n * sizeof *msgs);
     if (completion) msgs[n - 1].content = completion;
     ADA_TRY(ada_chat_render(m->chat, msgs, n, false, &x->text, spans, &nspans));
+    ADA_TRY(ada_sight_check(&x->sight, m, ada_marks(x->text.data, x->text.len)));
     if (!ada_chat_has_bos(m->chat)) ADA_TRY(add_bos(x, m));
     for (size_t i = completion && nspans > 0 ? nspans - 1 : 0; i < nspans; i++) {
         ADA_TRY(add_text(x, m, x->text.data + at, spans[i].begin - at, 0));
@@ -100,8 +109,8 @@ static ada_status draft_messages(draft *x, const ada_model *m, const ada_row *ro
 
 /* Cuts to max_length and copies into the arena. A prompt loses its left, its BOS excepted; all else its
  * right. */
-static ada_status settle(draft *x, ada_example *e, const ada_row *row, bool all_tokens, int max_length,
-                         ada_arena *a) {
+static ada_status settle(draft *x, ada_example *e, const ada_model *m, const ada_row *row, bool all_tokens,
+                         int max_length, ada_arena *a) {
     size_t n = x->ids.len, keep = n, drop = 0, bos = (size_t)x->bos, first = 0;
     while (first < n && !x->mask.data[first]) first++;
     if (max_length > 0 && n > (size_t)max_length) {
@@ -114,7 +123,7 @@ static ada_status settle(draft *x, ada_example *e, const ada_row *row, bool all_
     for (size_t i = 0; i < keep; i++) {
         size_t from = i < bos ? i : i + drop;
         e->ids[i] = x->ids.data[from];
-        e->mask[i] = i > 0 && (all_tokens || x->mask.data[from]);
+        e->mask[i] = i > 0 && (all_tokens || x->mask.data[from]) && e->ids[i] < m->c.vocab;
         e->targets += e->mask[i];
     }
     e->n = (int32_t)keep;
@@ -141,37 +150,91 @@ static ada_status fill_draft(draft *x, const ada_model *m, const ada_row *row, c
     return draft_text(x, m, row);
 }
 
-ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *row, const char *completion,
-                            bool all_tokens, int max_length, ada_arena *a) {
-    draft x = {0};
+ada_status ada_example_make(ada_example *e, const ada_model *m, ada_images *images, const ada_row *row,
+                            const char *completion, bool all_tokens, int max_length, ada_arena *a) {
+    draft x = {.sight = {.images = images, .paths = row->images, .n = row->nimages}};
     *e = (ada_example){.line = row->line};
     ada_status st = fill_draft(&x, m, row, completion, a);
     if (st == ADA_OK && (x.ids.len > INT32_MAX / 2 || x.source.len > INT32_MAX / 2))
         st = ada_fail(ADA_EUNSUPPORTED, "line %zu has %zu tokens", row->line, x.ids.len);
-    if (st == ADA_OK) st = settle(&x, e, row, all_tokens, max_length, a);
+    if (st == ADA_OK) st = settle(&x, e, m, row, all_tokens, max_length, a);
     if (st == ADA_OK) st = settle_source(&x, e, max_length, a);
     if (m->c.mask == ADA_MASK_PREFIX) e->prefix = e->prompt;
     ada_ids_free(&x.source);
     ada_ids_free(&x.ids);
     ada_ids_free(&x.mask);
     ada_buf_free(&x.text);
+    ada_buf_free(&x.prompt);
     return st;
 }
 
-ada_status ada_prompt_text(const ada_model *m, const char *text, size_t n, ada_ids *out) {
-    ADA_TRY(ada_model_text(m));
-    if (m->encoder.layers) return draft_source(m, text, n, out);
-    if (ada_tok_adds_bos(m->tok)) ADA_TRY(ada_ids_push(out, ada_tok_bos(m->tok)));
-    return ada_tok_encode(m->tok, text, n, 0, out);
+/* ---- prompts of generation ---- */
+
+/* The text with a mark for each image in front, in b, where it has none. */
+static ada_status with_marks(const ada_sight *s, ada_buf *b, const char **text, size_t *n) {
+    if (s->n == 0 || ada_marks(*text, *n) > 0) return ADA_OK;
+    b->len = 0;
+    for (size_t i = 0; i < s->n; i++) ADA_TRY(ada_buf_puts(b, ADA_IMAGE_MARK));
+    ADA_TRY(ada_buf_add(b, *text, *n));
+    *text = b->data, *n = b->len;
+    return ADA_OK;
 }
 
-ada_status ada_prompt_chat(const ada_model *m, const ada_message *msgs, size_t n, ada_ids *out) {
-    ada_buf text = {0};
-    ada_status st = need_chat(m);
-    if (st == ADA_OK) st = ada_chat_render(m->chat, msgs, n, true, &text, NULL, NULL);
-    if (st == ADA_OK && !ada_chat_has_bos(m->chat) && ada_tok_adds_bos(m->tok))
-        st = ada_ids_push(out, ada_tok_bos(m->tok));
-    if (st == ADA_OK) st = ada_tok_encode(m->tok, text.data, text.len, 0, out);
-    ada_buf_free(&text);
+static ada_status spell_text(const ada_model *m, ada_sight *s, ada_buf b[2], const char *text, size_t n,
+                             ada_ids *out) {
+    bool bos;
+    ADA_TRY(with_marks(s, &b[0], &text, &n));
+    if (m->encoder.layers) return draft_source(m, s, text, n, out);
+    ADA_TRY(ada_sight_check(s, m, ada_marks(text, n)));
+    ADA_TRY(ada_spell_prompt(m, &b[1], &text, &n, &bos));
+    if (!bos && ada_tok_adds_bos(m->tok)) ADA_TRY(ada_ids_push(out, ada_tok_bos(m->tok)));
+    return ada_spell(s, m, text, n, 0, out);
+}
+
+ada_status ada_prompt_text(const ada_model *m, ada_sight *sight, const char *text, size_t n, ada_ids *out) {
+    ada_buf b[2] = {{0}, {0}};
+    ADA_TRY(ada_model_text(m));
+    ada_status st = spell_text(m, sight, b, text, n, out);
+    ada_buf_free(&b[0]);
+    ada_buf_free(&b[1]);
+    return st;
+}
+
+/* A copy of the messages in which the user's first has marks, where none has. */
+static ada_status mark_messages(const ada_sight *s, ada_arena *a, ada_buf *b, const ada_message **msgs,
+                                size_t n) {
+    ada_message *copy;
+    size_t user = 0, len;
+    for (size_t i = 0; i < n; i++)
+        if (s->n == 0 || ada_marks((*msgs)[i].content, strlen((*msgs)[i].content)) > 0) return ADA_OK;
+    while (user < n && (*msgs)[user].role[0] != 'u') user++;
+    if (user == n) return ADA_OK;
+    ADA_TRY(ada_arena_take(a, &copy, n, sizeof *copy));
+    memcpy(copy, *msgs, n * sizeof *copy);
+    len = strlen(copy[user].content);
+    ADA_TRY(with_marks(s, b, &copy[user].content, &len));
+    *msgs = copy;
+    return ADA_OK;
+}
+
+static ada_status spell_chat(const ada_model *m, ada_sight *s, ada_arena *a, ada_buf b[2],
+                             const ada_message *msgs, size_t n, ada_ids *out) {
+    ADA_TRY(need_chat(m));
+    ADA_TRY(mark_messages(s, a, &b[0], &msgs, n));
+    ADA_TRY(ada_chat_render(m->chat, msgs, n, true, &b[1], NULL, NULL));
+    ADA_TRY(ada_sight_check(s, m, ada_marks(b[1].data, b[1].len)));
+    if (!ada_chat_has_bos(m->chat) && ada_tok_adds_bos(m->tok))
+        ADA_TRY(ada_ids_push(out, ada_tok_bos(m->tok)));
+    return ada_spell(s, m, b[1].data, b[1].len, 0, out);
+}
+
+ada_status ada_prompt_chat(const ada_model *m, ada_sight *sight, const ada_message *msgs, size_t n,
+                           ada_ids *out) {
+    ada_arena a = {0};
+    ada_buf b[2] = {{0}, {0}};
+    ada_status st = spell_chat(m, sight, &a, b, msgs, n, out);
+    ada_buf_free(&b[0]);
+    ada_buf_free(&b[1]);
+    ada_arena_free(&a);
     return st;
 }

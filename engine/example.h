@@ -5,7 +5,7 @@
 #ifndef ADA_ENGINE_EXAMPLE_H
 #define ADA_ENGINE_EXAMPLE_H
 
-#include "engine/model.h"
+#include "engine/spell.h"
 
 typedef struct ada_example { /* one row as tokens */
     int32_t *ids;            /* [n] prompt, then completion (and its end mark) */
@@ -26,11 +26,16 @@ typedef struct ada_example { /* one row as tokens */
  * prompt is cut from its left, its BOS kept (messages, text: from the right). Memory from `a`.
  * An encoder-decoder reads the prompt, with what the tokenizer puts around a text, as its source; ids are the
  * decoder's start token, the completion as a text of its own, and EOS, which is a target for choices too.
- * Source and ids are cut on their own, the source from its left. */
-ada_status ada_example_make(ada_example *e, const ada_model *m, const ada_row *row, const char *completion,
-                            bool all_tokens, int max_length, ada_arena *a) ADA_MUST_USE;
-/* The ids of a prompt as generation starts from it: text, or a conversation that invites the assistant. */
-ada_status ada_prompt_text(const ada_model *m, const char *text, size_t n, ada_ids *out) ADA_MUST_USE;
-ada_status ada_prompt_chat(const ada_model *m, const ada_message *msgs, size_t n, ada_ids *out) ADA_MUST_USE;
+ * Source and ids are cut on their own, the source from its left. Where the row has images, ids from the
+ * vocabulary on are rows of `images` (which else may be NULL); they are never targets. */
+ada_status ada_example_make(ada_example *e, const ada_model *m, ada_images *images, const ada_row *row,
+                            const char *completion, bool all_tokens, int max_length,
+                            ada_arena *a) ADA_MUST_USE;
+/* The ids of a prompt as generation starts from it: text, or a conversation that invites the assistant.
+ * Images for which there is no mark stand in front of the text, or of the first thing that the user says. */
+ada_status ada_prompt_text(const ada_model *m, ada_sight *sight, const char *text, size_t n,
+                           ada_ids *out) ADA_MUST_USE;
+ada_status ada_prompt_chat(const ada_model *m, ada_sight *sight, const ada_message *msgs, size_t n,
+                           ada_ids *out) ADA_MUST_USE;
 
 #endif

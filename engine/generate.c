@@ -6,13 +6,14 @@
 #include "engine/beam.h"
 #include "engine/embed.h"
 #include "engine/example.h"
+#include "engine/generate.h"
 #include "engine/sample.h"
 #include "engine/source.h"
 #include "io/os.h"
 #include "simd/kernels.h"
 #include <string.h>
 
-enum { PREFILL = 256, MAX_EOS = 16, DEFAULT_CAPACITY = 4096, DEFAULT_NEW = 256 };
+enum { PREFILL = 256, MAX_EOS = 16, DEFAULT_CAPACITY = 4096, DEFAULT_NEW = 256, IMAGE_ROWS = 1 << 20 };
 
 struct ada_generator {
     ada_model *m;
@@ -25,10 +26,11 @@ struct ada_generator {
     ada_head_ws *head;
     ada_join *join;
     ada_sampler sampler;
-    ada_source *source; /* of a model with an encoder */
-    float *x, *h, *logits; /* [rows, d], [d], [vocab] */
-    ada_ids session;       /* tokens in the cache */
-    size_t prefix;         /* how many of them, the first, see each other in both directions */
+    ada_source *source;       /* of a model with an encoder */
+    ada_images *images, *own; /* of a model with eyes; own: to be closed */
+    float *x, *h, *logits;    /* [rows, d], [d], [vocab] */
+    ada_ids session;          /* tokens in the cache */
+    size_t prefix;            /* how many of them, the first, see each other in both directions */
     ada_ids prompt;
     int32_t eos[MAX_EOS];
     int neos;
@@ -50,11 +52,21 @@ static void find_eos(ada_generator *g) {
     for (size_t i = 0; i < ada_json_len(j); i++) add_eos(g, ada_json_int(ada_json_at(j, i), -1));
 }
 
+/* Images are the encoder's where there is one. */
+static ada_join_limits join_limits(const ada_generator *g, int32_t unique) {
+    ada_images *images = g->source ? NULL : g->images;
+    return (ada_join_limits){.tokens = ada_stack_modality(g->m),
+                             .unique = unique,
+                             .image_rows = images ? unique : 0,
+                             .images = images};
+}
+
 static ada_status layout(ada_generator *g, ada_arena *a) {
     size_t d = (size_t)g->m->c.d;
     ADA_TRY(ada_pass_layout(&g->pass, a, &g->m->stack, g->rows, 1, g->capacity, 1, false));
     ADA_TRY(ada_head_layout(&g->head, a, &g->m->head, 1));
-    ADA_TRY(ada_join_layout(&g->join, a, g->m, g->a, ada_stack_modality(g->m), g->rows, false));
+    ada_join_limits j = join_limits(g, g->rows);
+    ADA_TRY(ada_join_layout(&g->join, a, g->m, g->a, &j));
     ADA_TRY(ada_sampler_layout(&g->sampler, a, g->m->c.vocab));
     ADA_TRY(ada_arena_take(a, &g->x, (size_t)g->rows * d, sizeof(float)));
     ADA_TRY(ada_arena_take(a, &g->h, d, sizeof(float)));
@@ -71,15 +83,24 @@ static ada_status build(ada_generator *g, int capacity) {
     find_eos(g);
     ADA_TRY(ada_model_prepare(g->m, ADA_FORWARD));
     ADA_TRY(ada_kv_open(&g->kv, &g->m->stack, 1, g->capacity));
-    if (g->m->encoder.layers) ADA_TRY(ada_source_open(&g->source, g->m, g->a, PREFILL));
+    if (g->m->vision && !g->images) {
+        ADA_TRY(ada_images_open(&g->own, g->m->vision, NULL, IMAGE_ROWS));
+        g->images = g->own;
+    }
+    if (g->m->encoder.layers) ADA_TRY(ada_source_open(&g->source, g->m, g->a, g->images, PREFILL));
     return layout(g, &g->work);
 }
 
 ada_status ada_generator_open(ada_generator **out, ada_model *m, ada_adapter *a, int capacity) {
+    return ada_generator_open_with(out, m, a, NULL, capacity);
+}
+
+ada_status ada_generator_open_with(ada_generator **out, ada_model *m, ada_adapter *a, ada_images *images,
+                                   int capacity) {
     *out = NULL;
     ada_generator *g = ada_os.alloc(sizeof *g);
     if (!g) return ada_fail(ADA_ENOMEM, "out of memory for a generator");
-    *g = (ada_generator){.m = m, .a = a, .rows = PREFILL};
+    *g = (ada_generator){.m = m, .a = a, .images = images, .rows = PREFILL};
     ada_status st = build(g, capacity);
     if (st != ADA_OK) ada_generator_close(&g);
     *out = g;
@@ -90,6 +111,7 @@ void ada_generator_close(ada_generator **g) {
     if (!*g) return;
     ada_kv_close(&(*g)->kv);
     ada_source_close(&(*g)->source);
+    ada_images_close(&(*g)->own);
     ada_arena_free(&(*g)->work);
     ada_ids_free(&(*g)->session);
     ada_ids_free(&(*g)->prompt);
@@ -108,7 +130,7 @@ static ada_status feed(ada_generator *g, const int32_t *ids, int32_t n, bool ful
     ADA_TRY(ada_ids_add(&g->session, ids, (size_t)n));
     ada_join_clear(g->join);
     ada_join_add(g->join, ids, n);
-    ada_join_start(g->join);
+    ADA_TRY(ada_join_start(g->join));
     ada_join_rows(g->join, ids, n, g->x);
     ada_stack_forward(&g->m->stack, &p, g->pass, g->kv, g->x, g->h);
     if (wanted) ada_head_logits(&g->m->head, g->head, g->h, 1, g->logits);
@@ -240,12 +262,13 @@ static ada_status layout_beams(const ada_generator *g, beam_search *s, int32_t n
     int32_t len = (int32_t)g->session.len + max_new;
     ada_arena *a = &s->arena;
     if (!ada_mul_size(k, vocab, &wide)) return ada_fail(ADA_EINVAL, "%d beams are too many", n);
-    ADA_TRY(ada_beams_layout(&s->beams, a, n, g->m->c.vocab, max_new, g->eos,
-                             g->o->ignore_eos ? 0 : g->neos));
+    ADA_TRY(
+        ada_beams_layout(&s->beams, a, n, g->m->c.vocab, max_new, g->eos, g->o->ignore_eos ? 0 : g->neos));
     ADA_TRY(ada_kv_open(&s->kv, &g->m->stack, 2 * n, len));
     ADA_TRY(ada_pass_layout(&s->pass, a, &g->m->stack, n, n, len, n, false));
     ADA_TRY(ada_head_layout(&s->head, a, &g->m->head, n));
-    ADA_TRY(ada_join_layout(&s->join, a, g->m, g->a, ada_stack_modality(g->m), n, false));
+    ada_join_limits j = {.tokens = ada_stack_modality(g->m), .unique = n};
+    ADA_TRY(ada_join_layout(&s->join, a, g->m, g->a, &j));
     ADA_TRY(ada_arena_take(a, &s->x, k * d, sizeof(float)));
     ADA_TRY(ada_arena_take(a, &s->h, k * d, sizeof(float)));
     ADA_TRY(ada_arena_take(a, &s->logits, wide, sizeof(float)));
@@ -258,8 +281,8 @@ static ada_status layout_beams(const ada_generator *g, beam_search *s, int32_t n
 }
 
 /* One token for each beam, each continuing another's cache, into the slots from `first` on. */
-static void feed_beams(const ada_generator *g, beam_search *s, int32_t n, int32_t first, int32_t pos,
-                       const int32_t *parent, const int32_t *token) {
+static ada_status feed_beams(const ada_generator *g, beam_search *s, int32_t n, int32_t first, int32_t pos,
+                             const int32_t *parent, const int32_t *token) {
     int32_t prompt = (int32_t)g->session.len, other = first ? 0 : n;
     for (int32_t i = 0; i < n; i++) {
         ada_kv_copy(s->kv, first + i, s->kv, other + parent[i], prompt, pos - prompt);
@@ -268,10 +291,11 @@ static void feed_beams(const ada_generator *g, beam_search *s, int32_t n, int32_
     ada_pack p = {.T = n, .nsegs = n, .nout = n, .ids = token, .segs = s->segs, .out = s->out};
     ada_join_clear(s->join);
     ada_join_add(s->join, token, n);
-    ada_join_start(s->join);
+    ADA_TRY(ada_join_start(s->join));
     ada_join_rows(s->join, token, n, s->x);
     ada_stack_forward(&g->m->stack, &p, s->pass, s->kv, s->x, s->h);
     ada_head_logits(&g->m->head, s->head, s->h, n, s->logits);
+    return ADA_OK;
 }
 
 static ada_status search(ada_generator *g, beam_search *s, int32_t n, int32_t max_new, bool own,
@@ -282,7 +306,7 @@ static ada_status search(ada_generator *g, beam_search *s, int32_t n, int32_t ma
     ada_beams_begin(s->beams, g->o->length_penalty != 0 ? g->o->length_penalty : 1);
     const float *logits = g->logits;
     while (ada_beams_step(s->beams, logits, &parent, &token)) {
-        feed_beams(g, s, n, first, pos++, parent, token);
+        ADA_TRY(feed_beams(g, s, n, first, pos++, parent, token));
         first = first ? 0 : n;
         logits = s->logits;
     }
@@ -340,18 +364,26 @@ static ada_status start(ada_generator *g, const ada_generate_opts *o, ada_token_
     return ADA_OK;
 }
 
+static ada_sight sight_of(const ada_generator *g, const ada_generate_opts *o) {
+    if (!o) return (ada_sight){0};
+    return (ada_sight){.images = g->images, .paths = o->images, .n = o->nimages};
+}
+
 ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, size_t n, const ada_generate_opts *o,
                              ada_token_fn fn, void *ctx, const char **finish) {
+    ada_sight sight = sight_of(g, o);
     g->prompt.len = 0;
-    ADA_TRY(ada_prompt_chat(g->m, msgs, n, &g->prompt));
+    ADA_TRY(ada_prompt_chat(g->m, &sight, msgs, n, &g->prompt));
+    if (g->images) ADA_TRY(ada_images_ready(g->images));
     return start(g, o, fn, ctx, true, finish);
 }
 
 ada_status ada_generate_ids(ada_generator *g, const int32_t *ids, size_t n, const ada_generate_opts *o,
                             ada_token_fn fn, void *ctx, const char **finish) {
+    int32_t end = g->m->c.vocab + (g->images ? ada_images_rows(g->images) : 0);
     g->prompt.len = 0;
     for (size_t i = 0; i < n; i++)
-        if (ids[i] < 0 || ids[i] >= g->m->c.vocab)
+        if (ids[i] < 0 || ids[i] >= end)
             return ada_fail(ADA_EINVAL, "token %d is not in the model's vocabulary of %d", (int)ids[i],
                             (int)g->m->c.vocab);
     ADA_TRY(ada_ids_add(&g->prompt, ids, n));
@@ -363,6 +395,8 @@ ada_status ada_generate_text(ada_generator *g, const char *text, const ada_gener
     if (g->m->chat && !(o && o->plain))
         return ada_generate_chat(g, &(ada_message){"user", text}, 1, o, fn, ctx, finish);
     g->prompt.len = 0;
-    ADA_TRY(ada_prompt_text(g->m, text, strlen(text), &g->prompt));
+    ada_sight sight = sight_of(g, o);
+    ADA_TRY(ada_prompt_text(g->m, &sight, text, strlen(text), &g->prompt));
+    if (g->images) ADA_TRY(ada_images_ready(g->images));
     return start(g, o, fn, ctx, g->source != NULL, finish);
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From any format to our .h5, and what an open model says of itself. Owns: what is kept of a source.
- * Names, shapes and quirks stay the source's, so that the one table of an architecture reads both.
- * Invariant: vectors stay f32; a bf16 file of a tied model opens to the same bits as its source does in bf16.
+ * Names, shapes and quirks stay the source's, so that the one table of an architecture reads both; a
+ * connector stays f32, as it is trained. Invariant: vectors stay f32; a bf16 file of a tied model opens to
+ * the same bits as its source does in bf16.
  */
 #include "engine/arch.h"
 #include "engine/model.h"
 
 typedef struct {
     ada_arena arena;
-    ada_tensors *file;
+    ada_tensors *file, *text; /* text: of a model with eyes, or NULL */
+    ada_vision *vision;
     ada_tensor *list; /* as written */
     ada_json *meta;
     float *wide; /* [PIECE] */
@@ -49,12 +51,15 @@ static ada_status import(importer *o, const char *source, const char *out, ada_d
     if (dtype != ADA_BF16 && dtype != ADA_F32)
         return ada_fail(ADA_EINVAL, "a model is written as bf16 or f32, not %s", ada_dtype_name(dtype));
     ADA_TRY(ada_tensors_open(&o->file, source));
-    ADA_TRY(ada_arch_read(&arch, &c, ada_tensors_meta(o->file)));
-    ADA_TRY(ada_arch_claim(&claims, arch, &c, o->file, &o->arena));
+    ADA_TRY(ada_vision_split(&o->text, o->file));
+    const ada_tensors *text = o->text ? o->text : o->file;
+    ADA_TRY(ada_arch_read(&arch, &c, ada_tensors_meta(text)));
+    ADA_TRY(ada_arch_claim(&claims, arch, &c, text, &o->arena));
     if (c.encoder_layers) {
         ada_config encoder = ada_config_encoder(&c);
-        ADA_TRY(ada_arch_claim_encoder(&claims, arch, &encoder, o->file, &o->arena));
+        ADA_TRY(ada_arch_claim_encoder(&claims, arch, &encoder, text, &o->arena));
     }
+    if (o->text) ADA_TRY(ada_vision_open(&o->vision, o->file, ADA_F32, c.d));
     ADA_TRY(make_meta(o, source));
     ADA_TRY(ada_tensors_digest(o->file, digest));
     size_t n = ada_tensors_count(o->file);
@@ -62,7 +67,8 @@ static ada_status import(importer *o, const char *source, const char *out, ada_d
     ADA_TRY(ada_arena_take(&o->arena, &o->list, n, sizeof *o->list));
     for (size_t i = 0; i < n; i++) {
         o->list[i] = *ada_tensors_at(o->file, i);
-        o->list[i].dtype = o->list[i].ndim > 1 ? dtype : ADA_F32;
+        bool wide = o->list[i].ndim < 2 || ada_vision_is_connector(o->file, o->list[i].name);
+        o->list[i].dtype = wide ? ADA_F32 : dtype;
         o->list[i].data = NULL;
         o->list[i].bytes = ada_tensor_count(&o->list[i]) * ada_type_size(o->list[i].dtype);
     }
@@ -74,6 +80,8 @@ ada_status ada_model_import(const char *source, const char *out, ada_dtype dtype
     ada_status st = import(&o, source, out, dtype);
     if (st != ADA_OK) ada_note("while importing '%s'", source);
     ada_json_close(&o.meta);
+    ada_vision_close(&o.vision);
+    ada_tensors_close(&o.text);
     ada_tensors_close(&o.file);
     ada_arena_free(&o.arena);
     return st;

@@ -108,6 +108,13 @@ ada_status ada_model_text(const ada_model *m) {
 
 /* ---- open, close ---- */
 
+/* What the kind of vision-language model says of the text model's mask. */
+static ada_status set_mask(ada_model *m) {
+    if (m->vision->mask != ADA_MASK_PREFIX) return ADA_OK;
+    m->c.mask = m->stack.c.mask = ADA_MASK_PREFIX;
+    return ada_config_check(&m->c);
+}
+
 /* The name a model gives itself, unless that is a path on somebody's disk; else the file's own. */
 ada_status ada_model_name(char **name, ada_arena *a, const ada_tensors *file, const char *path) {
     const ada_json *meta = ada_tensors_meta(file);
@@ -127,10 +134,21 @@ ada_status ada_model_name(char **name, ada_arena *a, const ada_tensors *file, co
     return *name ? ADA_OK : ADA_ENOMEM;
 }
 
-static ada_status open_into(ada_model *m, const char *path) {
+static ada_status open_file(ada_model *m, const char *path) {
     ADA_TRY(ada_tensors_open(&m->file, path));
     ADA_TRY(ada_model_name(&m->name, &m->weights, m->file, path));
+    m->whole = m->file;
+    ada_status st = ada_vision_split(&m->file, m->whole);
+    if (st != ADA_OK || m->file) return st;
+    m->file = m->whole, m->whole = NULL;
+    return ADA_OK;
+}
+
+static ada_status open_into(ada_model *m, const char *path) {
+    ADA_TRY(open_file(m, path));
     ADA_TRY(load(m));
+    if (m->whole) ADA_TRY(ada_vision_open(&m->vision, m->whole, m->type, m->c.d));
+    if (m->vision) ADA_TRY(set_mask(m));
     return open_text(m);
 }
 
@@ -163,14 +181,16 @@ void ada_model_close(ada_model **m) {
     ada_tok_close(&x->tok);
     ada_chat_close(&x->chat);
     ada_json_close(&x->generation);
+    ada_vision_close(&x->vision);
     ada_tensors_close(&x->file);
+    ada_tensors_close(&x->whole);
     ada_arena_free(&x->weights);
     ada_os.release(x);
     *m = NULL;
 }
 
 ada_status ada_model_digest(ada_model *m, const char **hex) {
-    if (!*m->digest) ADA_TRY(ada_tensors_digest(m->file, m->digest));
+    if (!*m->digest) ADA_TRY(ada_tensors_digest(m->whole ? m->whole : m->file, m->digest));
     *hex = m->digest;
     return ADA_OK;
 }

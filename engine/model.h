@@ -27,6 +27,7 @@ struct ada_model {
     char tok_why[160], chat_why[160];
     ada_json *generation; /* generation_config or NULL */
     ada_tensors *file;    /* stays mapped: embedding rows are read from it when not tied */
+    ada_tensors *whole;   /* of a model with eyes, of which `file` is a view; or NULL */
     ada_arena weights;
     int directions;
     double open_seconds;

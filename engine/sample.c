@@ -41,11 +41,12 @@ ada_status ada_sample_check(const ada_generate_opts *o) {
 static void penalise(const ada_sampler *s, float *logits, const int32_t *context, size_t n, float penalty) {
     for (size_t i = 0; i < n; i++) {
         int32_t id = context[i];
-        if (s->seen[id]) continue;
+        if (id >= s->vocab || s->seen[id]) continue; /* rows of images are nothing that can be said */
         s->seen[id] = 1;
         logits[id] = logits[id] < 0.0f ? logits[id] * penalty : logits[id] / penalty;
     }
-    for (size_t i = 0; i < n; i++) s->seen[context[i]] = 0;
+    for (size_t i = 0; i < n; i++)
+        if (context[i] < s->vocab) s->seen[context[i]] = 0;
 }
 
 static bool before(const float *logits, int32_t a, int32_t b) {

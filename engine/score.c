@@ -3,6 +3,7 @@
  * that share a pack, and what is summed over a file. Must not know: how a metric is computed, who prints.
  * Invariant: a prompt is computed once for all its choices; a choice of one token costs no row at all. */
 #include "engine/score.h"
+#include "engine/generate.h"
 #include "engine/par.h"
 #include "engine/rows.h"
 #include "engine/step.h"
@@ -33,7 +34,7 @@ typedef struct entry { /* one row */
     const ada_row *row;
     path *paths;
     size_t npaths;
-    int32_t cost; /* rows it adds to a pack at most */
+    int32_t cost;    /* rows it adds to a pack at most */
     int32_t sources; /* and to its encoder's */
 } entry;
 
@@ -47,6 +48,7 @@ typedef struct evaluation {
     ada_adapter *a;
     ada_eval_opts o;
     ada_dataset *data;
+    ada_images *images; /* NULL: the model has no eyes */
     ada_arena keep, work;
     entry *entries; /* [n] */
     size_t n, npaths;
@@ -95,7 +97,10 @@ static ada_status read_entry(evaluation *v, entry *e, const ada_row *row) {
     for (size_t i = 0; i < e->npaths; i++) {
         path *p = &e->paths[i];
         const char *choice = row->nchoices ? row->choices[i] : NULL;
-        ADA_TRY(ada_example_make(&p->e, v->m, row, choice, false, v->o.max_length, &v->keep));
+        ada_status st =
+            ada_example_make(&p->e, v->m, v->images, row, choice, false, v->o.max_length, &v->keep);
+        if (st != ADA_OK && row->nimages) ada_note("%s:%zu", v->o.data, row->line);
+        ADA_TRY(st);
         if (p->e.targets == 0)
             return ada_fail(ADA_EFORMAT,
                             "%s:%zu: nothing to predict: an empty completion, or nothing before it",
@@ -121,6 +126,8 @@ static ada_status read_entry(evaluation *v, entry *e, const ada_row *row) {
 static ada_status read_all(evaluation *v) {
     size_t choices = 0;
     ADA_TRY(ada_dataset_open(&v->data, v->o.data, &v->o.keys));
+    if (v->m->vision)
+        ADA_TRY(ada_images_open(&v->images, v->m->vision, v->o.features, INT32_MAX - v->m->c.vocab));
     v->n = ada_dataset_count(v->data);
     if (v->n == 0) return ada_fail(ADA_EFORMAT, "'%s' has no rows", v->o.data);
     for (size_t i = 0; i < v->n; i++) choices += ada_dataset_at(v->data, i)->nchoices;
@@ -131,6 +138,7 @@ static ada_status read_all(evaluation *v) {
     ADA_TRY(ada_arena_take(&v->keep, &v->pred, v->n, sizeof *v->pred));
     ADA_TRY(ada_arena_take(&v->keep, &v->nll, v->n, sizeof *v->nll));
     for (size_t i = 0; i < v->n; i++) ADA_TRY(read_entry(v, &v->entries[i], ada_dataset_at(v->data, i)));
+    if (v->images) ADA_TRY(ada_images_ready(v->images));
     if (v->truncated > 0)
         ada_log(ADA_LOG_WARN, "%zu rows of '%s' are cut to %d tokens", v->truncated, v->o.data,
                 v->o.max_length);
@@ -160,6 +168,10 @@ static ada_status make_room(evaluation *v) {
     if (rows < 1) rows = 1;
     v->lim.rows = (int32_t)rows;
     v->lim.goals = v->lim.unique = v->lim.rows;
+    v->lim.images = v->images;
+    int64_t image_rows = v->m->encoder.layers ? (sources > all_sources ? all_sources : sources) : rows;
+    if (v->images && image_rows > ada_images_rows(v->images)) image_rows = ada_images_rows(v->images);
+    v->lim.image_rows = v->images ? (int32_t)image_rows : 0;
     v->lim.sources = v->lim.source_unique = (int32_t)(sources > all_sources ? all_sources : sources);
     v->lim.items = (int32_t)(most > (size_t)rows ? most : (size_t)rows);
     ada_arena count = {0};
@@ -213,7 +225,7 @@ static ada_status run_group(evaluation *v, size_t first, size_t end) {
     ada_items_sort(v->items, n);
     ada_step_begin(v->step);
     ada_step_see(v->step, v->items, n);
-    ada_step_start(v->step);
+    ADA_TRY(ada_step_start(v->step));
     ADA_TRY(ada_step_forward(v->step, v->items, n));
     int32_t outs = ada_packer_pack(ada_step_packer(v->step))->nout;
     for (int32_t at = 0, len; at < outs; at += len) {
@@ -266,17 +278,18 @@ static const char *open_target(const evaluation *v, const ada_row *row, const ad
 
 /* A prompt is the one whose completion was scored, as cut as it was. */
 static ada_status say(evaluation *v, const ada_row *row, const ada_example *e, const char *target) {
-    const ada_generate_opts o = {.max_new = v->o.max_new, .plain = true, .beams = v->o.beams};
+    ada_generate_opts o = {.max_new = v->o.max_new, .plain = true, .beams = v->o.beams};
     const char *finish;
     int32_t most = v->m->c.max_positions;
     if (!v->gen)
-        ADA_TRY(ada_generator_open(&v->gen, v->m, v->a, most == 0 || v->longest < most ? v->longest : most));
+        ADA_TRY(ada_generator_open_with(&v->gen, v->m, v->a, v->images,
+                                        most == 0 || v->longest < most ? v->longest : most));
     v->said.len = 0;
     ADA_TRY(ada_buf_puts(&v->said, ""));
     v->target = v->fn ? NULL : target;
-    if (e->source)
-        return ada_generate_ids(v->gen, e->source, (size_t)e->nsource, &o, hear, v, &finish);
+    if (e->source) return ada_generate_ids(v->gen, e->source, (size_t)e->nsource, &o, hear, v, &finish);
     if (row->prompt) return ada_generate_ids(v->gen, e->ids, (size_t)e->prompt, &o, hear, v, &finish);
+    o.images = row->images, o.nimages = row->nimages;
     return ada_generate_chat(v->gen, row->messages, answer_of(row), &o, hear, v, &finish);
 }
 
@@ -386,6 +399,7 @@ ada_status ada_eval(ada_model *m, ada_adapter *a, const ada_eval_opts *o, ada_ev
     ada_buf_free(&v.said);
     ada_arena_free(&v.work);
     ada_arena_free(&v.keep);
+    ada_images_close(&v.images);
     ada_dataset_close(&v.data);
     if (st != ADA_OK) ada_json_close(result);
     return st;

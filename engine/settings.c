@@ -21,6 +21,7 @@ static const field fields[] = {
     F(data, TEXT),
     F(eval_data, TEXT),
     F(out, TEXT),
+    F(features, TEXT),
     KEY(prompt_key),
     KEY(completion_key),
     KEY(messages_key),

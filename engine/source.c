@@ -8,6 +8,7 @@
 struct ada_source {
     ada_model *m;
     ada_adapter *a;
+    ada_images *images;
     int32_t readers, max; /* max: rows there is room for */
     ada_arena arena;
     ada_join *join;
@@ -20,11 +21,12 @@ struct ada_source {
     ada_pack pack;
 };
 
-ada_status ada_source_open(ada_source **out, ada_model *m, ada_adapter *a, int32_t readers) {
+ada_status ada_source_open(ada_source **out, ada_model *m, ada_adapter *a, ada_images *images,
+                           int32_t readers) {
     ada_source *s = ada_os.alloc(sizeof *s);
     *out = s;
     if (!s) return ada_fail(ADA_ENOMEM, "out of memory for a prompt");
-    *s = (ada_source){.m = m, .a = a, .readers = readers};
+    *s = (ada_source){.m = m, .a = a, .images = images, .readers = readers};
     return ADA_OK;
 }
 
@@ -41,7 +43,9 @@ static ada_status layout(ada_source *s, int32_t n) {
     if (!ada_mul_size((size_t)n, d, &count)) return ada_fail(ADA_EINVAL, "a prompt of %d tokens", n);
     ada_arena_free(&s->arena);
     s->max = 0;
-    ADA_TRY(ada_join_layout(&s->join, &s->arena, s->m, s->a, ADA_TEXT, n, false));
+    ada_join_limits j = {
+        .tokens = ADA_TEXT, .unique = n, .image_rows = s->images ? n : 0, .images = s->images};
+    ADA_TRY(ada_join_layout(&s->join, &s->arena, s->m, s->a, &j));
     ADA_TRY(ada_pass_layout(&s->pass, &s->arena, &s->m->encoder, n, 1, n, n, false));
     ADA_TRY(ada_memory_layout(&s->memory, &s->arena, &s->m->stack, &lim));
     ADA_TRY(ada_arena_take(&s->arena, &s->x, count, sizeof(float)));
@@ -59,7 +63,7 @@ ada_status ada_source_read(ada_source *s, const int32_t *ids, int32_t n) {
     s->pack = (ada_pack){.T = n, .nsegs = 1, .nout = n, .ids = ids, .segs = &s->seg, .out = s->out};
     ada_join_clear(s->join);
     ada_join_add(s->join, ids, n);
-    ada_join_start(s->join);
+    ADA_TRY(ada_join_start(s->join));
     ada_join_rows(s->join, ids, n, s->x);
     ada_stack_forward(&s->m->encoder, &s->pack, s->pass, NULL, s->x, s->h);
     ada_memory_fill(s->memory, &s->pack, s->h);

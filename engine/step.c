@@ -32,7 +32,7 @@ struct ada_step {
 static ada_status layout_encoder(ada_step *s, ada_arena *ar, ada_adapter *a, int32_t outs) {
     const ada_step_limits *lim = &s->lim;
     size_t rows;
-    s->source_train = lim->train && a && a->first[ADA_TEXT] >= 0;
+    s->source_train = lim->train && a && (a->first[ADA_TEXT] >= 0 || a->first[ADA_IMAGE] >= 0);
     ada_memory_limits m = {.rows = lim->sources,
                            .segs = lim->items,
                            .readers = lim->rows,
@@ -41,7 +41,12 @@ static ada_status layout_encoder(ada_step *s, ada_arena *ar, ada_adapter *a, int
                            .train = lim->train};
     if (!ada_mul_size((size_t)lim->sources, s->d, &rows))
         return ada_fail(ADA_EINVAL, "an encoder's pack of %d rows is too large", lim->sources);
-    ADA_TRY(ada_join_layout(&s->source, ar, s->m, a, ADA_TEXT, lim->source_unique, s->source_train));
+    ada_join_limits j = {.tokens = ADA_TEXT,
+                         .unique = lim->source_unique,
+                         .image_rows = lim->image_rows,
+                         .images = lim->images,
+                         .train = s->source_train};
+    ADA_TRY(ada_join_layout(&s->source, ar, s->m, a, &j));
     ADA_TRY(ada_pass_layout(&s->encoder, ar, &s->m->encoder, lim->sources, lim->items, lim->source_path,
                             lim->sources, s->source_train));
     ADA_TRY(ada_memory_layout(&s->memory, ar, &s->m->stack, &m));
@@ -61,9 +66,15 @@ ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ad
         !ada_mul_size(n, s.d, &goals))
         return ada_fail(ADA_EINVAL, "a pack of %d rows is too large", lim->rows);
     ADA_TRY(ada_arena_take(ar, out, 1, sizeof **out));
-    ADA_TRY(ada_join_layout(&s.join, ar, m, a, ada_stack_modality(m), lim->unique, lim->train));
+    bool encodes = m->encoder.layers != NULL; /* then images are its encoder's */
+    ada_join_limits j = {.tokens = ada_stack_modality(m),
+                         .unique = lim->unique,
+                         .image_rows = encodes ? 0 : lim->image_rows,
+                         .images = encodes ? NULL : lim->images,
+                         .train = lim->train};
+    ADA_TRY(ada_join_layout(&s.join, ar, m, a, &j));
     ADA_TRY(ada_packer_layout(&s.packer, ar, lim->rows, lim->items, lim->sources));
-    if (m->encoder.layers) ADA_TRY(layout_encoder(&s, ar, a, outs));
+    if (encodes) ADA_TRY(layout_encoder(&s, ar, a, outs));
     ADA_TRY(ada_pass_layout(&s.pass, ar, &m->stack, lim->rows, ada_packer_max_segs(lim->items), lim->path,
                             outs, lim->train));
     ADA_TRY(ada_head_layout(&s.head, ar, &m->head, lim->goals));
@@ -94,9 +105,9 @@ void ada_step_see(ada_step *s, const ada_item *items, int32_t n) {
     }
 }
 
-void ada_step_start(ada_step *s) {
-    ada_join_start(s->join);
-    if (s->source) ada_join_start(s->source);
+ada_status ada_step_start(ada_step *s) {
+    ADA_TRY(ada_join_start(s->join));
+    return s->source ? ada_join_start(s->source) : ADA_OK;
 }
 
 ada_status ada_step_pack(ada_step *s, const ada_item *sorted, int32_t n) {

@@ -13,10 +13,13 @@ typedef struct ada_step_limits {
     int32_t items;  /* of a pack */
     int32_t path;   /* longest item */
     int32_t goals;  /* of a pack */
-    int32_t unique; /* different tokens of all packs between begin and end */
+    int32_t unique; /* different ids of all packs between begin and end */
     bool train;
     /* of an encoder: rows of a pack, the longest row, different tokens of all packs; 0 without */
     int32_t sources, source_path, source_unique;
+    /* of images: where their rows come from, or NULL; different rows of all packs, counted in unique, too */
+    ada_images *images;
+    int32_t image_rows;
 } ada_step_limits;
 
 typedef struct ada_goal {   /* one token to be predicted */
@@ -31,7 +34,7 @@ ada_status ada_step_layout(ada_step **s, ada_arena *arena, const ada_model *m, a
 /* begin, see every item, start; then for each pack forward and loss; then end (training only). */
 void ada_step_begin(ada_step *s);
 void ada_step_see(ada_step *s, const ada_item *items, int32_t n);
-void ada_step_start(ada_step *s);
+ada_status ada_step_start(ada_step *s) ADA_MUST_USE;
 ada_status ada_step_pack(ada_step *s, const ada_item *sorted,
                          int32_t n) ADA_MUST_USE; /* packs without computing */
 ada_status ada_step_forward(ada_step *s, const ada_item *sorted, int32_t n) ADA_MUST_USE;

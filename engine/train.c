@@ -83,7 +83,7 @@ ada_status ada_trainer_gradients(ada_trainer *t, int64_t s, ada_pass_sum *sum) {
     ada_adapter_zero_grad(t->a);
     ada_step_begin(t->step);
     ada_step_see(t->step, t->items, t->per_step);
-    ada_step_start(t->step);
+    ADA_TRY(ada_step_start(t->step));
     float weight = (float)(1.0 / (double)sum->targets);
     for (int32_t i = 0, n; i < t->per_step; i += n) {
         n = ada_trainer_chunk(t, t->rows.ex, i, t->per_step);
@@ -107,7 +107,7 @@ static ada_status validate(ada_trainer *t, double *loss) {
         ada_items_sort(t->items, n);
         ada_step_begin(t->step);
         ada_step_see(t->step, t->items, n);
-        ada_step_start(t->step);
+        ADA_TRY(ada_step_start(t->step));
         ADA_TRY(run_chunk(t, r->ex, t->items, n, 0.0f, false, &sum));
         at += (size_t)n;
     }
@@ -366,8 +366,8 @@ static int64_t at_least(int64_t x, int64_t limit) {
 static ada_status set_limits(ada_trainer *t) {
     ada_extent x, v = {0};
     size_t k = (size_t)t->per_step;
-    ADA_TRY(ada_rows_extent(&t->rows, k, &x));
-    if (t->eval_rows.n > 0) ADA_TRY(ada_rows_extent(&t->eval_rows, k, &v));
+    ADA_TRY(ada_rows_extent(&t->rows, t->m->c.vocab, k, &x));
+    if (t->eval_rows.n > 0) ADA_TRY(ada_rows_extent(&t->eval_rows, t->m->c.vocab, k, &v));
     int32_t longest = (int32_t)at_least(x.longest, v.longest), most = (int32_t)at_least(x.most, v.most);
     int64_t inputs = at_least(x.inputs, v.inputs), targets = at_least(x.targets, v.targets);
     t->lim.train = true;
@@ -375,11 +375,14 @@ static ada_status set_limits(ada_trainer *t) {
     t->lim.rows = at_most(inputs, at_least(ADA_CHUNK_TOKENS, longest));
     t->lim.goals = at_most(targets, at_least(ADA_CHUNK_TOKENS, most));
     t->lim.items = at_most(t->per_step, t->lim.goals);
-    t->lim.unique = at_most(inputs, t->m->c.vocab);
+    int64_t images = t->images ? at_least(x.images, v.images) : 0, vocab = t->m->c.vocab;
+    t->lim.images = t->images;
+    t->lim.image_rows = t->images ? at_most(images, ada_images_rows(t->images)) : 0;
+    t->lim.unique = at_most(inputs, vocab + t->lim.image_rows);
     int64_t sources = at_least(x.sources, v.sources);
     t->lim.source_path = (int32_t)at_least(x.longest_source, v.longest_source);
     t->lim.sources = at_most(sources, at_least(ADA_CHUNK_TOKENS, t->lim.source_path));
-    t->lim.source_unique = at_most(sources, t->m->c.vocab);
+    t->lim.source_unique = at_most(sources, vocab + t->lim.image_rows);
     return ADA_OK;
 }
 
@@ -410,6 +413,7 @@ static ada_status make_settings(ada_trainer *t) {
     ADA_TRY(absolute(t, &t->o.model));
     ADA_TRY(absolute(t, &t->o.data));
     ADA_TRY(absolute(t, &t->o.eval_data));
+    ADA_TRY(absolute(t, &t->o.features));
     ADA_TRY(ada_settings_write(&t->o, &t->settings));
     t->state.settings = t->settings;
     return ada_json_set(t->settings, "f32", ada_json_new_bool(t->m->type == ADA_F32));
@@ -424,11 +428,14 @@ static void warn_of_rows(const ada_rows *r, int max_length) {
 
 static ada_status load_rows(ada_trainer *t) {
     const ada_train_opts *o = &t->o;
-    ADA_TRY(ada_rows_load(&t->rows, t->m, o->data, &o->keys, o->all_tokens, o->max_length, &t->data));
+    if (t->m->vision)
+        ADA_TRY(ada_images_open(&t->images, t->m->vision, o->features, INT32_MAX - t->m->c.vocab));
+    ADA_TRY(
+        ada_rows_load(&t->rows, t->m, t->images, o->data, &o->keys, o->all_tokens, o->max_length, &t->data));
     if (t->rows.n > INT32_MAX) return ada_fail(ADA_EUNSUPPORTED, "'%s' has more than 2^31 rows", o->data);
     if (o->eval_data)
-        ADA_TRY(ada_rows_load(&t->eval_rows, t->m, o->eval_data, &o->keys, o->all_tokens, o->max_length,
-                              &t->data));
+        ADA_TRY(ada_rows_load(&t->eval_rows, t->m, t->images, o->eval_data, &o->keys, o->all_tokens,
+                              o->max_length, &t->data));
     warn_of_rows(&t->rows, o->max_length);
     warn_of_rows(&t->eval_rows, o->max_length);
     return ADA_OK;
@@ -512,6 +519,7 @@ void ada_trainer_close(ada_trainer **t) {
     if (!*t) return;
     if ((*t)->folder >= 0) (void)ada_os.close((*t)->folder);
     ada_json_close(&(*t)->settings);
+    ada_images_close(&(*t)->images);
     ada_arena_free(&(*t)->work);
     ada_arena_free(&(*t)->data);
     ada_os.release(*t);

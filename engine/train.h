@@ -18,6 +18,7 @@ struct ada_trainer {
     ada_json *settings;
     ada_arena data; /* options, examples, order */
     ada_arena work; /* fixed: everything a step touches */
+    ada_images *images; /* NULL: the model has no eyes */
     ada_rows rows, eval_rows;
     ada_schedule schedule;
     int64_t total, warm;

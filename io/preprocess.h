@@ -32,6 +32,8 @@ typedef struct ada_preprocess {
 /* Of a folder: "image_processor" of processor_config.json or else preprocessor_config.json. Nothing to close.
  */
 ada_status ada_preprocess_open(ada_preprocess *p, const char *folder) ADA_MUST_USE;
+/* Likewise of ada_tensors_meta, where these two files stand under their names. */
+ada_status ada_preprocess_of(ada_preprocess *p, const ada_json *meta) ADA_MUST_USE;
 /* Of the object itself; name for errors. EFORMAT: a value is wrong; EUNSUPPORTED: a type or switch we lack.
  */
 ada_status ada_preprocess_read(ada_preprocess *p, const ada_json *j, const char *name) ADA_MUST_USE;

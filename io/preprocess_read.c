@@ -277,6 +277,17 @@ ada_status ada_preprocess_open(ada_preprocess *p, const char *folder) {
     return st;
 }
 
+ada_status ada_preprocess_of(ada_preprocess *p, const ada_json *meta) {
+    const ada_json *whole = ada_json_get(meta, "processor_config"),
+                   *part = ada_json_get(whole, "image_processor");
+    if (!ada_json_is_null(part)) return ada_preprocess_read(p, part, "processor_config.json");
+    part = ada_json_get(meta, "preprocessor_config");
+    if (ada_json_is_null(part))
+        return ada_fail(ADA_EFORMAT, "the model has neither preprocessor_config.json nor an "
+                                     "'image_processor' in processor_config.json");
+    return ada_preprocess_read(p, part, "preprocessor_config.json");
+}
+
 ada_status ada_preprocess_text(const ada_preprocess *p, ada_buf *out) {
     static const char *const filter[] = {"nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"};
     bool square = p->pad && p->pad_height == 0;

@@ -195,6 +195,48 @@ ada_status ada_tensors_open(ada_tensors **t, const char *path) {
     return st;
 }
 
+/* ---- a part of it ---- */
+
+static const ada_rename *rename_of(const ada_rename *r, const char *name) {
+    while (r->from && strncmp(name, r->from, strlen(r->from)) != 0) r++;
+    return r->from ? r : NULL;
+}
+
+static ada_status take_part(ada_tensors *t, const ada_tensors *whole, const ada_rename *renames) {
+    ada_buf name = {0};
+    ada_status st = ADA_OK;
+    t->list = ada_os.alloc(whole->count * sizeof *t->list);
+    if (!t->list) return ada_fail(ADA_ENOMEM, "out of memory: a list of %zu tensors", whole->count);
+    t->cap = whole->count;
+    for (size_t i = 0; st == ADA_OK && i < whole->count; i++) {
+        const ada_rename *r = rename_of(renames, whole->list[i].name);
+        if (!r) continue;
+        name.len = 0;
+        st = ada_buf_printf(&name, "%s%s", r->to, whole->list[i].name + strlen(r->from));
+        if (st != ADA_OK) break;
+        ada_tensor *v = &t->list[t->count++];
+        *v = whole->list[i];
+        v->name = ada_arena_str(&t->arena, name.data, name.len);
+        if (!v->name) st = ADA_ENOMEM;
+    }
+    ada_buf_free(&name);
+    ADA_TRY(st);
+    if (t->count == 0)
+        return ada_fail(ADA_EMISMATCH, "no tensor's name begins with '%s', as this kind of model has it",
+                        renames->from);
+    return check_and_index(t, "the model");
+}
+
+ada_status ada_tensors_part(ada_tensors **part, const ada_tensors *whole, const ada_rename *renames,
+                            const ada_json *meta) {
+    ada_tensors *t = *part = ada_os.alloc(sizeof *t);
+    if (!t) return ada_fail(ADA_ENOMEM, "out of memory for a part of a model");
+    *t = (ada_tensors){.format = whole->format, .meta = ada_json_share(meta)};
+    ada_status st = take_part(t, whole, renames);
+    if (st != ADA_OK) ada_tensors_close(part);
+    return st;
+}
+
 void ada_tensors_close(ada_tensors **t) {
     if (*t == NULL) return;
     for (struct ada_map *m = (*t)->maps; m != NULL; m = m->next) ada_os.unmap(m->p, m->n);

@@ -27,6 +27,14 @@ size_t ada_tensors_count(const ada_tensors *t);
 const ada_tensor *ada_tensors_at(const ada_tensors *t, size_t i);           /* in file order */
 const ada_tensor *ada_tensors_find(const ada_tensors *t, const char *name); /* NULL if absent */
 const char *ada_tensors_format(const ada_tensors *t); /* "safetensors", "gguf", "hdf5" */
+/* A view of some of an open model's tensors, which outlives it: those whose names begin as a `from`, which
+ * `to` replaces. renames ends with .from NULL; the first that fits is taken. meta: the view's metadata,
+ * shared. EMISMATCH where there is none, or two would have one name. */
+typedef struct ada_rename {
+    const char *from, *to;
+} ada_rename;
+ada_status ada_tensors_part(ada_tensors **part, const ada_tensors *whole, const ada_rename *renames,
+                            const ada_json *meta) ADA_MUST_USE;
 /* An object, or NULL. gguf: all key-values, arrays as arrays. hdf5 (an imported model): what it was
  * written with. HF folder: {"config": …, "tokenizer": …, "tokenizer_config": …, "generation_config": …,
  * "preprocessor_config": …, "processor_config": …},

@@ -227,12 +227,12 @@ static void join(void **state) {
     assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.rank = 3}));
     assert_ok(ada_adapter_trainable(a));
     for (size_t i = 0; i < a->params[1].n; i++) a->params[1].p[i] = 0.1f;
-    assert_ok(ada_join_layout(&j, &arena, m, a, ADA_TEXT, T, true));
+    assert_ok(ada_join_layout(&j, &arena, m, a, &(ada_join_limits){.unique = T, .train = true}));
     for (int round = 0; round < 2; round++) {
         ada_join_clear(j);
         ada_join_add(j, ids, 4);
         ada_join_add(j, ids + 4, 3);
-        ada_join_start(j);
+        assert_ok(ada_join_start(j));
         assert_int_equal(ada_join_count(j), 4);
         ada_join_rows(j, ids, T, x);
         assert_memory_equal(x, x + 2 * W, sizeof e);

@@ -32,19 +32,19 @@ static void test_example(void **state) {
     int32_t source[] = {tiny_id('a'), tiny_id('b'), tiny_id('c')};
     int32_t ids[] = {m->c.start_token, tiny_id('d'), tiny_id('e'), TINY_EOS};
     uint8_t mask[] = {0, 1, 1, 1};
-    assert_ok(ada_example_make(&e, m, &row, NULL, true, 0, &a));
+    assert_ok(ada_example_make(&e, m, NULL, &row, NULL, true, 0, &a));
     assert_int_equal(e.nsource, 3);
     assert_memory_equal(e.source, source, sizeof source);
     assert_int_equal(e.n, 4);
     assert_memory_equal(e.ids, ids, sizeof ids);
     assert_memory_equal(e.mask, mask, sizeof mask);
     assert_true(e.prompt == 1 && e.targets == 3 && !e.truncated && ada_example_tokens(&e) == 7);
-    assert_ok(ada_example_make(&e, m, &row, "dd", false, 2, &a)); /* each side is cut on its own */
+    assert_ok(ada_example_make(&e, m, NULL, &row, "dd", false, 2, &a)); /* each side is cut on its own */
     assert_true(e.truncated && e.nsource == 2 && e.source[0] == tiny_id('b') && e.n == 2 && e.targets == 1);
     row.prompt = ""; /* an encoder has something to read in any case */
-    assert_ok(ada_example_make(&e, m, &row, NULL, false, 0, &a));
+    assert_ok(ada_example_make(&e, m, NULL, &row, NULL, false, 0, &a));
     assert_true(e.nsource == 1 && e.source[0] == TINY_EOS);
-    assert_fails(ada_example_make(&e, m, &(ada_row){.line = 3, .text = "abc"}, NULL, false, 0, &a),
+    assert_fails(ada_example_make(&e, m, NULL, &(ada_row){.line = 3, .text = "abc"}, NULL, false, 0, &a),
                  ADA_EUNSUPPORTED, "line 3: a model with an encoder wants a prompt and a completion");
     ada_arena_free(&a);
     ada_model_close(&m);

@@ -63,7 +63,7 @@ static double loglik_of(const ada_model *m, const char *prompt, const char *said
     const ada_row row = {.line = 1, .prompt = prompt, .completion = said, .nchoices = end ? 0 : 1};
     ada_arena a = {0};
     ada_example e;
-    assert_ok(ada_example_make(&e, m, &row, said, false, 0, &a));
+    assert_ok(ada_example_make(&e, m, NULL, &row, said, false, 0, &a));
     double x = plain_loglik(m, e.ids, e.mask, e.n);
     ada_arena_free(&a);
     return x;

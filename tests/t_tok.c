@@ -137,7 +137,7 @@ static void pairs(void **state) {
             const ada_row r = {.prompt = prompt, .completion = said, .choices = choices, .nchoices = 2};
             size_t bos = ada_tok_adds_bos(m.tok), first = (size_t)ada_json_int(ada_json_get(row, "first"), 0);
             ada_example e;
-            assert_ok(ada_example_make(&e, &m, &r, NULL, false, 0, &a));
+            assert_ok(ada_example_make(&e, &m, NULL, &r, NULL, false, 0, &a));
             const ada_ids ids = {.data = e.ids + bos, .len = (size_t)e.n - bos};
             check_ids("ids of prompt and completion", prompt, &ids, want);
             if (bos) assert_int_equal(e.ids[0], ada_tok_bos(m.tok));
@@ -223,7 +223,7 @@ static void heads(void **state) {
         const ada_row r = {
             .prompt = rows[i].prompt, .completion = rows[i].said, .choices = choices, .nchoices = 2};
         ada_example e;
-        assert_ok(ada_example_make(&e, &m, &r, NULL, false, 0, &a));
+        assert_ok(ada_example_make(&e, &m, NULL, &r, NULL, false, 0, &a));
         assert_int_equal(e.n, rows[i].n);
         assert_memory_equal(e.ids, rows[i].ids, (size_t)e.n * sizeof *e.ids);
     }

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Owns: the registry of kinds of vision-language models, and what those of Hugging Face share.
+ * Must not know: weights. */
+#include "engine/vlm.h"
+#include "registry.h"
+#include <string.h>
+
+#define X(a) extern const struct ada_vlm ada_vlm_##a;
+ADA_VLMS(X)
+#undef X
+static const struct ada_vlm *const kinds[] = {
+#define X(a) &ada_vlm_##a,
+    ADA_VLMS(X)
+#undef X
+};
+
+const struct ada_vlm *ada_vlm_find(const ada_json *meta) {
+    const char *type = ada_json_str(ada_json_get(ada_json_get(meta, "config"), "model_type"), NULL);
+    for (size_t i = 0; type && i < sizeof kinds / sizeof *kinds; i++)
+        for (const char *const *n = kinds[i]->hf_types; *n; n++)
+            if (!strcmp(*n, type)) return kinds[i];
+    return NULL;
+}
+
+/* Adds what `from` holds. */
+static ada_status add_all(ada_json *to, const ada_json *from) {
+    const ada_json *v;
+    const char *key;
+    for (void *it = NULL; ada_json_next(from, &it, &key, &v);)
+        ADA_TRY(ada_json_set(to, key, ada_json_share(v)));
+    return ADA_OK;
+}
+
+static ada_status fill(ada_json *part, const ada_json *meta, bool vision) {
+    static const char tied[] = "tie_word_embeddings";
+    const char *key = vision ? "vision_config" : "text_config";
+    const ada_json *whole = ada_json_get(meta, "config"), *own = ada_json_get(whole, key);
+    if (!ada_json_is_obj(own))
+        return ada_fail(ADA_EFORMAT, "config.json of a vision-language model has no object '%s'", key);
+    ADA_TRY(add_all(part, meta));
+    ada_json *config = ada_json_new_obj();
+    ada_status st = config ? add_all(config, own) : ada_fail(ADA_ENOMEM, "no memory for metadata");
+    /* The head is tied where either says so. */
+    if (st == ADA_OK && ada_json_bool(ada_json_get(whole, tied), false))
+        st = ada_json_set(config, tied, ada_json_new_bool(true));
+    if (st == ADA_OK) return ada_json_set(part, "config", config);
+    ada_json_close(&config);
+    return st;
+}
+
+ada_status ada_vlm_hf_meta(ada_json **part, const ada_json *meta, bool vision) {
+    *part = ada_json_new_obj();
+    ada_status st = *part ? fill(*part, meta, vision) : ada_fail(ADA_ENOMEM, "no memory for metadata");
+    if (st != ADA_OK) ada_json_close(part);
+    return st;
+}

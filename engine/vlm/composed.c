@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What `compose` glues: any tower, any text model, a connector of ours. Owns: the reading of what compose.c
+ * writes: the parts' own metadata under "text" and "vision", their tensors under these names. */
+#include "engine/arch_read.h"
+#include "engine/vlm.h"
+#include <string.h>
+
+static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
+    static const char *const rows[] = {"patches", "default", "full"};
+    const ada_json *k = ada_json_get(j, "connector");
+    const char *kind = ada_json_str(ada_json_get(k, "kind"), ""),
+               *want = ada_json_str(ada_json_get(j, "feature_rows"), "patches");
+    int at = 0;
+    c->connector = ADA_CONNECTOR_LINEAR;
+    while (c->connector <= ADA_CONNECTOR_MLP2 && strcmp(kind, ada_connector_names[c->connector]) != 0)
+        c->connector++;
+    if (c->connector > ADA_CONNECTOR_MLP2)
+        return ada_fail(ADA_EFORMAT, "the model has a connector of kind '%s'", kind);
+    while (at < 3 && strcmp(rows[at], want) != 0) at++;
+    if (at == 3) return ada_fail(ADA_EFORMAT, "the model has 'feature_rows' '%s'", want);
+    c->tower.rows = (ada_tower_rows_kind)at;
+    c->tower.layer = (int)ada_json_int(ada_json_get(j, "feature_layer"), 0);
+    c->scale = (float)ada_json_num(ada_json_get(k, "scale"), 1);
+    ADA_TRY(ada_read_int_or(k, "pixel_shuffle", &c->shuffle));
+    ADA_TRY(ada_read_int_or(k, "hidden", &c->hidden));
+    return ada_read_act(&c->act, ada_json_str(ada_json_get(k, "activation"), "gelu"), NULL);
+}
+
+static ada_status part_meta(ada_json **part, const ada_json *meta, bool vision) {
+    const char *key = vision ? "vision" : "text";
+    *part = ada_json_share(ada_json_get(meta, key));
+    return *part ? ADA_OK : ada_fail(ADA_EFORMAT, "the model's metadata has no '%s'", key);
+}
+
+#define NAMES(...)                                                                                           \
+    (const char *const[]) {                                                                                  \
+        __VA_ARGS__, NULL                                                                                    \
+    }
+
+const struct ada_vlm ada_vlm_composed = {
+    .name = "composed",
+    .hf_types = (const char *const[]){"adalink_vlm", NULL},
+    .text = (const ada_rename[]){{"text.", ""}, {NULL, NULL}},
+    .vision = (const ada_rename[]){{"vision.", ""}, {NULL, NULL}},
+    .connector = {NAMES("connector.mean"), NAMES("connector.std"),
+                  NAMES("connector.weight", "connector.weight_1"),
+                  NAMES("connector.bias", "connector.bias_1"), NAMES("connector.weight_2"),
+                  NAMES("connector.bias_2")},
+    .read = from_config,
+    .part_meta = part_meta,
+};
