@@ -72,7 +72,8 @@ def describe(image, questions):
     color, shape = shown(questions)
     if not (color and shape):
         return []
-    told = [('Description:', f'a {color} {shape}'), ('The color of the shape is', color), ('The shape is a', shape)]
+    told = [('Description:', f'a {color} {shape}'), ('The color of the shape is', color),
+        ('The shape is a', shape)]
     return [dict(image=image, prompt=prompt, completion=f' {text}') for prompt, text in told]
 
 
@@ -98,7 +99,8 @@ def make(z, folder):
             asked += [ask(image, *q) for q in sorted(some)]
     write(folder, 'questions', asked)
 
-    tests = [ask(image, *min(questions, key=lambda q: order(image, q[0]))) for image, questions in read(z, 'test')]
+    tests = [ask(image, *min(questions, key=lambda q: order(image, q[0]))) for image, questions in read(z,
+        'test')]
     write(folder, 'test', tests)
     others = tests[1:] + tests[:1]
     write(folder, 'test_shuffled', [dict(row, image=other['image']) for row, other in zip(tests, others)])

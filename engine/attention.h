@@ -2,8 +2,9 @@
  * Attention over a pack, forward and backward, in blocks with online softmax: no [T, T] matrix in memory.
  * A row sees itself and what precedes it on its path (its segment, its ancestors, the cache slot before the
  * root), and of that the last c.window positions only, where its layer is windowed; with the mask FULL, all
- * of its segment; of a full segment, all of it and of what precedes it. With a memory it sees all of one segment of that instead. Invariant: a row's result has the
- * same bits in any pack that gives it the same path and memory. Must not know: layers, rope. */
+ * of its segment; of a full segment, all of it and of what precedes it. With a memory it sees all of one
+ * segment of that instead. Invariant: a row's result has the same bits in any pack that gives it the same
+ * path and memory. Must not know: layers, rope. */
 #ifndef ADA_ENGINE_ATTENTION_H
 #define ADA_ENGINE_ATTENTION_H
 
@@ -37,7 +38,7 @@ typedef struct ada_attn {
     const ada_pack *memory;    /* NULL: rows see their own pack. Else k and v are of its rows, T of them */
     const int32_t *reads;      /* [pack->nsegs] the segment of the memory that each segment reads */
     const ada_attn_bias *bias; /* or NULL */
-    const int32_t *rows; /* [m] the pack's rows that q and o stand for, ascending; NULL: all T */
+    const int32_t *rows;       /* [m] the pack's rows that q and o stand for, ascending; NULL: all T */
     int32_t m;
     const void *q; /* [m, heads·head_dim], rotated; ldq elements from row to row */
     size_t ldq;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From token paths to packs: no padding, shared beginnings stored once; paths with different sources share
  * nothing, and each source is stored once; those with a prefix that sees itself share all of it or nothing.
- * Must not know: rows, losses or adapters. Invariant: a pack depends on the token paths alone, never on who asked or on the number of
- * threads. */
+ * Must not know: rows, losses or adapters. Invariant: a pack depends on the token paths alone, never on who
+ * asked or on the number of threads. */
 #ifndef ADA_ENGINE_BATCH_H
 #define ADA_ENGINE_BATCH_H
 
@@ -13,7 +13,7 @@ typedef struct ada_item { /* a token path to be packed */
     const int32_t *ids; /* [n] inputs (the last token of an example is never an input: nothing follows it) */
     const uint8_t *wanted; /* [n] 1 where the hidden state is wanted */
     int32_t n;
-    int32_t owner; /* caller's index; breaks ties */
+    int32_t owner;         /* caller's index; breaks ties */
     const int32_t *source; /* [nsource] what the encoder reads for it, where there is one */
     int32_t nsource;
     int32_t prefix; /* its first ids, n at most, that see each other in both directions; 0: none */

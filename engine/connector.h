@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What makes rows of a language model of a tower's features: s × s neighbours side by side (pixel shuffle),
  * channels standardised, one product or two. Owns: the arithmetic, both ways. Must not know: files, images,
- * adapters. Invariant: all of it is f32, a row has the same bits alone and in any company, and a gradient is a
- * sum over rows in order. */
+ * adapters. Invariant: all of it is f32, a row has the same bits alone and in any company, and a gradient is
+ * a sum over rows in order. */
 #ifndef ADA_ENGINE_CONNECTOR_H
 #define ADA_ENGINE_CONNECTOR_H
 

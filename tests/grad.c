@@ -175,17 +175,16 @@ static void ffn_agrees(ada_act_kind act, bool gated, bool post) {
     ada_panel p = {f[0], f[1], f[2], f[3], f[4]};
     ada_norm_rows normed = {.w = norm, .eps = 1e-5F, .m = c.m, .d = c.d}, post_rows = normed;
     post_rows.w = post ? end : NULL;
-    ada_ffn ffn = {
-        .norm = normed,
-        .type = ADA_F32,
-        .act = act,
-        .gated = gated,
-        .width = c.w,
-        .up = &lu,
-        .end = {.out = &ld, .type = ADA_F32, .post = post_rows, .keep = f[9], .stat = f[10]},
-        .x = f[5],
-        .stat = f[6],
-        .gate_up = f[7]};
+    ada_ffn ffn = {.norm = normed,
+                   .type = ADA_F32,
+                   .act = act,
+                   .gated = gated,
+                   .width = c.w,
+                   .up = &lu,
+                   .end = {.out = &ld, .type = ADA_F32, .post = post_rows, .keep = f[9], .stat = f[10]},
+                   .x = f[5],
+                   .stat = f[6],
+                   .gate_up = f[7]};
     ada_ffn_forward(&ffn, &p, x);
     ffn_value(&c);
     for (size_t i = 0; i < md; i++) assert_true(fabs((double)x[i] - c.y[i]) < 1e-4);
@@ -407,7 +406,9 @@ static void reading_agrees(read_case *c, const ada_attn *with) {
 
 static void test_memory(void **state) {
     (void)state;
-    static const ada_segment segs[] = {{.start = 0, .len = 70, .parent = -1, .cache = -1}, {.start = 70, .len = 9, .parent = -1, .cache = -1}, {.start = 79, .len = 40, .parent = -1, .cache = -1}};
+    static const ada_segment segs[] = {{.start = 0, .len = 70, .parent = -1, .cache = -1},
+                                       {.start = 70, .len = 9, .parent = -1, .cache = -1},
+                                       {.start = 79, .len = 40, .parent = -1, .cache = -1}};
     static const int32_t reads[] = {2, 2, 2, 2, 0};
     read_case c = {.c = {.heads = 3, .kv_heads = 3, .head_dim = 10, .attn_scale = 1},
                    .p = forest_pack(),
@@ -426,11 +427,11 @@ static void test_memory(void **state) {
 static void bias_agrees(ada_mask_kind mask) {
     enum { SPAN = 20, T = 150 };
     ada_arena a = {0};
-    static const ada_segment segs[] = {{.start = 0, .len = 130, .parent = -1, .cache = -1}, {.start = 130, .len = 20, .parent = -1, .cache = -1}};
+    static const ada_segment segs[] = {{.start = 0, .len = 130, .parent = -1, .cache = -1},
+                                       {.start = 130, .len = 20, .parent = -1, .cache = -1}};
     ada_pack p = {.T = T, .nsegs = 2, .segs = segs};
-    read_case c = {.c = {.heads = 2, .kv_heads = 2, .head_dim = 6, .attn_scale = 1, .mask = mask},
-                   .p = p,
-                   .memory = p};
+    read_case c = {
+        .c = {.heads = 2, .kv_heads = 2, .head_dim = 6, .attn_scale = 1, .mask = mask}, .p = p, .memory = p};
     size_t wide = ada_attn_bias_width(SPAN);
     float *at;
     draw(&a, 2 * wide, 1, &at);

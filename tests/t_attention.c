@@ -27,7 +27,8 @@ static void *list(size_t n, size_t size) {
     return p;
 }
 
-/* Segments out of tree order: 0 has children 2 and 3, 3 has 5. 0 and 1 are full where the mask has a prefix. */
+/* Segments out of tree order: 0 has children 2 and 3, 3 has 5. 0 and 1 are full where the mask has a prefix.
+ */
 enum { T = 70 + 33 + 5 + 130 + 1 + 3, SEGS = 6 };
 static ada_segment forest[SEGS] = {
     {.start = 0, .len = 70, .parent = -1, .pos = 0, .cache = -1},
@@ -281,11 +282,10 @@ static void same_bits(void **state) {
             if (path[0] == (size_t)forest[4].start) prefix = 0;
             if (prefix) {
                 whole[0].len = prefix, whole[0].full = true;
-                whole[1] = (ada_segment){
-                    .start = prefix, .len = (int32_t)n - prefix, .pos = prefix, .cache = -1};
+                whole[1] =
+                    (ada_segment){.start = prefix, .len = (int32_t)n - prefix, .pos = prefix, .cache = -1};
             }
-            ada_pack p = {
-                .T = (int32_t)n, .nsegs = prefix && prefix < (int32_t)n ? 2 : 1, .segs = whole};
+            ada_pack p = {.T = (int32_t)n, .nsegs = prefix && prefix < (int32_t)n ? 2 : 1, .segs = whole};
             run(&one, &p, 0, NULL, p.T, NULL, true, &r);
             for (size_t k = 0; k < n; k++) same_row(&o, &r, k, &all, path[k]);
             for (size_t k = 0; k < n; k++) /* the query's gradient follows its path too */

@@ -130,8 +130,8 @@ static int end(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shares_prefixes), cmocka_unit_test(prefixes_are_whole),
-                                       cmocka_unit_test(random_forests),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shares_prefixes),
+                                       cmocka_unit_test(prefixes_are_whole), cmocka_unit_test(random_forests),
                                        cmocka_unit_test(refuses_what_does_not_fit)};
     return cmocka_run_group_tests(tests, NULL, end);
 }

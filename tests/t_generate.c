@@ -206,7 +206,8 @@ static void plain_greedy(const ada_model *m, int32_t *ids, int32_t prompt, int n
         const ada_segment segs[] = {{.len = prompt, .parent = -1, .cache = -1, .full = true},
                                     {.start = prompt, .len = at - prompt, .pos = prompt, .cache = -1}};
         int32_t last = at - 1;
-        ada_pack p = {.T = at, .nsegs = at > prompt ? 2 : 1, .nout = 1, .ids = ids, .segs = segs, .out = &last};
+        ada_pack p = {
+            .T = at, .nsegs = at > prompt ? 2 : 1, .nout = 1, .ids = ids, .segs = segs, .out = &last};
         pass_run r;
         pass_room(&r, &m->stack, &m->head, &p, false);
         pass_embed(&r, m, &p);

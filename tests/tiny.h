@@ -61,8 +61,8 @@ static inline void tiny_tokenizer(void) {
     assert_ok(ada_write_file(io_path("model/tokenizer_config.json"), config, sizeof config - 1));
 }
 
-/* Group setup: the folder and the model's files. Teardown: io_test_end. Then: of an encoder-decoder; of a model
- * with a prefix mask, which no file of text alone asks for. */
+/* Group setup: the folder and the model's files. Teardown: io_test_end. Then: of an encoder-decoder; of a
+ * model with a prefix mask, which no file of text alone asks for. */
 static inline int tiny_begin(void **state) {
     if (io_test_begin(state)) return 1;
     assert_ok(ada_make_folder(io_path("model")));

@@ -69,7 +69,8 @@ CASES |= {
                                                   hidden_act='gelu_pytorch_tanh', attention_bias=False,
                                                   tie_word_embeddings=True)),
     'gemma': (GemmaConfig, dict(head_dim=12, num_key_value_heads=1)),
-    'gemma_bias': (GemmaConfig, dict(head_dim=8, attention_bias=True, num_key_value_heads=4, hidden_act='gelu',
+    'gemma_bias': (GemmaConfig, dict(head_dim=8, attention_bias=True, num_key_value_heads=4,
+        hidden_act='gelu',
                                      tie_word_embeddings=False)),
 }
 SPELT = {'gemma_bias': dict(hidden_act='gelu')}  # what transformers reads, and writes otherwise
