@@ -44,8 +44,8 @@ static const struct ada_opt opts[] = {
               "will take" },
     ADA_OPT_HEAD("the adapter: e' = e + scale * f(e D) U"),
     { .name = "method", F(made.method), .arg = "NAME", .words = ADA_METHODS(X), .def = "adalink",
-      .help = "what is trained: low-rank residuals at the input, or, of a model that sees, the connector that "
-              "makes its rows of images; the options below are adalink's" },
+      .help = "what is trained: low-rank residuals at the input, or, of a model that sees, the connector "
+              "that makes its rows of images; the options below are adalink's" },
     { .name = "modalities", F(made.modalities), .arg = "LIST", .words = "text|image|text,image",
       .help = "which inputs get an adapter; the default is every one that the model has" },
     { .name = "site", F(made.site), .arg = "NAME", .words = "encoder|decoder|both",

@@ -5,8 +5,7 @@
 # usage: vqa_task.py WHEEL FOLDER     writes into FOLDER, whole or not at all:
 #   images/                 as the package has them
 #   describe.jsonl          what half of the training images show, as their questions' answers tell it
-#   questions.jsonl         PER_IMAGE questions about each image of the other half
-#   test.jsonl              one question about each test image, so that rows are independent
+#   questions.jsonl         PER_IMAGE questions about each image of the other half; test.jsonl: one each
 #   test_shuffled.jsonl     the same rows, each with the image of the next one
 #   test_blind.jsonl        the same rows without images
 # Invariants: the same wheel gives the same files; an image's rows stand together, as many of each, so that a
@@ -73,7 +72,7 @@ def describe(image, questions):
     if not (color and shape):
         return []
     told = [('Description:', f'a {color} {shape}'), ('The color of the shape is', color),
-        ('The shape is a', shape)]
+            ('The shape is a', shape)]
     return [dict(image=image, prompt=prompt, completion=f' {text}') for prompt, text in told]
 
 
@@ -99,8 +98,8 @@ def make(z, folder):
             asked += [ask(image, *q) for q in sorted(some)]
     write(folder, 'questions', asked)
 
-    tests = [ask(image, *min(questions, key=lambda q: order(image, q[0]))) for image, questions in read(z,
-        'test')]
+    tests = [ask(image, *min(questions, key=lambda q: order(image, q[0])))
+             for image, questions in read(z, 'test')]
     write(folder, 'test', tests)
     others = tests[1:] + tests[:1]
     write(folder, 'test_shuffled', [dict(row, image=other['image']) for row, other in zip(tests, others)])

@@ -133,7 +133,7 @@ static void pairs(void **state) {
         const char *said = ada_json_str(ada_json_get(row, "completion"), "");
         const char *choices[] = {said, "-"};
         for (int gguf = 0; gguf < 2; gguf++) {
-            const ada_model m = {.tok = gguf ? g->gguf : g->tok};
+            const ada_model m = {.tok = gguf ? g->gguf : g->tok, .c.vocab = INT32_MAX};
             const ada_row r = {.prompt = prompt, .completion = said, .choices = choices, .nchoices = 2};
             size_t bos = ada_tok_adds_bos(m.tok), first = (size_t)ada_json_int(ada_json_get(row, "first"), 0);
             ada_example e;
@@ -218,7 +218,7 @@ static void heads(void **state) {
     assert_ok(ada_json_parse(&j, small, sizeof small - 1, "small"));
     assert_ok(ada_json_parse(&config, "{\"bos_token\": \"<s>\"}", 20, "config"));
     assert_ok(ada_tok_open(&t, j, config));
-    const ada_model m = {.tok = t};
+    const ada_model m = {.tok = t, .c.vocab = INT32_MAX};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const ada_row r = {
             .prompt = rows[i].prompt, .completion = rows[i].said, .choices = choices, .nchoices = 2};
