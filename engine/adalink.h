@@ -72,6 +72,22 @@ ADA_API ada_status ada_tower_open(ada_tower **t, const char *path, const ada_tow
 ADA_API void ada_tower_close(ada_tower **t);
 ADA_API ada_status ada_tower_describe(const ada_tower *t, ada_json **j) ADA_MUST_USE;
 
+/* ---- a vision-language model of two parts ---- */
+typedef struct ada_compose_opts {
+    const char *vision, *text; /* models in any format; the text model sees nothing yet */
+    const char *connector;     /* ["linear"] linear | mlp2 (with the exact gelu between) */
+    int pixel_shuffle;         /* [1] so many rows of patches by so many columns become one row */
+    int hidden;                /* [the text model's width] of mlp2 */
+    ada_tower_opts features;   /* which; its f32 is not read */
+    ada_dtype dtype;           /* ADA_BF16, ADA_F32: of weights; a connector is f32 */
+    const char *normalize_on;  /* [none] JSONL rows: channels are standardised by their first 512 images */
+    ada_dataset_opts keys;     /* of these rows */
+    uint64_t seed;             /* [0] of the connector's start */
+} ada_compose_opts;
+/* Writes one .h5 of both, frozen, and a connector at its start: random, so that image rows are as spread as the
+ * text's. EINVAL, EMISMATCH (tensors), EFORMAT; with the image and its row where one cannot be seen. */
+ADA_API ada_status ada_model_compose(const ada_compose_opts *o, const char *out) ADA_MUST_USE;
+
 /* ---- adapters ---- */
 #define ADA_INIT_STD(d) (1.0 / sqrt((double)(d))) /* the default, from the width d */
 typedef struct ada_adapter_opts {

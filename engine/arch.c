@@ -85,10 +85,6 @@ static bool name_matches(const char *pattern, const char *name, int32_t layers, 
     return !strcmp(hole + 2, p);
 }
 
-static bool is_layers(ada_param p) {
-    return p >= ADA_P_ATTN_NORM && p <= ADA_P_FFN_POST;
-}
-
 enum { MANY_LAYERS = 1 << 12 };
 typedef enum { NOT_THERE, MAY_BE, MUST_BE } presence;
 
@@ -320,7 +316,7 @@ static ada_status check(ada_claims *cl, const struct ada_arch *arch, const ada_a
         const char *pattern = pattern_of(r, gguf);
         int64_t shape[ADA_MAX_DIMS];
         if (!pattern || r->param == ADA_P_IGNORED || is_again(rows, r, gguf)) continue;
-        for (int32_t l = 0; l < (is_layers(r->param) ? c->layers : 1); l++) {
+        for (int32_t l = 0; l < (ada_param_is_layers(r->param) ? c->layers : 1); l++) {
             presence want = wanted(arch, c, r->param, l, shape);
             const ada_claim *k = &cl->at[r->param][l];
             if (k->t && want == NOT_THERE)
@@ -354,7 +350,7 @@ static ada_status claim_rows(ada_claims *cl, const struct ada_arch *arch, const 
     bool gguf = gguf_name(ada_tensors_meta(file)) != NULL;
     for (int p = 0; p < ADA_P_COUNT; p++)
         ADA_TRY(
-            ada_arena_zero(a, &cl->at[p], is_layers((ada_param)p) ? (size_t)c->layers : 1, sizeof **cl->at));
+            ada_arena_zero(a, &cl->at[p], ada_param_is_layers((ada_param)p) ? (size_t)c->layers : 1, sizeof **cl->at));
     names strangers = {0}, missing = {0};
     ada_status st = claim(cl, arch, rows, others, c, file, gguf, &strangers);
     if (st == ADA_OK && rows == arch->rows) complete(cl, arch, c, gguf);

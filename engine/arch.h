@@ -61,6 +61,11 @@ typedef enum {
     ADA_P_COUNT
 } ada_param;
 
+/* Whether each layer has its own. */
+static inline bool ada_param_is_layers(ada_param p) {
+    return p >= ADA_P_ATTN_NORM && p <= ADA_P_FFN_POST;
+}
+
 /* What undoes a source's quirk. */
 enum {
     ADA_ROW_TRANSPOSED = 1, /* [k, rows] in the file */

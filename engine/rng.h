@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdint.h>
 
-enum { ADA_RNG_INIT = 1, ADA_RNG_SHUFFLE = 2, ADA_RNG_SAMPLE = 3, ADA_RNG_BENCH = 4 };
+enum { ADA_RNG_INIT = 1, ADA_RNG_SHUFFLE = 2, ADA_RNG_SAMPLE = 3, ADA_RNG_BENCH = 4, ADA_RNG_CONNECTOR = 5 };
 
 static inline void ada_rng_block(uint64_t seed, uint32_t purpose, uint64_t index, uint32_t out[4]) {
     uint32_t c0 = (uint32_t)index, c1 = (uint32_t)(index >> 32), c2 = purpose, c3 = 0;

@@ -26,6 +26,10 @@ t train --resume r --lr 1
 t train --resume absent
 t train -c absent.yaml
 t train -m absent -d d -o o
+t compose --vision v -o o.h5
+t compose --vision v --text t -o o.h5 --connector mlp3
+t compose --vision v --text t -o o.h5 --pixel-shuffle 0
+t compose --vision v --text absent -o o.h5
 
 printf 'rank: [1, 2\n' >broken.yaml
 t train -c broken.yaml

@@ -30,6 +30,18 @@ check "a tower is told" says '"tower": {.*"architecture": "dinov2",.*"registers"
 check "inspect data" run inspect rows.jsonl --json
 check "rows are counted" says '"rows": 32,.*" fruit": 16, " tool": 16'
 
+# ---- compose ----
+check "compose" run compose --vision "$ADA_TESTS/golden/siglip" --text base --pixel-shuffle 2 -o seeing.h5 --json
+check "compose is told" says '"model": "seeing.h5", "bytes": '
+check "a composed model has its tensors" run inspect seeing.h5 --tensors --json
+check "a connector is listed" says '"name": "connector.weight", "type": "F32", "shape": \[96, 32\]'
+run compose --vision base --text base -o blind.h5
+check "no tower is not exit 5" [ $? -eq 5 ]
+check "no tower is not named" errs "has no vision tower: while opening 'base'"
+run compose --vision "$ADA_TESTS/golden/siglip" --text base --pixel-shuffle 3 -o blind.h5
+check "a shuffle that does not fit is not exit 2" [ $? -eq 2 ]
+check "what failed leaves a trace" [ ! -e blind.h5 ]
+
 # ---- tokenize ----
 t tokenize -m base.h5 -p 'the answer is an apple'
 t tokenize -m base.h5 -p '<|im_start|>'

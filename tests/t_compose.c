@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Composed files: both parts' tensors under their prefixes, to the bit; a connector of the right shape and
+ * spread; channels' means and deviations as the tower's features have them; identity; what is refused. */
+#include "engine/tower.h"
+#include "engine/adapter.h"
+#include "io/preprocess.h"
+#include "tests/tiny.h"
+
+static char vision_path[1024], clip_path[1024], gguf_path[1024];
+
+static int begin(void **state) {
+    if (tiny_begin(state)) return 1;
+    (void)snprintf(vision_path, sizeof vision_path, "%s", io_tests_path("golden/siglip"));
+    (void)snprintf(clip_path, sizeof clip_path, "%s", io_tests_path("golden/clip"));
+    (void)snprintf(gguf_path, sizeof gguf_path, "%s", io_tests_path("golden/clip.gguf"));
+    return 0;
+}
+
+static ada_compose_opts of(const char *vision) {
+    static char text[512];
+    return (ada_compose_opts){.vision = vision, .text = tiny_path(text, "model"), .dtype = ADA_F32};
+}
+
+static ada_tensors *composed(const ada_compose_opts *o, const char *name) {
+    char path[512];
+    ada_tensors *t = NULL;
+    assert_ok(ada_model_compose(o, tiny_path(path, name)));
+    assert_ok(ada_tensors_open(&t, path));
+    assert_ok(ada_tensors_verify(t));
+    return t;
+}
+
+static float *numbers(const ada_tensors *t, const char *name, size_t *n) {
+    const ada_tensor *x = ada_tensors_find(t, name);
+    if (!x) fail_msg("'%s' is not there", name);
+    *n = ada_tensor_count(x);
+    float *f = test_malloc(*n * sizeof *f);
+    assert_ok(ada_tensor_f32(x, 0, *n, f));
+    return f;
+}
+
+/* Every tensor of `path` is there; NULL of skip: all. */
+static void same_numbers(const ada_tensors *t, const char *path, const char *prefix, const char *skip) {
+    ada_tensors *source = NULL;
+    assert_ok(ada_tensors_open(&source, path));
+    for (size_t i = 0; i < ada_tensors_count(source); i++) {
+        const ada_tensor *x = ada_tensors_at(source, i);
+        char name[256];
+        size_t n, m;
+        (void)snprintf(name, sizeof name, "%s%s", prefix, x->name);
+        if (skip && strstr(x->name, skip)) {
+            assert_null(ada_tensors_find(t, name));
+            continue;
+        }
+        float *a = numbers(source, x->name, &n), *b = numbers(t, name, &m);
+        assert_int_equal(n, m);
+        assert_memory_equal(a, b, n * sizeof *a);
+        test_free(a);
+        test_free(b);
+    }
+    ada_tensors_close(&source);
+}
+
+static double deviation(const float *x, size_t n) {
+    double sum = 0, sq = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i], sq += (double)x[i] * (double)x[i];
+    return sqrt(sq / (double)n - sum / (double)n * (sum / (double)n));
+}
+
+static void parts_are_whole(void **state) {
+    (void)state;
+    char text[512];
+    ada_compose_opts o = of(vision_path);
+    o.pixel_shuffle = 2, o.seed = 3;
+    ada_tensors *t = composed(&o, "one.h5");
+    same_numbers(t, tiny_path(text, "model"), "text.", NULL);
+    same_numbers(t, vision_path, "vision.", "head.");
+    size_t n, m;
+    float *w = numbers(t, "connector.weight", &n), *b = numbers(t, "connector.bias", &m),
+          *e = numbers(t, "text.model.embed_tokens.weight", &m);
+    assert_int_equal(n, 4 * 24 * 32);
+    /* 3072 draws: four standard errors of a deviation */
+    assert_true(fabs(deviation(w, n) * sqrt(4 * 24) / deviation(e, m) - 1) < 4 / sqrt(2.0 * (double)n));
+    for (int i = 0; i < 32; i++) assert_true(b[i] == 0);
+    assert_null(ada_tensors_find(t, "connector.mean"));
+    const ada_json *config = ada_json_get(ada_tensors_meta(t), "config"),
+                   *c = ada_json_get(config, "connector"), *v = ada_json_get(ada_tensors_meta(t), "vision");
+    assert_string_equal(ada_json_str(ada_json_get(config, "model_type"), ""), "adalink_vlm");
+    assert_string_equal(ada_json_str(ada_json_get(config, "feature_rows"), ""), "patches");
+    assert_string_equal(ada_json_str(ada_json_get(c, "kind"), ""), "linear");
+    assert_int_equal(ada_json_int(ada_json_get(c, "pixel_shuffle"), 0), 2);
+    assert_true(ada_json_is_obj(ada_json_get(v, "preprocessor_config")));
+    assert_true(ada_json_is_obj(ada_json_get(ada_json_get(ada_tensors_meta(t), "text"), "tokenizer")));
+    test_free(w);
+    test_free(b);
+    test_free(e);
+    ada_tensors_close(&t);
+}
+
+/* In bf16 weights are narrowed; what is read as a vector is not, nor is the connector. */
+static void types(void **state) {
+    (void)state;
+    ada_compose_opts o = of(clip_path);
+    o.dtype = ADA_BF16, o.connector = "mlp2", o.hidden = 20;
+    ada_tensors *t = composed(&o, "bf16.h5");
+    size_t vectors = 0;
+    for (size_t i = 0; i < ada_tensors_count(t); i++) {
+        const ada_tensor *x = ada_tensors_at(t, i);
+        bool vector = x->ndim < 2 || !strncmp(x->name, "connector.", 10) ||
+                      strstr(x->name, "position_embedding") || strstr(x->name, "class_embedding");
+        vectors += vector && x->ndim > 1;
+        if ((x->dtype == ADA_F32) != vector)
+            fail_msg("'%s' is of type %s", x->name, ada_dtype_name(x->dtype));
+    }
+    assert_int_equal(vectors, 3); /* two weights of the connector, the positions */
+    const ada_tensor *two = ada_tensors_find(t, "connector.weight_2");
+    assert_true(two && two->shape[0] == 20 && two->shape[1] == 32);
+    assert_non_null(ada_tensors_find(t, "connector.bias_1"));
+    assert_non_null(ada_tensors_find(t, "connector.bias_2"));
+    ada_tensors_close(&t);
+}
+
+static void digest(const ada_compose_opts *o, char hex[65]) {
+    ada_tensors *t = composed(o, "digest.h5");
+    assert_ok(ada_tensors_digest(t, hex));
+    ada_tensors_close(&t);
+}
+
+static void identity(void **state) {
+    (void)state;
+    char one[65], two[65];
+    ada_compose_opts o = of(vision_path);
+    digest(&o, one);
+    o.dtype = ADA_BF16;
+    digest(&o, two);
+    assert_string_equal(one, two);
+    o.seed = 1;
+    digest(&o, two);
+    assert_string_not_equal(one, two);
+    o.seed = 0, o.features.layer = -2;
+    digest(&o, two);
+    assert_string_not_equal(one, two);
+}
+
+/* A tower from GGUF says in its own words how it wants its images. */
+static void from_gguf(void **state) {
+    (void)state;
+    ada_preprocess p;
+    ada_compose_opts o = of(gguf_path);
+    ada_tensors *t = composed(&o, "gguf.h5");
+    assert_ok(ada_preprocess_read(
+        &p, ada_json_get(ada_json_get(ada_tensors_meta(t), "vision"), "preprocessor_config"), "made"));
+    assert_true(p.resize && p.rule == ADA_SIZE_EXACT && p.height == p.width && p.filter == ADA_BICUBIC);
+    ada_tensors_close(&t);
+}
+
+static void channels(void **state) {
+    (void)state;
+    static const char *const images[] = {"rgb.png", "grey.png"};
+    char rows[512];
+    ada_buf b = {0};
+    ada_arena a = {0};
+    ada_tower *tower = NULL;
+    ada_preprocess p;
+    double sum[24] = {0}, sq[24] = {0}, count = 0;
+    assert_ok(ada_tower_open(&tower, vision_path, &(ada_tower_opts){.f32 = true}));
+    assert_ok(ada_preprocess_open(&p, vision_path));
+    for (size_t i = 0; i < 2; i++) {
+        char path[1024], name[64];
+        ada_image img;
+        ada_pixels px;
+        int32_t n;
+        float *f;
+        (void)snprintf(name, sizeof name, "golden/pixels/%s", images[i]);
+        (void)snprintf(path, sizeof path, "%s", io_tests_path(name));
+        for (int twice = 0; twice < 2; twice++) /* the same image again counts once */
+            assert_ok(ada_buf_printf(&b, "{\"prompt\": \"what\", \"image\": \"%s\"}\n", path));
+        assert_ok(ada_image_read(&img, &a, path));
+        assert_ok(ada_preprocess_run(&p, &img, &a, &px));
+        assert_ok(ada_tower_rows(tower, (int32_t)px.height, (int32_t)px.width, &n));
+        assert_ok(ada_arena_take(&a, &f, (size_t)n * 24, sizeof *f));
+        assert_ok(ada_tower_run(tower, px.data, 1, (int32_t)px.height, (int32_t)px.width, f));
+        for (int k = 0; k < n * 24; k++)
+            sum[k % 24] += (double)f[k], sq[k % 24] += (double)f[k] * (double)f[k];
+        count += n;
+    }
+    assert_ok(ada_write_file(tiny_path(rows, "rows.jsonl"), b.data, b.len));
+    ada_compose_opts o = of(vision_path);
+    o.normalize_on = rows;
+    ada_tensors *t = composed(&o, "channels.h5");
+    size_t n;
+    float *mean = numbers(t, "connector.mean", &n), *std = numbers(t, "connector.std", &n);
+    assert_int_equal(n, 24);
+    for (int k = 0; k < 24; k++) {
+        double m = sum[k] / count, s = sqrt(sq[k] / count - m * m);
+        assert_true(fabs((double)mean[k] - m) <= 1e-6 * fmax(fabs(m), 1));
+        assert_true(fabs((double)std[k] - s) <= 1e-6 * fmax(s, 1));
+    }
+    test_free(mean);
+    test_free(std);
+    ada_tensors_close(&t);
+    b.len = 0;
+    assert_ok(ada_buf_puts(&b, "{\"prompt\": \"a\"}\n{\"prompt\": \"b\", \"image\": \"absent.png\"}\n"));
+    assert_ok(ada_write_file(rows, b.data, b.len));
+    char out[512];
+    assert_fails(ada_model_compose(&o, tiny_path(out, "none.h5")), ADA_EIO, "rows.jsonl:2");
+    assert_ok(ada_write_file(rows, "{\"prompt\": \"a\"}\n", 16));
+    assert_fails(ada_model_compose(&o, out), ADA_EINVAL, "no row with an image");
+    assert_int_not_equal(access(out, F_OK), 0);
+    ada_tower_close(&tower);
+    ada_arena_free(&a);
+    ada_buf_free(&b);
+}
+
+static void refuse(ada_compose_opts o, ada_status status, const char *words) {
+    char out[512];
+    assert_fails(ada_model_compose(&o, tiny_path(out, "refused.h5")), status, words);
+    assert_int_not_equal(access(out, F_OK), 0);
+}
+
+static void refusals(void **state) {
+    (void)state;
+    ada_compose_opts good = of(vision_path), o;
+    o = good, o.connector = "mlp3", refuse(o, ADA_EINVAL, "unknown connector 'mlp3'");
+    o = good, o.pixel_shuffle = 3, refuse(o, ADA_EINVAL, "4 by 4 patches cannot be joined 3 by 3");
+    o = good, o.pixel_shuffle = -1, refuse(o, ADA_EINVAL, "pixel shuffle of -1");
+    o = good, o.hidden = 8, refuse(o, ADA_EINVAL, "no hidden width");
+    o = good, o.dtype = ADA_F16, refuse(o, ADA_EINVAL, "bf16 or f32, not F16");
+    o = good, o.features.layer = 9, refuse(o, ADA_EINVAL, "no features at layer 9");
+    o = good, o.text = vision_path, refuse(o, ADA_EINVAL, "where a text model is wanted");
+    o = good, o.vision = o.text, refuse(o, ADA_EUNSUPPORTED, "has no vision tower");
+    o = good, o.text = "absent", refuse(o, ADA_EIO, "absent");
+    o = of(clip_path), o.features.rows = ADA_TOWER_FULL, o.pixel_shuffle = 2;
+    refuse(o, ADA_EINVAL, "joins patches alone");
+    char seeing[512];
+    ada_tensors *t = composed(&good, "seeing.h5");
+    ada_tensors_close(&t);
+    o = good, o.text = tiny_path(seeing, "seeing.h5"), refuse(o, ADA_EINVAL, "sees already");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(parts_are_whole), cmocka_unit_test(types),
+                                       cmocka_unit_test(identity),        cmocka_unit_test(from_gguf),
+                                       cmocka_unit_test(channels),        cmocka_unit_test(refusals)};
+    return cmocka_run_group_tests(tests, begin, io_test_end);
+}
