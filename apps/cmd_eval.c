@@ -26,6 +26,9 @@ static const struct ada_opt opts[] = {
       .help = "an adapter of that base; it and the base alone are shown side by side" },
     { .name = "data", .letter = 'd', F(run.data), .arg = "FILE", .need = true,
       .help = "JSONL rows; those with choices are answered by the likeliest choice" },
+    { .name = "features", F(run.features), .arg = "DIR",
+      .help = "keep what a model sees in images in this folder, for other runs to find; by default it is "
+              "forgotten at the end" },
     { .name = "base", F(base), .def = "true",
       .help = "with -a: do not run the base alone, which takes half the time" },
     ADA_OPT_HEAD("how"),

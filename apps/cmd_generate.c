@@ -17,7 +17,7 @@
 struct generate {
     struct ada_common common;
     const char *model, *adapter, *dtype, *prompt, *file, *system;
-    const char **stop;
+    const char **stop, **image;
     bool chat;
     int threads, context;
     ada_generate_opts run;
@@ -37,6 +37,9 @@ static const struct ada_opt opts[] = {
       .help = "the prompt is a user's turn, by the model's chat template; without a prompt, each line of "
               "input is one" },
     { .name = "system", F(system), .arg = "TEXT", .help = "with --chat: the system's message" },
+    { .name = "image", F(image), .arg = "FILE",
+      .help = "an image (PNG, JPEG, WebP) of the prompt, where its <image> stands, or in front; may be given "
+              "several times" },
     ADA_OPT_HEAD("how"),
     { .name = "max-new", .letter = 'n', F(run.max_new), .arg = "N", .lo = 1, .hi = 1048576, .def = "256",
       .help = "tokens made at most" },
@@ -279,6 +282,8 @@ static ada_status run(struct ada_args *args, void *values) {
     /* The engine's zero means its default; here zero means that length does not count. */
     if (o->run.length_penalty == 0) o->run.length_penalty = DBL_MIN;
     o->run.stop = o->stop;
+    o->run.images = o->image;
+    while (o->image && o->image[o->run.nimages]) o->run.nimages++;
     ada_status st =
         ada_model_open(&m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads});
     if (st == ADA_OK && o->adapter) st = ada_adapter_open(&a, m, o->adapter);

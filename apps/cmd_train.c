@@ -35,6 +35,9 @@ static const struct ada_opt opts[] = {
       .help = "JSONL rows to learn from: prompt and completion, messages, or text; - is standard input" },
     { .name = "output", .letter = 'o', F(run.out), .arg = "DIR", .need = true,
       .help = "folder for adapter.h5, checkpoints, metrics.jsonl and run.json" },
+    { .name = "features", F(run.features), .arg = "DIR",
+      .help = "keep what a model sees in images in this folder, for other runs to find; by default it is "
+              "forgotten at the end" },
     { .name = "adapter", .letter = 'a', F(adapter), .arg = "FILE",
       .help = "start from this adapter, to go on with other data, instead of from a new one" },
     { .name = "resume", F(run.resume), .arg = "DIR", .local = true,
@@ -151,7 +154,8 @@ static void to_engine(struct train *o) {
 
 /* The engine's keys have underscores where options have hyphens; paths are the absolute ones it found. */
 static ada_status write_settings(const struct ada_args *a, const ada_trainer *t, const char *path) {
-    static const char *const paths[][2] = {{"model", "model"}, {"data", "data"}, {"eval-data", "eval_data"}};
+    static const char *const paths[][2] = {{"model", "model"}, {"data", "data"}, {"eval-data", "eval_data"},
+                                            {"features", "features"}};
     ada_json *resolved = NULL, *settings = NULL;
     ada_buf text = {0};
     ada_status st = ada_trainer_settings(t, &resolved);

@@ -90,6 +90,9 @@ int32_t ada_images_rows(const ada_images *im) {
 int32_t ada_images_most(const ada_images *im) {
     return im->most;
 }
+void ada_images_seal(ada_images *im) {
+    im->most = im->rows;
+}
 
 /* ---- the list ---- */
 

@@ -24,6 +24,8 @@ ada_status ada_images_add(ada_images *im, const char *path, ada_picture *p) ADA_
 ada_status ada_images_ready(ada_images *im) ADA_MUST_USE;
 int32_t ada_images_rows(const ada_images *im); /* so far */
 int32_t ada_images_most(const ada_images *im);
+/* From now on there are no others than those there are. */
+void ada_images_seal(ada_images *im);
 /* x [n, connector.in] of n rows, ascending. */
 ada_status ada_images_read(ada_images *im, const int32_t *rows, int32_t n, float *x) ADA_MUST_USE;
 

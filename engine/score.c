@@ -138,7 +138,10 @@ static ada_status read_all(evaluation *v) {
     ADA_TRY(ada_arena_take(&v->keep, &v->pred, v->n, sizeof *v->pred));
     ADA_TRY(ada_arena_take(&v->keep, &v->nll, v->n, sizeof *v->nll));
     for (size_t i = 0; i < v->n; i++) ADA_TRY(read_entry(v, &v->entries[i], ada_dataset_at(v->data, i)));
-    if (v->images) ADA_TRY(ada_images_ready(v->images));
+    if (v->images) {
+        ADA_TRY(ada_images_ready(v->images));
+        ada_images_seal(v->images);
+    }
     if (v->truncated > 0)
         ada_log(ADA_LOG_WARN, "%zu rows of '%s' are cut to %d tokens", v->truncated, v->o.data,
                 v->o.max_length);

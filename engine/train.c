@@ -436,6 +436,7 @@ static ada_status load_rows(ada_trainer *t) {
     if (o->eval_data)
         ADA_TRY(ada_rows_load(&t->eval_rows, t->m, t->images, o->eval_data, &o->keys, o->all_tokens,
                               o->max_length, &t->data));
+    if (t->images) ada_images_seal(t->images);
     warn_of_rows(&t->rows, o->max_length);
     warn_of_rows(&t->eval_rows, o->max_length);
     return ADA_OK;
