@@ -130,14 +130,15 @@ static ada_status check_resume(const struct ada_args *a) {
 }
 
 /* What is shaped by these is adalink's; their defaults are no options of another method. */
-static ada_status settle_method(struct train *o, const struct ada_args *args) {
+static ada_status settle_method(const struct train *o, const struct ada_args *args, ada_adapter_opts *made) {
     static const char *const low_rank[] = {"modalities", "site", "rank",     "scale",
                                            "activation", "bias", "init-std", NULL};
+    *made = o->made;
     if (strcmp(o->made.method, "adalink") == 0) return ADA_OK;
     for (const char *const *f = low_rank; *f; f++)
         if (ada_opt_given(args, *f) == ADA_OPT_BY_FLAG)
             return ada_fail(ADA_EINVAL, "--%s is no option of method '%s'", *f, o->made.method);
-    o->made = (ada_adapter_opts){.method = o->made.method, .seed = o->made.seed};
+    *made = (ada_adapter_opts){.method = o->made.method, .seed = o->made.seed};
     return ADA_OK;
 }
 
@@ -231,17 +232,18 @@ static ada_status settle_length(struct train *o, const struct ada_args *args) {
 }
 
 static ada_status open_run(struct train *o, struct job *j) {
+    ada_adapter_opts made;
     if (o->config) ADA_TRY(ada_opt_load(j->args, o->config));
     if (o->run.resume) ADA_TRY(find_run(o, j));
     if (o->dry_run) ADA_TRY(ada_opt_set(j->args, "output", "."));
     ADA_TRY(ada_opt_check(j->args));
     ADA_TRY(settle_length(o, j->args));
-    ADA_TRY(settle_method(o, j->args));
     to_engine(o);
+    ADA_TRY(settle_method(o, j->args, &made));
     ADA_TRY(
         ada_model_open(&j->m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads}));
     const char *from = o->run.resume ? o->run.resume : o->adapter;
-    ADA_TRY(from ? ada_adapter_open(&j->a, j->m, from) : ada_adapter_new(&j->a, j->m, &o->made));
+    ADA_TRY(from ? ada_adapter_open(&j->a, j->m, from) : ada_adapter_new(&j->a, j->m, &made));
     if (o->run.out) ADA_TRY(ada_buf_printf(&j->run_file, "%s/run.json", o->run.out));
     return ada_trainer_open(&j->t, j->m, j->a, &o->run);
 }

@@ -99,6 +99,18 @@ check "no eyes is not exit 2" [ $? -eq 2 ]
 check "no eyes is not named" errs 'the model sees no images'
 check "eyes leave a trace" [ ! -e eyes ]
 
+cp "$ADA_TESTS/golden/pixels/rgb.png" .
+for w in fruit tool; do
+    printf '{"prompt": "the apple", "completion": " %s", "image": "rgb.png"}\n{"prompt": "a", "completion": " b"}\n' $w
+done >images.jsonl
+check "a connector" run train -m seeing.h5 -d images.jsonl -o connected --method connector --steps 3 --batch 2 -q
+check "a connector's run again" run train -c connected/run.json -o connected2 -q
+run inspect connected/adapter.h5 --json
+check "a connector is told" says '"method": "connector", "seed": 0,.*"image/weight": \[96, 32\]'
+check "adapters of both" run train -m seeing.h5 -d images.jsonl -o both --rank 2 --steps 3 --batch 2 -q
+run inspect both/adapter.h5 --json
+check "both are told" says '"modalities": {"image": 128, "text": 128}'
+
 # ---- eval ----
 check "eval" run eval -m base.h5 -a whole/adapter.h5 -d rows.jsonl --json --predictions p1
 check "eval's object" says '^{"n": 32, .*"accuracy": .*"base": {"n": 32, '
