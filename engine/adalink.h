@@ -84,8 +84,8 @@ typedef struct ada_compose_opts {
     ada_dataset_opts keys;     /* of these rows */
     uint64_t seed;             /* [0] of the connector's start */
 } ada_compose_opts;
-/* Writes one .h5 of both, frozen, and a connector at its start: random, so that image rows are as spread as the
- * text's. EINVAL, EMISMATCH (tensors), EFORMAT; with the image and its row where one cannot be seen. */
+/* Writes one .h5 of both, frozen, and a connector at its start: random, so that image rows are as spread as
+ * the text's. EINVAL, EMISMATCH (tensors), EFORMAT; with the image and its row where one cannot be seen. */
 ADA_API ada_status ada_model_compose(const ada_compose_opts *o, const char *out) ADA_MUST_USE;
 
 /* ---- adapters ---- */

@@ -348,9 +348,10 @@ static ada_status claim_rows(ada_claims *cl, const struct ada_arch *arch, const 
                              const ada_arch_row *others, ada_config *c, const ada_tensors *file,
                              ada_arena *a) {
     bool gguf = gguf_name(ada_tensors_meta(file)) != NULL;
-    for (int p = 0; p < ADA_P_COUNT; p++)
-        ADA_TRY(
-            ada_arena_zero(a, &cl->at[p], ada_param_is_layers((ada_param)p) ? (size_t)c->layers : 1, sizeof **cl->at));
+    for (int p = 0; p < ADA_P_COUNT; p++) {
+        size_t n = ada_param_is_layers((ada_param)p) ? (size_t)c->layers : 1;
+        ADA_TRY(ada_arena_zero(a, &cl->at[p], n, sizeof **cl->at));
+    }
     names strangers = {0}, missing = {0};
     ada_status st = claim(cl, arch, rows, others, c, file, gguf, &strangers);
     if (st == ADA_OK && rows == arch->rows) complete(cl, arch, c, gguf);

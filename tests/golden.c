@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tiny models against what transformers says of them in float32: logits, greedy tokens by way of the cache,
- * those of a search of 4 beams, the loss of an AdaLink adapter, and the adapter's gradients. Files and how they came to be:
- * golden/make_golden.py. */
+ * those of a search of 4 beams, the loss of an AdaLink adapter, and the adapter's gradients. Files and how
+ * they came to be: golden/make_golden.py. */
 #include "tests/golden.h"
 #include "tests/tiny.h"
 
@@ -110,7 +110,7 @@ static void bf16_agrees(void **state) {
     agrees(*state, false);
 }
 
-/* ---- beams, through the generator: a tokenizer stands beside the weights, though ids are what it is given */
+/* ---- beams, through the generator, which wants a tokenizer beside the weights though ids are given to it */
 
 static int beam_begin(void **state) {
     tiny_golden = *state;

@@ -31,7 +31,8 @@ check "inspect data" run inspect rows.jsonl --json
 check "rows are counted" says '"rows": 32,.*" fruit": 16, " tool": 16'
 
 # ---- compose ----
-check "compose" run compose --vision "$ADA_TESTS/golden/siglip" --text base --pixel-shuffle 2 -o seeing.h5 --json
+check "compose" run compose --vision "$ADA_TESTS/golden/siglip" --text base --pixel-shuffle 2 \
+    -o seeing.h5 --json
 check "compose is told" says '"model": "seeing.h5", "bytes": '
 check "a composed model has its tensors" run inspect seeing.h5 --tensors --json
 check "a connector is listed" says '"name": "connector.weight", "type": "F32", "shape": \[96, 32\]'
@@ -101,9 +102,11 @@ check "eyes leave a trace" [ ! -e eyes ]
 
 cp "$ADA_TESTS/golden/pixels/rgb.png" .
 for w in fruit tool; do
-    printf '{"prompt": "the apple", "completion": " %s", "image": "rgb.png"}\n{"prompt": "a", "completion": " b"}\n' $w
+    printf '{"prompt": "the apple", "completion": " %s", "image": "rgb.png"}\n' $w
+    printf '{"prompt": "a", "completion": " b"}\n'
 done >images.jsonl
-check "a connector" run train -m seeing.h5 -d images.jsonl -o connected --method connector --steps 3 --batch 2 -q
+check "a connector" run train -m seeing.h5 -d images.jsonl -o connected --method connector \
+    --steps 3 --batch 2 -q
 check "a connector's run again" run train -c connected/run.json -o connected2 -q
 run inspect connected/adapter.h5 --json
 check "a connector is told" says '"method": "connector", "seed": 0,.*"image/weight": \[96, 32\]'

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # Makes the tiny models beside this file, and what transformers in float32 says of each: logits, the tokens
-# it goes on with, by greed and of some by a search of 4 beams, the loss of an AdaLink adapter on some targets, and the adapter's gradients. Needs
-# torch, transformers, safetensors, gguf, numpy.
+# it goes on with, by greed and of some by a search of 4 beams, the loss of an AdaLink adapter on some
+# targets, and the adapter's gradients. Needs torch, transformers, safetensors, gguf, numpy.
 # usage: make_golden.py [FOLDER]      (written into this folder by default; tests/golden.c reads it)
 import json
 import os
@@ -84,7 +84,8 @@ SEARCHED = ('head_dim', 'window', 'qwen3', 'gemma', 'gemma2', 'gemma3_full', 'gp
 
 def beam(model, ids):
     return model.generate(ids[None, :PROMPT], attention_mask=torch.ones(1, PROMPT).long(), num_beams=4,
-                          do_sample=False, max_new_tokens=NEW, eos_token_id=2, pad_token_id=0)[0, PROMPT:].int()
+                          do_sample=False, max_new_tokens=NEW, eos_token_id=2,
+                          pad_token_id=0)[0, PROMPT:].int()
 
 
 def answers(model, seed):

@@ -5,13 +5,14 @@
 # AdaLink adapters of both modalities and their gradients, and what greedy and beam search say. Needs torch,
 # transformers, tokenizers, safetensors, Pillow, numpy.
 # usage: make_vlm.py [FOLDER]      (written into vlm beside this file by default; tests/golden_vlm.c reads it)
-#
-# NAME/ is the model with data.jsonl and its pictures. NAME.answers.safetensors holds "scale" and, of each
-# modality (text, image), "M.down" [d, R], "M.up" [R, d] and their gradients "M.down.grad", "M.up.grad" of
-# "loss", the mean over the targets of all rows. Of row i: "i.ids", prompt and completion with the image token
-# where rows of images stand; "i.prompt", the number of the prompt's; "i.images" [n, d], the rows as they come
-# from the projector; "i.logits" [T, vocab]; "i.greedy", "i.beam" (of 4) after the prompt; "i.adapted", greedy
-# with both adapters.
+"""
+NAME/ is the model with data.jsonl and its pictures. NAME.answers.safetensors holds "scale" and, of each
+modality (text, image), "M.down" [d, R], "M.up" [R, d] and their gradients "M.down.grad", "M.up.grad" of
+"loss", the mean over the targets of all rows. Of row i: "i.ids", prompt and completion with the image token
+where rows of images stand; "i.prompt", the number of the prompt's; "i.images" [n, d], the rows as they come
+from the projector; "i.logits" [T, vocab]; "i.greedy", "i.beam" (of 4) after the prompt; "i.adapted", greedy
+with both adapters.
+"""
 import json
 import os
 import shutil
@@ -22,8 +23,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import (CLIPImageProcessorPil, CLIPVisionConfig, Gemma2Config, GemmaConfig, GenerationConfig,
-                          Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessorPil,
+from transformers import (CLIPImageProcessorPil, CLIPVisionConfig, Gemma2Config, GemmaConfig,
+                          GenerationConfig, Idefics3Config, Idefics3ForConditionalGeneration,
+                          Idefics3ImageProcessorPil,
                           Idefics3Processor, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration,
                           LlavaProcessor, PaliGemmaConfig, PaliGemmaForConditionalGeneration,
                           PaliGemmaProcessor, PreTrainedTokenizerFast, Qwen2Config, SiglipImageProcessorPil,
@@ -73,7 +75,8 @@ def sentence_pieces(special, bos, prepend):
     front = [normalizers.Prepend('▁')] if prepend else []
     t.normalizer = normalizers.Sequence([*front, normalizers.Replace(' ', '▁')])
     strip = [decoders.Strip(' ', 1, 0)] if prepend else []
-    t.decoder = decoders.Sequence([decoders.Replace('▁', ' '), decoders.ByteFallback(), decoders.Fuse(), *strip])
+    t.decoder = decoders.Sequence([decoders.Replace('▁', ' '), decoders.ByteFallback(), decoders.Fuse(),
+                                   *strip])
     if bos:
         t.post_processor = processors.TemplateProcessing(single=f'{bos} $A', special_tokens=[(bos, 1)])
     return t
@@ -113,8 +116,8 @@ def llava_siglip():
     vision = SiglipVisionConfig(**VISION, vision_use_head=False)
     text = Qwen2Config(vocab_size=len(tok) + 3, **TEXT | dict(num_key_value_heads=4, bos_token_id=None))
     images = SiglipImageProcessorPil(size=dict(height=12, width=12))
-    return llava(vision, text, tok, -1, 'full', images, [NO_IMAGE, FRONT, TWO], multimodal_projector_bias=False,
-                 projector_hidden_act='gelu_pytorch_tanh')
+    return llava(vision, text, tok, -1, 'full', images, [NO_IMAGE, FRONT, TWO],
+                 multimodal_projector_bias=False, projector_hidden_act='gelu_pytorch_tanh')
 
 
 def llava_tied():
@@ -143,8 +146,9 @@ def paligemma_1():
 
 
 def paligemma_2():
-    return paligemma(Gemma2Config, dict(sliding_window=6, query_pre_attn_scalar=12, attn_logit_softcapping=4.0,
-                                        final_logit_softcapping=5.0, image_size=8), [FRONT, BOTH, ONE])
+    return paligemma(Gemma2Config, dict(sliding_window=6, query_pre_attn_scalar=12,
+                                        attn_logit_softcapping=4.0, final_logit_softcapping=5.0,
+                                        image_size=8), [FRONT, BOTH, ONE])
 
 
 IDEFICS = ['<image>', '<fake_token_around_image>', '<end_of_utterance>', '<global-img>',
@@ -175,8 +179,8 @@ def smolvlm():
                    [NO_IMAGE, ONE, TWO], tie_word_embeddings=True, num_key_value_heads=1)
 
 
-CASES = {f.__name__: f for f in (llava_clip, llava_siglip, llava_tied, paligemma_1, paligemma_2, idefics3_tiles,
-                                 smolvlm)}
+CASES = {f.__name__: f for f in (llava_clip, llava_siglip, llava_tied, paligemma_1, paligemma_2,
+                                 idefics3_tiles, smolvlm)}
 
 
 def fill(m):
@@ -312,7 +316,8 @@ def answers(m, p, rows, folder, seed):
 # As older versions of transformers wrote their files, and as most published ones are: the beginnings of
 # tensors' names, and the preprocessing in a file of its own.
 OLDER = {'llava_siglip': {'vision_tower.': 'vision_tower.vision_model.'},
-         'llava_tied': {'language_model.model.': 'model.language_model.', 'language_model.lm_head.': 'lm_head.',
+         'llava_tied': {'language_model.model.': 'model.language_model.',
+                        'language_model.lm_head.': 'lm_head.',
                         'vision_tower.': 'model.vision_tower.vision_model.',
                         'multi_modal_projector.': 'model.multi_modal_projector.'}}
 APART = ('llava_siglip', 'paligemma_2', 'smolvlm')

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tiny vision-language models against what transformers says of them in float32: ids as their processors
+ * expand them, rows of images, logits, the loss of an AdaLink adapter of each modality and its gradients, and
+ * what greedy and beam search say with and without it. Files and how they came to be: golden/make_vlm.py. */
+#include "tests/golden.h"
+#include "engine/adapter.h"
+#include "engine/generate.h"
+#include "engine/rows.h"
+#include "engine/step.h"
+
+/* Measured × 4: f32 is within 3.4e-7 of the spread of an image's rows, 1.1e-6 of the logits', 3.8e-6 of a
+ * gradient's norm; bf16 within 0.0044, 0.022 and 0.09. */
+static const double rows_f32 = 1.4e-6, logits_f32 = 5e-6, grad_f32 = 2e-5, rows_bf16 = 0.018,
+                    logits_bf16 = 0.09, grad_bf16 = 0.36;
+
+enum { ROWS = 3, NEW = 12, BEAMS = 4, MOST = 256 };
+
+/* A model with its data file, as a run has them. */
+typedef struct {
+    ada_model *m;
+    ada_tensors *t;
+    ada_dataset *data;
+    ada_images *images;
+    ada_arena arena;
+    ada_example e[ROWS];
+} scene;
+
+static const char *of_row(int i, const char *what) {
+    static char name[32];
+    (void)snprintf(name, sizeof name, "%d.%s", i, what);
+    return name;
+}
+
+static void scene_open(scene *s, const golden *g, bool f32) {
+    char path[128];
+    *s = (scene){.m = golden_model(g->model, f32), .t = answers_open(g->answers)};
+    (void)snprintf(path, sizeof path, "%s/data.jsonl", g->model);
+    assert_ok(ada_dataset_open(&s->data, golden_path(path), NULL));
+    assert_int_equal(ada_dataset_count(s->data), ROWS);
+    assert_ok(ada_images_open(&s->images, s->m->vision, NULL, MOST));
+    for (int i = 0; i < ROWS; i++)
+        assert_ok(ada_example_make(&s->e[i], s->m, s->images, ada_dataset_at(s->data, (size_t)i), NULL, false,
+                                   0, &s->arena));
+    assert_ok(ada_images_ready(s->images));
+}
+
+static void scene_close(scene *s) {
+    ada_arena_free(&s->arena);
+    ada_images_close(&s->images);
+    ada_dataset_close(&s->data);
+    ada_tensors_close(&s->t);
+    ada_model_close(&s->m);
+}
+
+/* ---- ids, and the rows of images that they stand for ---- */
+
+static void ids_agree(const scene *s, int i) {
+    const ada_example *e = &s->e[i];
+    int32_t n, one, *want = ints(s->t, of_row(i, "ids"), &n), *prompt = ints(s->t, of_row(i, "prompt"), &one);
+    int32_t image = -1;
+    if (e->n != n) fail_msg("row %d has %d ids, wanted %d", i, e->n, n);
+    assert_int_equal(e->prompt, *prompt);
+    for (int32_t k = 0; k < n; k++) {
+        bool row = e->ids[k] >= s->m->c.vocab;
+        if (row && image < 0) image = want[k];
+        if (row ? want[k] != image : e->ids[k] != want[k])
+            fail_msg("row %d: id %d is %d, wanted %d", i, k, e->ids[k], want[k]);
+    }
+    test_free(want);
+    test_free(prompt);
+}
+
+static void images_agree(const scene *s, int i, double limit) {
+    const ada_example *e = &s->e[i];
+    const ada_connector *c = &s->m->vision->connector;
+    if (!ada_tensors_find(s->t, of_row(i, "images"))) {
+        for (int32_t k = 0; k < e->n; k++) assert_true(e->ids[k] < s->m->c.vocab);
+        return;
+    }
+    float *want = floats(s->t, of_row(i, "images"));
+    int32_t n = (int32_t)answer(s->t, of_row(i, "images"))->shape[0], at = 0;
+    size_t d = (size_t)c->d;
+    float *x = test_malloc((size_t)c->in * sizeof *x), *y = test_malloc((size_t)n * d * sizeof *y);
+    void *scratch = test_malloc(ada_connector_scratch(c, 1) + 1);
+    for (int32_t k = 0; k < e->n; k++) {
+        int32_t row = e->ids[k] - s->m->c.vocab;
+        if (row < 0) continue;
+        assert_true(at < n);
+        assert_ok(ada_images_read(s->images, &row, 1, x));
+        ada_connector_forward(c, x, 1, y + (size_t)at++ * d, scratch);
+    }
+    assert_int_equal(at, n);
+    check("rows of images, of their spread,", max_diff(y, want, (size_t)n * d) / spread(want, (size_t)n * d),
+          limit);
+    test_free(x);
+    test_free(y);
+    test_free(scratch);
+    test_free(want);
+}
+
+/* ---- logits, and the gradients of an adapter ---- */
+
+static ada_step *step_new(const scene *s, ada_arena *a, ada_adapter *adapter) {
+    ada_step *step;
+    ada_step_limits lim = {.rows = ROWS * MOST,
+                           .items = ROWS,
+                           .path = MOST,
+                           .goals = ROWS * MOST,
+                           .unique = ROWS * MOST,
+                           .train = adapter != NULL,
+                           .images = s->images,
+                           .image_rows = ada_images_rows(s->images)};
+    assert_ok(ada_step_layout(&step, a, s->m, adapter, &lim));
+    ada_step_begin(step);
+    return step;
+}
+
+static void logits_agree(const scene *s, int i, double limit) {
+    static uint8_t all[MOST];
+    ada_arena a = {0};
+    ada_step *step = step_new(s, &a, NULL);
+    const ada_example *e = &s->e[i];
+    ada_item item = {.ids = e->ids, .wanted = all, .n = e->n, .prefix = e->prefix};
+    size_t n = (size_t)e->n * (size_t)s->m->c.vocab;
+    float *want = floats(s->t, of_row(i, "logits")), *logits = test_malloc(n * sizeof *logits);
+    memset(all, 1, sizeof all);
+    ada_step_see(step, &item, 1);
+    assert_ok(ada_step_start(step));
+    assert_ok(ada_step_forward(step, &item, 1));
+    ada_step_logits(step, 0, e->n, logits);
+    check("logits, of their spread,", max_diff(logits, want, n) / spread(want, n), limit);
+    test_free(want);
+    test_free(logits);
+    ada_arena_free(&a);
+}
+
+static const ada_modality modalities[] = {ADA_TEXT, ADA_IMAGE};
+static const char *const params[] = {"down", "up"};
+
+static ada_adapter *adapter_of(const scene *s) {
+    ada_adapter *a = NULL;
+    float *scale = floats(s->t, "scale");
+    int rank = (int)answer(s->t, "text.down")->shape[1];
+    assert_ok(ada_adapter_new(&a, s->m, &(ada_adapter_opts){.rank = rank, .scale = (double)*scale}));
+    for (int m = 0; m < 2; m++)
+        for (int k = 0; k < 2; k++) {
+            char name[32];
+            (void)snprintf(name, sizeof name, "%s.%s", m ? "image" : "text", params[k]);
+            ada_param_set *p = &a->params[a->first[modalities[m]] + k];
+            float *value = floats(s->t, name);
+            memcpy(p->p, value, p->n * sizeof *value);
+            test_free(value);
+        }
+    assert_ok(ada_adapter_trainable(a));
+    test_free(scale);
+    return a;
+}
+
+static void gradients_agree(const scene *s, ada_adapter *adapter, double limit) {
+    static ada_goal goals[ROWS * MOST];
+    static float loss[ROWS * MOST];
+    ada_item items[ROWS];
+    ada_arena arena = {0};
+    ada_step *step = step_new(s, &arena, adapter);
+    int32_t n = 0, targets = 0;
+    double mean = 0;
+    for (int i = 0; i < ROWS; i++) {
+        items[i] = ada_example_item(&s->e[i], i);
+        targets += s->e[i].targets;
+    }
+    ada_items_sort(items, ROWS);
+    for (int32_t i = 0; i < ROWS; i++)
+        for (int32_t k = 0; k < items[i].n; k++)
+            if (items[i].wanted[k])
+                goals[n++] = (ada_goal){i, k, items[i].ids[k + 1], 1.0F / (float)targets};
+    assert_int_equal(n, targets);
+    ada_step_see(step, items, ROWS);
+    assert_ok(ada_step_start(step));
+    assert_ok(ada_step_forward(step, items, ROWS));
+    ada_step_loss(step, goals, n, loss, true);
+    ada_step_end(step);
+    for (int32_t i = 0; i < n; i++) mean += (double)loss[i] / n;
+    float *want_loss = floats(s->t, "loss");
+    check("loss", fabs(mean - (double)*want_loss) / fabs((double)*want_loss), limit);
+    test_free(want_loss);
+    for (int m = 0; m < 2; m++)
+        for (int k = 0; k < 2; k++) {
+            char name[32];
+            (void)snprintf(name, sizeof name, "%s.%s.grad", m ? "image" : "text", params[k]);
+            const ada_param_set *p = &adapter->params[adapter->first[modalities[m]] + k];
+            float *want = floats(s->t, name);
+            check(name, relative(p->g, want, p->n), limit);
+            test_free(want);
+        }
+    ada_arena_free(&arena);
+}
+
+/* ---- what is said ---- */
+
+typedef struct {
+    int32_t ids[64], n;
+} answered;
+
+static int listen(void *ctx, const ada_token_event *e) {
+    answered *a = ctx;
+    if (e->id >= 0) a->ids[a->n++] = e->id;
+    return 0;
+}
+
+static void same_answer(const scene *s, int i, const char *what, const answered *a) {
+    int32_t n, *want = ints(s->t, of_row(i, what), &n);
+    for (int32_t k = 0; k < n && k < a->n; k++)
+        if (a->ids[k] != want[k])
+            fail_msg("row %d, %s: token %d is %d, wanted %d", i, what, k, a->ids[k], want[k]);
+    assert_int_equal(a->n, n);
+    test_free(want);
+}
+
+/* From the ids of a run, and from text and files. */
+static void says(const scene *s, ada_generator *g, int i, const char *what, int beams) {
+    const ada_row *row = ada_dataset_at(s->data, (size_t)i);
+    const ada_example *e = &s->e[i];
+    const ada_generate_opts o = {
+        .max_new = NEW, .beams = beams, .plain = true, .images = row->images, .nimages = row->nimages};
+    answered a = {.n = 0}, b = {.n = 0};
+    assert_ok(ada_generate_ids(g, e->ids, (size_t)e->prompt, &o, listen, &a, NULL));
+    same_answer(s, i, what, &a);
+    assert_ok(ada_generate_text(g, row->prompt, &o, listen, &b, NULL));
+    same_answer(s, i, what, &b);
+}
+
+static void answers_agree(const scene *s, ada_adapter *adapter) {
+    ada_generator *g = NULL, *h = NULL;
+    assert_ok(ada_generator_open_with(&g, s->m, NULL, s->images, 0));
+    assert_ok(ada_generator_open_with(&h, s->m, adapter, s->images, 0));
+    for (int i = 0; i < ROWS; i++) {
+        says(s, g, i, "greedy", 0);
+        says(s, g, i, "beam", BEAMS);
+        says(s, h, i, "adapted", 0);
+    }
+    ada_generator_close(&g);
+    ada_generator_close(&h);
+}
+
+static void agrees(const golden *g, bool f32) {
+    scene s;
+    scene_open(&s, g, f32);
+    ada_adapter *a = adapter_of(&s);
+    for (int i = 0; i < ROWS; i++) {
+        ids_agree(&s, i);
+        images_agree(&s, i, f32 ? rows_f32 : rows_bf16);
+        logits_agree(&s, i, f32 ? logits_f32 : logits_bf16);
+    }
+    gradients_agree(&s, a, f32 ? grad_f32 : grad_bf16);
+    if (f32) answers_agree(&s, a);
+    ada_adapter_close(&a);
+    scene_close(&s);
+}
+
+static void f32_agrees(void **state) {
+    agrees(*state, true);
+}
+static void bf16_agrees(void **state) {
+    agrees(*state, false);
+}
+
+int main(void) {
+    static golden all[] = {
+        {"vlm/llava_clip", "vlm/llava_clip"},         {"vlm/llava_siglip", "vlm/llava_siglip"},
+        {"vlm/llava_tied", "vlm/llava_tied"},         {"vlm/paligemma_1", "vlm/paligemma_1"},
+        {"vlm/paligemma_2", "vlm/paligemma_2"},       {"vlm/idefics3_tiles", "vlm/idefics3_tiles"},
+        {"vlm/smolvlm", "vlm/smolvlm"},
+    };
+    return golden_run(all, sizeof all / sizeof *all, f32_agrees, bf16_agrees);
+}
