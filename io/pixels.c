@@ -46,7 +46,7 @@ static ada_status turn_up(ada_image *img, ada_arena *a, int turn, const char *na
             if (back_y) sy = img->height - 1 - sy;
             memcpy(p, img->rgb + 3 * (sy * img->width + sx), 3);
         }
-    *img = to;
+    img->width = to.width, img->height = to.height, img->rgb = to.rgb;
     return ADA_OK;
 }
 

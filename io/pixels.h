@@ -14,6 +14,8 @@ enum { ADA_IMAGE_PIXELS = 1 << 26 }; /* of one picture, read or made */
 typedef struct ada_image {
     size_t width, height; /* neither is 0 */
     uint8_t *rgb;         /* [height, width, 3] */
+    bool keyed;           /* a PNG calls one colour transparent: */
+    uint8_t key[3];       /* the one that Pillow keeps of it, which need not occur */
 } ada_image;
 
 /* Files of up to 1 GiB, known by their first bytes, whatever their names. Pixels are taken from the arena,

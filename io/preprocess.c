@@ -5,6 +5,7 @@
 #include "io/preprocess.h"
 #include "simd/kernels.h"
 #include <math.h>
+#include <string.h>
 
 enum { LONGEST_TILED = 4096 }; /* no tiling model sees more, whatever its size says */
 
@@ -98,12 +99,12 @@ static int64_t half(int64_t n) {
 
 static ada_status make_square(const ada_preprocess *p, ada_image *img, ada_arena *scratch) {
     size_t side = img->width > img->height ? img->width : img->height;
+    const ada_image from = *img;
     uint8_t fill[3];
     if (img->width == img->height) return ADA_OK;
     for (size_t c = 0; c < 3; c++) fill[c] = (uint8_t)(int)(p->mean[c] * 255);
-    return ada_image_cut(img, scratch, &(ada_image){img->width, img->height, img->rgb},
-                         -(int64_t)((side - img->height) / 2), -(int64_t)((side - img->width) / 2), side,
-                         side, fill);
+    return ada_image_cut(img, scratch, &from, -(int64_t)((side - img->height) / 2),
+                         -(int64_t)((side - img->width) / 2), side, side, fill);
 }
 
 static ada_status centre(const ada_preprocess *p, ada_image *img, ada_arena *scratch) {
@@ -161,11 +162,26 @@ static ada_status run_tiles(const ada_preprocess *p, ada_image img, const struct
     return ADA_OK;
 }
 
+/* transformers converts to RGB twice, of which the second time knows only this colour. */
+static ada_status put_on_white(ada_image *img, ada_arena *scratch) {
+    size_t n = img->height * img->width;
+    const uint8_t *from = img->rgb;
+    ADA_TRY(ada_arena_take(scratch, &img->rgb, n, 3));
+    for (size_t i = 0; i < 3 * n; i += 3)
+        if (memcmp(from + i, img->key, 3) == 0)
+            memset(img->rgb + i, 255, 3);
+        else
+            memcpy(img->rgb + i, from + i, 3);
+    return ADA_OK;
+}
+
 ada_status ada_preprocess_run(const ada_preprocess *p, const ada_image *img, ada_arena *a, ada_pixels *out) {
     ada_arena scratch = {0};
     struct table t;
     make_table(p, &t);
-    ada_status st = (p->tiling ? run_tiles : run_plain)(p, *img, &t, a, out, &scratch);
+    ada_image picture = *img;
+    ada_status st = p->white && img->keyed ? put_on_white(&picture, &scratch) : ADA_OK;
+    if (st == ADA_OK) st = (p->tiling ? run_tiles : run_plain)(p, picture, &t, a, out, &scratch);
     ada_arena_free(&scratch);
     return st;
 }

@@ -18,6 +18,7 @@ typedef enum ada_size_rule {
 
 typedef struct ada_preprocess {
     const char *type; /* ViT, CLIP, Siglip (PaliGemma, too), Bit (DINOv2), Llava, Idefics3 or SmolVLM */
+    bool white;       /* what is of the picture's transparent colour becomes white */
     bool resize, crop, rescale, normalize;
     bool pad;    /* Llava: to a square of the mean colour, first of all. Others: zeros to pad_*, at the end */
     bool tiling; /* Idefics3, SmolVLM: what is resized is brought to multiples of tile_side and … */

@@ -14,11 +14,12 @@
 #define CLIP_STD                                                                                             \
     { 0.26862954, 0.26130258, 0.27577711 }
 #define CENTRED                                                                                              \
-    .rule = ADA_SIZE_SHORTEST, .shortest = 224, .crop = true, .crop_height = 224, .crop_width = 224
+    .white = true, .rule = ADA_SIZE_SHORTEST, .shortest = 224, .crop = true, .crop_height = 224,             \
+    .crop_width = 224
 #define COMMON .resize = true, .rescale = true, .normalize = true, .factor = 1.0 / 255
 #define TILED                                                                                                \
-    .tiling = true, .split = true, .pad = true, .rule = ADA_SIZE_LONGEST, .longest = 1456, .tile_side = 364, \
-    .filter = ADA_LANCZOS, .mean = HALF, .std = HALF, COMMON
+    .white = true, .tiling = true, .split = true, .pad = true, .rule = ADA_SIZE_LONGEST, .longest = 1456,    \
+    .tile_side = 364, .filter = ADA_LANCZOS, .mean = HALF, .std = HALF, COMMON
 
 static const struct {
     bool square; /* what a size of one number means: both edges, or the shorter one */
@@ -27,7 +28,8 @@ static const struct {
     {true, {"ViT", COMMON, .height = 224, .width = 224, .filter = ADA_BILINEAR, .mean = HALF, .std = HALF}},
     {false, {"CLIP", COMMON, CENTRED, .filter = ADA_BICUBIC, .mean = CLIP_MEAN, .std = CLIP_STD}},
     {false,
-     {"Siglip", COMMON, .height = 224, .width = 224, .filter = ADA_BICUBIC, .mean = HALF, .std = HALF}},
+     {"Siglip", COMMON, .white = true, .height = 224, .width = 224, .filter = ADA_BICUBIC, .mean = HALF,
+      .std = HALF}},
     {false, {"Bit", COMMON, CENTRED, .filter = ADA_BICUBIC, .mean = CLIP_MEAN, .std = CLIP_STD}},
     {false, {"Llava", COMMON, CENTRED, .filter = ADA_BICUBIC, .mean = CLIP_MEAN, .std = CLIP_STD}},
     {true, {"Idefics3", TILED}},
@@ -143,6 +145,7 @@ static const struct {
     const char *key;
     size_t at; /* of the flag */
 } flags[] = {
+    {"do_convert_rgb", offsetof(ada_preprocess, white)},
     {"do_resize", offsetof(ada_preprocess, resize)},
     {"do_center_crop", offsetof(ada_preprocess, crop)},
     {"do_rescale", offsetof(ada_preprocess, rescale)},
@@ -160,14 +163,12 @@ static const struct {
     {"image_std", read_std},   {"max_image_size", read_tile},
 };
 
-/* Names, and what pixels do not depend on. Pictures are RGB before anything is done to them, so that
- * converting to it is neither here nor there. */
+/* Names, and what pixels do not depend on. */
 static const char *const others[] = {
     "image_processor_type",
     "feature_extractor_type",
     "processor_class",
     "_valid_processor_keys",
-    "do_convert_rgb",
     "default_to_square",
     "data_format",
     "input_data_format",
@@ -291,7 +292,7 @@ ada_status ada_preprocess_of(ada_preprocess *p, const ada_json *meta) {
 ada_status ada_preprocess_text(const ada_preprocess *p, ada_buf *out) {
     static const char *const filter[] = {"nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"};
     bool square = p->pad && p->pad_height == 0;
-    ADA_TRY(ada_buf_puts(out, "RGB"));
+    ADA_TRY(ada_buf_puts(out, p->white ? "RGB on white" : "RGB"));
     if (square) ADA_TRY(ada_buf_puts(out, ", padded to a square"));
     if (p->resize && p->rule == ADA_SIZE_EXACT)
         ADA_TRY(ada_buf_printf(out, ", resized to %zu × %zu", p->width, p->height));

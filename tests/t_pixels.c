@@ -63,7 +63,7 @@ static void sizes_that_cannot_be(void **state) {
     (void)state;
     ada_arena a = {0};
     uint8_t rgb[3] = {0};
-    const ada_image img = {1, 1, rgb};
+    const ada_image img = {.width = 1, .height = 1, .rgb = rgb};
     ada_image out;
     assert_fails(ada_image_resize(&out, &a, &img, 0, 5, ADA_BICUBIC), ADA_EUNSUPPORTED, "cannot become");
     assert_fails(ada_image_resize(&out, &a, &img, 1 << 14, 1 << 14, ADA_BICUBIC), ADA_EUNSUPPORTED, "limit");
@@ -80,7 +80,7 @@ static void cutting(void **state) {
     static const uint8_t fill[3] = {7, 8, 9}, want[27] = {7, 8, 9, 7, 8, 9, 7, 8, 9, 7, 8, 9, 1, 1,
                                                           1, 2, 2, 2, 7, 8, 9, 3, 3, 3, 4, 4, 4};
     ada_image out;
-    assert_ok(ada_image_cut(&out, &a, &(ada_image){2, 2, rgb}, -1, -1, 3, 3, fill));
+    assert_ok(ada_image_cut(&out, &a, &(ada_image){.width = 2, .height = 2, .rgb = rgb}, -1, -1, 3, 3, fill));
     assert_memory_equal(out.rgb, want, sizeof want);
     ada_arena_free(&a);
 }

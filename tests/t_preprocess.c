@@ -75,8 +75,8 @@ static void each_processor(void **state) {
     (void)state;
     static const char *const names[] = {"vit", "clip", "siglip", "dinov2", "llava", "idefics3", "smolvlm"};
     static const char *const others[] = {"plain", "bounded", "padded"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) processor(names[i], 32);
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) processor(others[i], 6);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) processor(names[i], 43);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) processor(others[i], 17);
 }
 
 static ada_status read_text(ada_preprocess *p, const char *text) {
@@ -97,15 +97,16 @@ static void defaults(void **state) {
          "0.5"},
         {"{\"feature_extractor_type\": \"CLIPFeatureExtractor\", \"size\": 9, \"crop_size\": 7, "
          "\"resample\": null}",
-         "RGB, shortest edge 9 (bicubic), centre 7 × 7, times 0.0039215686274509803, mean 0.48145466 "
+         "RGB on white, shortest edge 9 (bicubic), centre 7 × 7, times 0.0039215686274509803, mean "
+         "0.48145466 "
          "0.4578275 "
          "0.40821073, std 0.26862954 0.26130258 0.27577711"},
         {"{\"image_processor_type\": \"Idefics3ImageProcessor\", \"do_normalize\": false, \"do_other\": "
          "false}",
-         "RGB, longest edge 1456, split into tiles of 364 (lanczos), times 0.0039215686274509803"},
+         "RGB on white, longest edge 1456, split into tiles of 364 (lanczos), times 0.0039215686274509803"},
         {"{\"image_processor_type\": \"LlavaImageProcessor\", \"do_pad\": true, \"do_resize\": false, "
          "\"do_center_crop\": false, \"do_rescale\": false, \"image_mean\": 0.5, \"image_std\": [1, 2, 3]}",
-         "RGB, padded to a square, mean 0.5 0.5 0.5, std 1 2 3"},
+         "RGB on white, padded to a square, mean 0.5 0.5 0.5, std 1 2 3"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         ada_preprocess p;
@@ -141,7 +142,7 @@ static void results_that_cannot_be(void **state) {
     ada_pixels out;
     uint8_t *rgb;
     assert_ok(ada_arena_zero(&a, &rgb, 60000, 3));
-    const ada_image row = {60000, 1, rgb};
+    const ada_image row = {.width = 60000, .height = 1, .rgb = rgb};
     assert_ok(read_text(&p, "{\"image_processor_type\": \"CLIPImageProcessor\"}"));
     assert_fails(ada_preprocess_run(&p, &row, &a, &out), ADA_EUNSUPPORTED, "13440000 × 224");
     assert_ok(read_text(&p, "{\"image_processor_type\": \"CLIPImageProcessor\", "

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The door to libpng. Owns: how each kind of PNG becomes RGB: greys of fewer bits are stretched, indices
- * looked up (past the palette: black), of 16 bits the high byte stays, but a grey of 16 bits is cut at 255.
- * Must not know: other formats. Invariant: libpng's errors jump no further than decode. */
+ * looked up (past the palette: black), of 16 bits the high byte stays, but a grey of 16 bits is cut at 255;
+ * which colour is transparent, by the low byte. Must not know: other formats. Invariant: libpng's errors jump
+ * no further than decode. */
 #include "io/img/image.h"
 #include "io/os.h"
 #include <png.h>
@@ -79,6 +80,32 @@ static int turn_of(png_structp png, png_infop info) {
     return turn > 0 ? turn : 1;
 }
 
+/* Pillow's: a palette has it if one entry is clear and all others are opaque; greys of few bits are not
+ * stretched for it, and of those of 1 and 16 bits only black is ever met. */
+static void find_key(png_structp png, png_infop info, ada_image *img, const png_color *colors) {
+    png_bytep alpha = NULL;
+    png_color_16p c = NULL;
+    int n = 0, clear = -1, depth = png_get_bit_depth(png, info), kind = png_get_color_type(png, info);
+    if (png_get_tRNS(png, info, &alpha, &n, &c) == 0) return;
+    for (int i = 0; kind == PNG_COLOR_TYPE_PALETTE && i < n; i++) {
+        if (alpha[i] == 255) continue;
+        if (alpha[i] != 0 || clear >= 0) return;
+        clear = i;
+    }
+    uint8_t *key = img->key;
+    if (kind == PNG_COLOR_TYPE_PALETTE) {
+        if (clear < 0) return;
+        key[0] = colors[clear].red, key[1] = colors[clear].green, key[2] = colors[clear].blue;
+    } else if (kind == PNG_COLOR_TYPE_RGB) {
+        key[0] = (uint8_t)c->red, key[1] = (uint8_t)c->green, key[2] = (uint8_t)c->blue;
+    } else if (depth == 1 || depth == 16) {
+        key[0] = depth == 1 ? c->gray > 0 : (uint8_t)c->gray;
+    } else {
+        key[0] = key[1] = key[2] = c->gray > 255 ? 255 : (uint8_t)c->gray;
+    }
+    img->keyed = true;
+}
+
 /* Rows are read whole and only then made RGB: an interlaced file comes in seven passes. */
 static void read_rgb(png_structp png, png_infop info, ada_image *img, ada_arena *scratch) {
     png_color colors[256] = {{0, 0, 0}}, *palette = NULL;
@@ -89,6 +116,7 @@ static void read_rgb(png_structp png, png_infop info, ada_image *img, ada_arena 
     png_read_update_info(png, info);
     if (png_get_PLTE(png, info, &palette, &given) != 0 && palette != NULL)
         memcpy(colors, palette, (size_t)given * sizeof *colors);
+    find_key(png, info, img, colors);
     size_t stride = png_get_rowbytes(png, info);
     uint8_t *raw = NULL;
     check(png, ada_arena_zero(scratch, &raw, passes > 1 ? img->height : 1, stride));
