@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tiny vision-language models against what transformers says of them in float32: ids as their processors
  * expand them, rows of images, logits, the loss of an AdaLink adapter of each modality and its gradients, and
- * what greedy and beam search say with and without it. Files and how they came to be: golden/make_vlm.py. */
+ * what greedy and beam search say with and without it; likewise a tower and an encoder-decoder that `compose`
+ * glues, against torch. Files and how they came to be: golden/make_vlm.py, golden/make_pali.py. */
 #include "tests/golden.h"
 #include "engine/adapter.h"
 #include "engine/generate.h"
@@ -14,6 +15,11 @@ static const double rows_f32 = 1.4e-6, logits_f32 = 5e-6, grad_f32 = 2e-5, rows_
                     logits_bf16 = 0.09, grad_bf16 = 0.36;
 
 enum { ROWS = 3, NEW = 12, BEAMS = 4, MOST = 256 };
+
+typedef struct { /* two models of golden/, and the connector between them */
+    const char *answers, *vision, *text, *connector;
+    int shuffle, hidden;
+} composed;
 
 /* A model with its data file, as a run has them. */
 typedef struct {
@@ -31,11 +37,9 @@ static const char *of_row(int i, const char *what) {
     return name;
 }
 
-static void scene_open(scene *s, const golden *g, bool f32) {
-    char path[128];
-    *s = (scene){.m = golden_model(g->model, f32), .t = answers_open(g->answers)};
-    (void)snprintf(path, sizeof path, "%s/data.jsonl", g->model);
-    assert_ok(ada_dataset_open(&s->data, golden_path(path), NULL));
+static void scene_open(scene *s, ada_model *m, const char *answers, const char *data) {
+    *s = (scene){.m = m, .t = answers_open(answers)};
+    assert_ok(ada_dataset_open(&s->data, golden_path(data), NULL));
     assert_int_equal(ada_dataset_count(s->data), ROWS);
     assert_ok(ada_images_open(&s->images, s->m->vision, NULL, MOST));
     for (int i = 0; i < ROWS; i++)
@@ -54,27 +58,43 @@ static void scene_close(scene *s) {
 
 /* ---- ids, and the rows of images that they stand for ---- */
 
-static void ids_agree(const scene *s, int i) {
-    const ada_example *e = &s->e[i];
-    int32_t n, one, *want = ints(s->t, of_row(i, "ids"), &n), *prompt = ints(s->t, of_row(i, "prompt"), &one);
-    int32_t image = -1;
-    if (e->n != n) fail_msg("row %d has %d ids, wanted %d", i, e->n, n);
-    assert_int_equal(e->prompt, *prompt);
+/* What holds the images: the row, or what an encoder reads. */
+static const int32_t *seen_ids(const ada_example *e, int32_t *n) {
+    *n = e->source ? e->nsource : e->n;
+    return e->source ? e->source : e->ids;
+}
+
+static void same_ids(const scene *s, int i, const char *what, const int32_t *ids, int32_t n) {
+    int32_t count, *want = ints(s->t, of_row(i, what), &count), image = -1;
+    if (n != count) fail_msg("row %d has %d ids, wanted %d", i, n, count);
     for (int32_t k = 0; k < n; k++) {
-        bool row = e->ids[k] >= s->m->c.vocab;
+        bool row = ids[k] >= s->m->c.vocab;
         if (row && image < 0) image = want[k];
-        if (row ? want[k] != image : e->ids[k] != want[k])
-            fail_msg("row %d: id %d is %d, wanted %d", i, k, e->ids[k], want[k]);
+        if (row ? want[k] != image : ids[k] != want[k])
+            fail_msg("row %d: id %d is %d, wanted %d", i, k, ids[k], want[k]);
     }
     test_free(want);
+}
+
+static void ids_agree(const scene *s, int i) {
+    const ada_example *e = &s->e[i];
+    if (e->source) {
+        same_ids(s, i, "source", e->source, e->nsource);
+        same_ids(s, i, "ids", e->ids + 1, e->n - 1); /* behind the decoder's start */
+        return;
+    }
+    int32_t one, *prompt = ints(s->t, of_row(i, "prompt"), &one);
+    same_ids(s, i, "ids", e->ids, e->n);
+    assert_int_equal(e->prompt, *prompt);
     test_free(prompt);
 }
 
 static void images_agree(const scene *s, int i, double limit) {
-    const ada_example *e = &s->e[i];
     const ada_connector *c = &s->m->vision->connector;
+    int32_t seen;
+    const int32_t *ids = seen_ids(&s->e[i], &seen);
     if (!ada_tensors_find(s->t, of_row(i, "images"))) {
-        for (int32_t k = 0; k < e->n; k++) assert_true(e->ids[k] < s->m->c.vocab);
+        for (int32_t k = 0; k < seen; k++) assert_true(ids[k] < s->m->c.vocab);
         return;
     }
     float *want = floats(s->t, of_row(i, "images"));
@@ -82,8 +102,8 @@ static void images_agree(const scene *s, int i, double limit) {
     size_t d = (size_t)c->d;
     float *x = test_malloc((size_t)c->in * sizeof *x), *y = test_malloc((size_t)n * d * sizeof *y);
     void *scratch = test_malloc(ada_connector_scratch(c, 1) + 1);
-    for (int32_t k = 0; k < e->n; k++) {
-        int32_t row = e->ids[k] - s->m->c.vocab;
+    for (int32_t k = 0; k < seen; k++) {
+        int32_t row = ids[k] - s->m->c.vocab;
         if (row < 0) continue;
         assert_true(at < n);
         assert_ok(ada_images_read(s->images, &row, 1, x));
@@ -110,6 +130,7 @@ static ada_step *step_new(const scene *s, ada_arena *a, ada_adapter *adapter) {
                            .train = adapter != NULL,
                            .images = s->images,
                            .image_rows = ada_images_rows(s->images)};
+    if (s->m->encoder.layers) lim.sources = lim.source_unique = lim.rows, lim.source_path = lim.path;
     assert_ok(ada_step_layout(&step, a, s->m, adapter, &lim));
     ada_step_begin(step);
     return step;
@@ -120,14 +141,19 @@ static void logits_agree(const scene *s, int i, double limit) {
     ada_arena a = {0};
     ada_step *step = step_new(s, &a, NULL);
     const ada_example *e = &s->e[i];
-    ada_item item = {.ids = e->ids, .wanted = all, .n = e->n, .prefix = e->prefix};
-    size_t n = (size_t)e->n * (size_t)s->m->c.vocab;
+    ada_item item = {.ids = e->ids,
+                     .wanted = all,
+                     .n = e->source ? e->n - 1 : e->n, /* a decoder's last target is none of its inputs */
+                     .prefix = e->prefix,
+                     .source = e->source,
+                     .nsource = e->nsource};
+    size_t n = (size_t)item.n * (size_t)s->m->c.vocab;
     float *want = floats(s->t, of_row(i, "logits")), *logits = test_malloc(n * sizeof *logits);
     memset(all, 1, sizeof all);
     ada_step_see(step, &item, 1);
     assert_ok(ada_step_start(step));
     assert_ok(ada_step_forward(step, &item, 1));
-    ada_step_logits(step, 0, e->n, logits);
+    ada_step_logits(step, 0, item.n, logits);
     check("logits, of their spread,", max_diff(logits, want, n) / spread(want, n), limit);
     test_free(want);
     test_free(logits);
@@ -223,7 +249,9 @@ static void says(const scene *s, ada_generator *g, int i, const char *what, int 
     const ada_generate_opts o = {
         .max_new = NEW, .beams = beams, .plain = true, .images = row->images, .nimages = row->nimages};
     answered a = {.n = 0}, b = {.n = 0};
-    assert_ok(ada_generate_ids(g, e->ids, (size_t)e->prompt, &o, listen, &a, NULL));
+    const int32_t *prompt = e->source ? e->source : e->ids;
+    int32_t n = e->source ? e->nsource : e->prompt;
+    assert_ok(ada_generate_ids(g, prompt, (size_t)n, &o, listen, &a, NULL));
     same_answer(s, i, what, &a);
     assert_ok(ada_generate_text(g, row->prompt, &o, listen, &b, NULL));
     same_answer(s, i, what, &b);
@@ -242,19 +270,25 @@ static void answers_agree(const scene *s, ada_adapter *adapter) {
     ada_generator_close(&h);
 }
 
-static void agrees(const golden *g, bool f32) {
-    scene s;
-    scene_open(&s, g, f32);
-    ada_adapter *a = adapter_of(&s);
+static void scene_agrees(scene *s, bool f32) {
+    ada_adapter *a = adapter_of(s);
     for (int i = 0; i < ROWS; i++) {
-        ids_agree(&s, i);
-        images_agree(&s, i, f32 ? rows_f32 : rows_bf16);
-        logits_agree(&s, i, f32 ? logits_f32 : logits_bf16);
+        ids_agree(s, i);
+        images_agree(s, i, f32 ? rows_f32 : rows_bf16);
+        logits_agree(s, i, f32 ? logits_f32 : logits_bf16);
     }
-    gradients_agree(&s, a, f32 ? grad_f32 : grad_bf16);
-    if (f32) answers_agree(&s, a);
+    gradients_agree(s, a, f32 ? grad_f32 : grad_bf16);
+    if (f32) answers_agree(s, a);
     ada_adapter_close(&a);
-    scene_close(&s);
+    scene_close(s);
+}
+
+static void agrees(const golden *g, bool f32) {
+    char data[128];
+    scene s;
+    (void)snprintf(data, sizeof data, "%s/data.jsonl", g->model);
+    scene_open(&s, golden_model(g->model, f32), g->answers, data);
+    scene_agrees(&s, f32);
 }
 
 static void f32_agrees(void **state) {
@@ -264,12 +298,58 @@ static void bf16_agrees(void **state) {
     agrees(*state, false);
 }
 
+/* ---- composed: the connector's numbers are the answers' ---- */
+
+static void connector_of(const ada_tensors *t, ada_connector *c) {
+    bool two = c->kind == ADA_CONNECTOR_MLP2;
+    size_t in = (size_t)c->in, hidden = (size_t)c->hidden, d = (size_t)c->d;
+    float *const to[] = {c->w1, c->b1, c->w2, c->b2};
+    const size_t count[] = {in * (two ? hidden : d), two ? hidden : d, hidden * d, d};
+    for (int i = 0; i < (two ? 4 : 2); i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "connector.%d", i);
+        float *value = floats(t, name);
+        assert_int_equal(ada_tensor_count(answer(t, name)), count[i]);
+        memcpy(to[i], value, count[i] * sizeof *value);
+        test_free(value);
+    }
+    c->scale = 1;
+}
+
+static void composed_agrees(void **state) {
+    const composed *k = *state;
+    char vision[1024], text[1024], out[1024];
+    ada_model *m = NULL;
+    scene s;
+    (void)snprintf(vision, sizeof vision, "%s", golden_path(k->vision));
+    (void)snprintf(text, sizeof text, "%s", golden_path(k->text));
+    (void)snprintf(out, sizeof out, "%s", io_path("composed.h5"));
+    assert_ok(ada_model_compose(&(ada_compose_opts){.vision = vision,
+                                                    .text = text,
+                                                    .connector = k->connector,
+                                                    .pixel_shuffle = k->shuffle,
+                                                    .hidden = k->hidden,
+                                                    .dtype = ADA_F32},
+                                out));
+    assert_ok(ada_model_open(&m, out, &(ada_model_opts){.f32 = true}));
+    assert_ok(ada_model_prepare(m, ADA_FORWARD | ADA_BACKWARD));
+    scene_open(&s, m, k->answers, "vlm/pali.jsonl");
+    connector_of(s.t, &m->vision->connector);
+    scene_agrees(&s, true);
+}
+
 int main(void) {
+    static composed pali[] = {{"vlm/pali_linear", "vit", "t5_gated", "linear", 2, 0},
+                              {"vlm/pali_mlp2", "siglip_bare", "t5_relu", "mlp2", 1, 20}};
+    const struct CMUnitTest glued[] = {
+        {"a ViT and T5 1.1, one product", composed_agrees, io_test_begin, io_test_end, &pali[0]},
+        {"a SigLIP and T5 1.0, two products", composed_agrees, io_test_begin, io_test_end, &pali[1]}};
     static golden all[] = {
         {"vlm/llava_clip", "vlm/llava_clip"},         {"vlm/llava_siglip", "vlm/llava_siglip"},
         {"vlm/llava_tied", "vlm/llava_tied"},         {"vlm/paligemma_1", "vlm/paligemma_1"},
         {"vlm/paligemma_2", "vlm/paligemma_2"},       {"vlm/idefics3_tiles", "vlm/idefics3_tiles"},
         {"vlm/smolvlm", "vlm/smolvlm"},
     };
-    return golden_run(all, sizeof all / sizeof *all, f32_agrees, bf16_agrees);
+    return golden_run(all, sizeof all / sizeof *all, f32_agrees, bf16_agrees) +
+           cmocka_run_group_tests(glued, NULL, NULL);
 }
