@@ -48,7 +48,9 @@ static void as_switches(const uint8_t *data, size_t n) {
     ada_buf_free(&text);
     size_t most = p.shortest > p.longest ? p.shortest : p.longest;
     bool small = p.height * p.width <= 1 << 18 && most <= 1 << 9 && p.tile_side <= 1 << 9;
-    if (small) use(&p, &(ada_image){.width = 7, .height = 4, .rgb = rgb, .keyed = true}); /* time is not what is looked for */
+    if (small)
+        use(&p, &(ada_image){
+                    .width = 7, .height = 4, .rgb = rgb, .keyed = true}); /* time is not what is looked for */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {

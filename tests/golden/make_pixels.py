@@ -161,7 +161,8 @@ PROCESSORS = {
     "plain": (
         "ViT",
         dict(
-            size=[9, 12], resample=4, do_convert_rgb=True, do_rescale=False, do_normalize=False, do_center_crop=True, crop_size=11
+            size=[9, 12], resample=4, do_convert_rgb=True, do_rescale=False, do_normalize=False,
+                do_center_crop=True, crop_size=11
         ),
     ),
     "bounded": (
