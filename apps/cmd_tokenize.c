@@ -2,6 +2,7 @@
  * tokenize: lines of text to lines of ids, and back. Owns: the stream of lines. Needs a model's tokenizer
  * alone, so no weights are read. Must not know: how text becomes ids. Invariant: one line in, one line out,
  * in order. */
+#include "engine/vision.h"
 #include "apps/opt.h"
 #include "apps/report.h"
 #include "io/tensors.h"
@@ -172,7 +173,7 @@ static ada_status run(struct ada_args *a, void *values) {
     ada_tensors *file = NULL;
     ada_tok *tok = NULL;
     ada_status st = ada_tensors_open(&file, o->model);
-    if (st == ADA_OK) st = ada_tok_open_meta(&tok, ada_tensors_meta(file));
+    if (st == ADA_OK) st = ada_vision_tok(&tok, file);
     struct line l = {.o = o, .tok = tok, .name = "--prompt"};
     if (st == ADA_OK) st = o->prompt ? one_line(&l, o->prompt, strlen(o->prompt)) : all_lines(&l, o->data);
     ada_ids_free(&l.ids);

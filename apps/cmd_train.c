@@ -2,6 +2,7 @@
  * train: an adapter from rows of JSONL. Owns: the run file and run.json, the loop and its end.
  * Must not know: how a step works. Invariant: settings reach the engine by the table alone, and run.json
  * holds them resolved, so that `train -c run.json` is the same run. */
+#include "engine/vision.h"
 #include "apps/opt.h"
 #include "apps/report.h"
 #include "apps/stop.h"
@@ -155,8 +156,8 @@ static void to_engine(struct train *o) {
 
 /* The engine's keys have underscores where options have hyphens; paths are the absolute ones it found. */
 static ada_status write_settings(const struct ada_args *a, const ada_trainer *t, const char *path) {
-    static const char *const paths[][2] = {{"model", "model"}, {"data", "data"}, {"eval-data", "eval_data"},
-                                            {"features", "features"}};
+    static const char *const paths[][2] = {
+        {"model", "model"}, {"data", "data"}, {"eval-data", "eval_data"}, {"features", "features"}};
     ada_json *resolved = NULL, *settings = NULL;
     ada_buf text = {0};
     ada_status st = ada_trainer_settings(t, &resolved);
@@ -310,7 +311,7 @@ static ada_status add_row(const struct job *j, const ada_tok *tok, size_t i, ada
     ada_json *tokens = ada_json_new_arr(), *marks = ada_json_new_arr(), *texts = ada_json_new_arr();
     for (size_t k = 0; row.st == ADA_OK && k < n; k++) {
         ada_buf piece = {0};
-        const char *entry = ada_tok_text(tok, ids[k]);
+        const char *entry = ids[k] < ada_tok_size(tok) ? ada_tok_text(tok, ids[k]) : ADA_IMAGE_MARK;
         row.st = ada_tok_piece(tok, ids[k], k == 0, &piece);
         /* A special token says nothing in a text: show its name. */
         bool named = piece.len == 0 && entry;
@@ -383,7 +384,7 @@ static ada_status dry_run(const struct train *o, struct job *j) {
     ada_json *rows = ada_json_new_arr();
     ada_status st = ada_trainer_plan(j->t, &plan);
     if (st == ADA_OK) st = ada_tensors_open(&file, o->model);
-    if (st == ADA_OK) st = ada_tok_open_meta(&tok, ada_tensors_meta(file));
+    if (st == ADA_OK) st = ada_vision_tok(&tok, file);
     for (size_t i = 0; st == ADA_OK && i < SHOWN_ROWS && i < plan.rows; i++) st = add_row(j, tok, i, rows);
     if (st == ADA_OK) {
         st = show_plan(o, &plan, rows);

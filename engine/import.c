@@ -6,6 +6,7 @@
  */
 #include "engine/arch.h"
 #include "engine/model.h"
+#include "engine/vlm.h"
 
 typedef struct {
     ada_arena arena;
@@ -100,6 +101,24 @@ static double weight_bytes(const ada_model *m) {
     return bytes;
 }
 
+/* What it sees with. */
+static ada_status describe_vision(const ada_vision *v, ada_json *j) {
+    const ada_connector *c = &v->connector;
+    ada_json *tower = NULL;
+    ada_buf how = {0};
+    ADA_TRY(ada_json_set_str(j, "sees_as", v->kind->name));
+    ADA_TRY(ada_tower_describe(v->tower, &tower));
+    ADA_TRY(ada_json_set(j, "tower", tower));
+    ADA_TRY(ada_json_set_str(j, "connector", ada_connector_names[c->kind]));
+    ADA_TRY(ada_json_set(j, "connector_in", ada_json_new_int(c->in)));
+    ADA_TRY(ada_json_set(j, "pixel_shuffle", ada_json_new_int(c->shuffle)));
+    ADA_TRY(ada_json_set(j, "standardised", ada_json_new_bool(c->mean != NULL)));
+    ada_status st = ada_preprocess_text(&v->preprocess, &how);
+    if (st == ADA_OK) st = ada_json_set_str(j, "preprocessing", how.data);
+    ada_buf_free(&how);
+    return st;
+}
+
 static ada_status describe(const ada_model *m, ada_json *j) {
     static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn"};
     static const char *const acts[] = {"silu", "gelu_tanh", "gelu_erf", "gelu_quick", "relu"};
@@ -139,6 +158,7 @@ static ada_status describe(const ada_model *m, ada_json *j) {
         ADA_TRY(ada_json_set_str(j, "chat", ada_chat_family(m->chat)));
     else
         ADA_TRY(ada_json_set_str(j, "no_chat", m->chat_why));
+    if (m->vision) ADA_TRY(describe_vision(m->vision, j));
     ADA_TRY(ada_json_set(j, "open_seconds", ada_json_new_num(m->open_seconds)));
     return *m->digest ? ada_json_set_str(j, "sha256", m->digest) : ADA_OK;
 }

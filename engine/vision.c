@@ -47,6 +47,16 @@ ada_status ada_vision_split(ada_tensors **text, const ada_tensors *file) {
     return st;
 }
 
+ada_status ada_vision_tok(ada_tok **tok, const ada_tensors *file) {
+    const struct ada_vlm *k = ada_vlm_find(ada_tensors_meta(file));
+    ada_json *meta = NULL;
+    if (!k) return ada_tok_open_meta(tok, ada_tensors_meta(file));
+    ADA_TRY(k->part_meta(&meta, ada_tensors_meta(file), false));
+    ada_status st = ada_tok_open_meta(tok, meta);
+    ada_json_close(&meta);
+    return st;
+}
+
 /* ---- the connector ---- */
 
 static const ada_tensor *find(const ada_tensors *file, const char *const *names) {

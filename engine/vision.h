@@ -9,6 +9,7 @@
 #include "engine/connector.h"
 #include "engine/tower.h"
 #include "io/preprocess.h"
+#include "io/tok.h"
 
 struct ada_vlm;
 
@@ -33,6 +34,8 @@ typedef struct ada_vision {
 /* The text model's part of an open file, with its metadata; and what it sees with. Both outlive neither the
  * file nor each other. *text and *v NULL: a model without eyes, whose file is the text model's own. */
 ada_status ada_vision_split(ada_tensors **text, const ada_tensors *file) ADA_MUST_USE;
+/* The tokenizer of an open file: of its text model, where it has more than that. */
+ada_status ada_vision_tok(ada_tok **tok, const ada_tensors *file) ADA_MUST_USE;
 ada_status ada_vision_open(ada_vision **v, const ada_tensors *file, ada_dtype type, int32_t d) ADA_MUST_USE;
 /* Whether a tensor of the file is the connector's. */
 bool ada_vision_is_connector(const ada_tensors *file, const char *name);
