@@ -33,6 +33,26 @@ struct ada_vlm {
     ada_status (*part_meta)(ada_json **part, const ada_json *meta, bool vision);
 };
 
+#define ADA_VLM_NAMES(...)                                                                                   \
+    (const char *const[]) {                                                                                  \
+        __VA_ARGS__, NULL                                                                                    \
+    }
+/* What LLaVA and PaliGemma call their parts, in the files of several years. */
+#define ADA_LLAVA_TEXT                                                                                       \
+    (const ada_rename[]) {                                                                                   \
+        {"language_model.model.", "model."}, {"language_model.lm_head.", "lm_head."},                        \
+            {"model.language_model.", "model."}, {"lm_head.", "lm_head."}, {                                 \
+            NULL, NULL                                                                                       \
+        }                                                                                                    \
+    }
+#define ADA_LLAVA_VISION                                                                                     \
+    (const ada_rename[]) {                                                                                   \
+        {"vision_tower.", ""}, {"model.vision_tower.", ""}, {                                                \
+            NULL, NULL                                                                                       \
+        }                                                                                                    \
+    }
+#define ADA_LLAVA_PROJECTOR(x) ADA_VLM_NAMES("multi_modal_projector." x, "model.multi_modal_projector." x)
+
 /* NULL: a model without eyes. */
 const struct ada_vlm *ada_vlm_find(const ada_json *meta);
 /* part_meta of Hugging Face's folders: "config" is text_config or vision_config, whatever else stands in meta

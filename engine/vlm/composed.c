@@ -32,20 +32,15 @@ static ada_status part_meta(ada_json **part, const ada_json *meta, bool vision) 
     return *part ? ADA_OK : ada_fail(ADA_EFORMAT, "the model's metadata has no '%s'", key);
 }
 
-#define NAMES(...)                                                                                           \
-    (const char *const[]) {                                                                                  \
-        __VA_ARGS__, NULL                                                                                    \
-    }
-
 const struct ada_vlm ada_vlm_composed = {
     .name = "composed",
     .hf_types = (const char *const[]){"adalink_vlm", NULL},
     .text = (const ada_rename[]){{"text.", ""}, {NULL, NULL}},
     .vision = (const ada_rename[]){{"vision.", ""}, {NULL, NULL}},
-    .connector = {NAMES("connector.mean"), NAMES("connector.std"),
-                  NAMES("connector.weight", "connector.weight_1"),
-                  NAMES("connector.bias", "connector.bias_1"), NAMES("connector.weight_2"),
-                  NAMES("connector.bias_2")},
+    .connector = {ADA_VLM_NAMES("connector.mean"), ADA_VLM_NAMES("connector.std"),
+                  ADA_VLM_NAMES("connector.weight", "connector.weight_1"),
+                  ADA_VLM_NAMES("connector.bias", "connector.bias_1"), ADA_VLM_NAMES("connector.weight_2"),
+                  ADA_VLM_NAMES("connector.bias_2")},
     .read = from_config,
     .part_meta = part_meta,
 };

@@ -11,17 +11,12 @@ static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     return ada_read_int_or(j, "scale_factor", &c->shuffle);
 }
 
-#define NAMES(...)                                                                                           \
-    (const char *const[]) {                                                                                  \
-        __VA_ARGS__, NULL                                                                                    \
-    }
-
 const struct ada_vlm ada_vlm_idefics3 = {
     .name = "idefics3",
     .hf_types = (const char *const[]){"idefics3", "smolvlm", NULL},
     .text = (const ada_rename[]){{"model.text_model.", "model."}, {"lm_head.", "lm_head."}, {NULL, NULL}},
     .vision = (const ada_rename[]){{"model.vision_model.", ""}, {NULL, NULL}},
-    .connector = {NULL, NULL, NAMES("model.connector.modality_projection.proj.weight")},
+    .connector = {NULL, NULL, ADA_VLM_NAMES("model.connector.modality_projection.proj.weight")},
     .transposed = true,
     .prompt = ADA_PROMPT_TILES,
     .read = from_config,

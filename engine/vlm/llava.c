@@ -21,23 +21,13 @@ static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     return ada_read_act(&c->act, ada_json_str(ada_json_get(j, "projector_hidden_act"), "gelu"), NULL);
 }
 
-#define NAMES(...)                                                                                           \
-    (const char *const[]) {                                                                                  \
-        __VA_ARGS__, NULL                                                                                    \
-    }
-#define PROJECTOR(x) NAMES("multi_modal_projector." x, "model.multi_modal_projector." x)
-
 const struct ada_vlm ada_vlm_llava = {
     .name = "llava",
     .hf_types = (const char *const[]){"llava", NULL},
-    .text = (const ada_rename[]){{"language_model.model.", "model."},
-                                 {"language_model.lm_head.", "lm_head."},
-                                 {"model.language_model.", "model."},
-                                 {"lm_head.", "lm_head."},
-                                 {NULL, NULL}},
-    .vision = (const ada_rename[]){{"vision_tower.", ""}, {"model.vision_tower.", ""}, {NULL, NULL}},
-    .connector = {NULL, NULL, PROJECTOR("linear_1.weight"), PROJECTOR("linear_1.bias"),
-                  PROJECTOR("linear_2.weight"), PROJECTOR("linear_2.bias")},
+    .text = ADA_LLAVA_TEXT,
+    .vision = ADA_LLAVA_VISION,
+    .connector = {NULL, NULL, ADA_LLAVA_PROJECTOR("linear_1.weight"), ADA_LLAVA_PROJECTOR("linear_1.bias"),
+                  ADA_LLAVA_PROJECTOR("linear_2.weight"), ADA_LLAVA_PROJECTOR("linear_2.bias")},
     .transposed = true,
     .read = from_config,
     .part_meta = ada_vlm_hf_meta,

@@ -11,22 +11,12 @@ static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     return ADA_OK;
 }
 
-#define NAMES(...)                                                                                           \
-    (const char *const[]) {                                                                                  \
-        __VA_ARGS__, NULL                                                                                    \
-    }
-#define PROJECTOR(x) NAMES("multi_modal_projector." x, "model.multi_modal_projector." x)
-
 const struct ada_vlm ada_vlm_paligemma = {
     .name = "paligemma",
     .hf_types = (const char *const[]){"paligemma", NULL},
-    .text = (const ada_rename[]){{"language_model.model.", "model."},
-                                 {"language_model.lm_head.", "lm_head."},
-                                 {"model.language_model.", "model."},
-                                 {"lm_head.", "lm_head."},
-                                 {NULL, NULL}},
-    .vision = (const ada_rename[]){{"vision_tower.", ""}, {"model.vision_tower.", ""}, {NULL, NULL}},
-    .connector = {NULL, NULL, PROJECTOR("linear.weight"), PROJECTOR("linear.bias")},
+    .text = ADA_LLAVA_TEXT,
+    .vision = ADA_LLAVA_VISION,
+    .connector = {NULL, NULL, ADA_LLAVA_PROJECTOR("linear.weight"), ADA_LLAVA_PROJECTOR("linear.bias")},
     .transposed = true,
     .prompt = ADA_PROMPT_FIRST,
     .read = from_config,
