@@ -9,7 +9,7 @@
 
 struct compose {
     struct ada_common common;
-    const char *out, *rows, *dtype;
+    const char *out, *rows, *dtype, *model, *adapter;
     ada_dataset_opts keys;
     ada_compose_opts made;
 };
@@ -17,10 +17,14 @@ struct compose {
 
 /* clang-format off */
 static const struct ada_opt opts[] = {
-    { .name = "vision", F(made.vision), .arg = "PATH", .need = true,
+    { .name = "vision", F(made.vision), .arg = "PATH",
       .help = "a vision model, or a model that has a tower: a Hugging Face folder, a .gguf, or an .h5" },
-    { .name = "text", F(made.text), .arg = "PATH", .need = true,
+    { .name = "text", F(made.text), .arg = "PATH",
       .help = "a text model in any of these; where it has an encoder, that reads the images" },
+    { .name = "model", .letter = 'm', F(model), .arg = "FILE",
+      .help = "instead of these: a model that was composed, …" },
+    { .name = "adapter", .letter = 'a', F(adapter), .arg = "FILE",
+      .help = "… and a connector trained on it, which takes the place of its own" },
     { .name = "output", .letter = 'o', F(out), .arg = "FILE", .need = true, .help = "the .h5 to write" },
     { .name = "connector", F(made.connector), .arg = "NAME", .words = "linear|mlp2", .def = "linear",
       .help = "what makes rows of the text model of features: one product, or two with a gelu between" },
@@ -47,6 +51,14 @@ static const struct ada_opt opts[] = {
 };
 /* clang-format on */
 
+static ada_status make(struct compose *o) {
+    bool parts = o->made.vision && o->made.text, trained = o->model && o->adapter;
+    bool any_part = o->made.vision || o->made.text, any_trained = o->model || o->adapter;
+    if (parts == trained || (parts && any_trained) || (trained && any_part))
+        return ada_fail(ADA_EINVAL, "--vision and --text are wanted, or --model and --adapter");
+    return trained ? ada_model_fold(o->model, o->adapter, o->out) : ada_model_compose(&o->made, o->out);
+}
+
 static ada_status run(struct ada_args *a, void *values) {
     struct compose *o = values;
     ADA_TRY(ada_opt_check(a));
@@ -56,7 +68,7 @@ static ada_status run(struct ada_args *a, void *values) {
     o->made.features.rows = *o->rows == 'p'   ? ADA_TOWER_PATCHES
                             : *o->rows == 'd' ? ADA_TOWER_DROP_FIRST
                                               : ADA_TOWER_FULL;
-    ADA_TRY(ada_model_compose(&o->made, o->out));
+    ADA_TRY(make(o));
     struct ada_object j = ada_object_new();
     struct stat s = {0};
     ada_object_str(&j, "model", o->out);
@@ -71,9 +83,10 @@ const struct ada_command ada_command_compose = {
     .text =
         "Both stay as they are, in one HDF5 file with tokenizer, chat template and preprocessing; between "
         "them stands a connector that begins random: `adalink train --method connector` teaches it, and "
-        "adapters follow.",
+        "adapters follow. With --model and --adapter, what was taught becomes the model's own.",
     .examples = "  adalink compose --vision dinov2-small --text smollm2.h5 --pixel-shuffle 2 -o seeing.h5\n"
-                "  adalink train -m seeing.h5 --method connector -d captions.jsonl -o connected\n",
+                "  adalink train -m seeing.h5 --method connector -d captions.jsonl -o connected\n"
+                "  adalink compose -m seeing.h5 -a connected/adapter.h5 -o base.h5\n",
     .opts = opts,
     .size = sizeof(struct compose),
     .run = run,

@@ -87,6 +87,9 @@ typedef struct ada_compose_opts {
 /* Writes one .h5 of both, frozen, and a connector at its start: random, so that image rows are as spread as
  * the text's. EINVAL, EMISMATCH (tensors), EFORMAT; with the image and its row where one cannot be seen. */
 ADA_API ada_status ada_model_compose(const ada_compose_opts *o, const char *out) ADA_MUST_USE;
+/* Writes such an .h5 again, with the connector of an adapter of method "connector" that was trained on it.
+ * EMISMATCH: on another; EUNSUPPORTED: another method, or the model was not composed. */
+ADA_API ada_status ada_model_fold(const char *model, const char *adapter, const char *out) ADA_MUST_USE;
 
 /* ---- adapters ---- */
 #define ADA_INIT_STD(d) (1.0 / sqrt((double)(d))) /* the default, from the width d */

@@ -238,9 +238,52 @@ static void refusals(void **state) {
     o = good, o.text = tiny_path(seeing, "seeing.h5"), refuse(o, ADA_EINVAL, "sees already");
 }
 
+/* A trained connector becomes the model's own; all else stays, but for whose adapters fit. */
+static void a_connector_is_folded(void **state) {
+    (void)state;
+    char model[512], adapter[512], out[512], other[512];
+    ada_compose_opts o = of(vision_path);
+    ada_model *m = NULL;
+    ada_adapter *a = NULL;
+    o.pixel_shuffle = 2;
+    ada_tensors *t = composed(&o, "unfolded.h5"), *folded = NULL;
+    (void)tiny_path(model, "unfolded.h5"), (void)tiny_path(adapter, "connector.h5");
+    (void)tiny_path(out, "folded.h5"), (void)tiny_path(other, "adalink.h5");
+    assert_ok(ada_model_open(&m, model, NULL));
+    assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.method = "connector"}));
+    for (int i = 0; i < a->nparams; i++)
+        for (size_t k = 0; k < a->params[i].n; k++) a->params[i].p[k] = (float)(i + 1) + (float)k * 0.01f;
+    assert_ok(ada_adapter_save(a, adapter));
+    assert_ok(ada_model_fold(model, adapter, out));
+    assert_ok(ada_tensors_open(&folded, out));
+    assert_ok(ada_tensors_verify(folded));
+    assert_int_equal(ada_tensors_count(folded), ada_tensors_count(t));
+    for (size_t i = 0; i < ada_tensors_count(t); i++) {
+        const ada_tensor *x = ada_tensors_at(t, i), *y = ada_tensors_find(folded, x->name);
+        bool first = strcmp(x->name, "connector.weight") == 0,
+             second = strcmp(x->name, "connector.bias") == 0;
+        assert_non_null(y);
+        assert_true(x->dtype == y->dtype && x->bytes == y->bytes);
+        assert_memory_equal(first || second ? (const void *)a->params[second].p : x->data, y->data, x->bytes);
+    }
+    ada_adapter_close(&a);
+    assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.rank = 2}));
+    assert_ok(ada_adapter_save(a, other));
+    assert_fails(ada_model_fold(model, other, out), ADA_EUNSUPPORTED, "of method 'adalink', 'connector' is");
+    assert_fails(ada_model_fold(out, adapter, other), ADA_EMISMATCH, "");
+    ada_adapter_close(&a);
+    ada_model_close(&m);
+    ada_tensors_close(&folded);
+    ada_tensors_close(&t);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(parts_are_whole), cmocka_unit_test(types),
-                                       cmocka_unit_test(identity),        cmocka_unit_test(from_gguf),
-                                       cmocka_unit_test(channels),        cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(parts_are_whole),
+                                       cmocka_unit_test(types),
+                                       cmocka_unit_test(identity),
+                                       cmocka_unit_test(from_gguf),
+                                       cmocka_unit_test(channels),
+                                       cmocka_unit_test(refusals),
+                                       cmocka_unit_test(a_connector_is_folded)};
     return cmocka_run_group_tests(tests, begin, io_test_end);
 }
