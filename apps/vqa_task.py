@@ -7,7 +7,7 @@
 #   describe.jsonl          what half of the training images show, as their questions' answers tell it
 #   questions.jsonl         PER_IMAGE questions about each image of the other half; test.jsonl: one each
 #   test_shuffled.jsonl     the same rows, each with the image of the next one
-#   test_blind.jsonl        the same rows without images
+#   …_blind.jsonl           the same rows without images
 # Invariants: the same wheel gives the same files; an image's rows stand together, as many of each, so that a
 # batch of a multiple of them holds whole images, which are computed once; images stand in a hash's order.
 import hashlib
@@ -81,6 +81,10 @@ def write(folder, name, rows):
         f.writelines(json.dumps(row) + '\n' for row in rows)
 
 
+def blind(rows):
+    return [{k: v for k, v in row.items() if k != 'image'} for row in rows]
+
+
 def make(z, folder):
     z.extractall(folder, [n for n in z.namelist() if n.startswith(INSIDE) and n.endswith('.png')])
     os.mkdir(f'{folder}/images')
@@ -97,13 +101,14 @@ def make(z, folder):
             some = sorted(questions, key=lambda q: order(image, q[0]))[:PER_IMAGE]
             asked += [ask(image, *q) for q in sorted(some)]
     write(folder, 'questions', asked)
+    write(folder, 'questions_blind', blind(asked))
 
     tests = [ask(image, *min(questions, key=lambda q: order(image, q[0])))
              for image, questions in read(z, 'test')]
     write(folder, 'test', tests)
     others = tests[1:] + tests[:1]
     write(folder, 'test_shuffled', [dict(row, image=other['image']) for row, other in zip(tests, others)])
-    write(folder, 'test_blind', [{k: v for k, v in row.items() if k != 'image'} for row in tests])
+    write(folder, 'test_blind', blind(tests))
 
 
 def main():
