@@ -1,16 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # A real task from this machine's own package lists: a package's one-line description → its archive section.
-# usage: sh apps/section_task.sh DIR        writes DIR/train.jsonl and DIR/test.jsonl, whole or not at all
+# usage: sh apps/section_task.sh DIR [ROWS]     writes DIR/train.jsonl (at most ROWS rows a section, 260) and
+# DIR/test.jsonl, whole or not at all
 # Owns: which rows, and their split. Needs apt's lists, awk and sort alone. Must not know: models.
 # Invariants: one package a source and one row a description, so that no twin crosses the split; 12 sections,
-# as many test rows of each; the same lists give the same files (rows stand in the order of a hash of
-# the source's name).
+# as many test rows of each; the same lists give the same files (rows stand in the order of a hash of the
+# source's name), and more ROWS the same test.
 set -eu
 export LC_ALL=C
-classes=12 test_rows=50 train_rows=360 # of each section, or as many as it has
 
-dir=${1:?usage: section_task.sh DIR}
+dir=${1:?usage: section_task.sh DIR [ROWS]}
+classes=12 test_rows=50 train_rows=${2:-260} # of each section, or as many as it has
 mkdir -p "$dir"
 work=$(mktemp -d -p "$dir")
 trap 'rm -rf "$work"' EXIT

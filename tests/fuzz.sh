@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# All fuzzers of a clang build, two at a time: sh tests/fuzz.sh SECONDS BUILD
+# The fuzzers of a clang build, two at a time: sh tests/fuzz.sh SECONDS BUILD [NAME…]      (no NAME: all)
 # Starts from tests/bad, tests/golden and what earlier runs found.
 # Owns: BUILD/fuzz (logs, corpora, inputs that broke something). Must not know: the formats.
 # Invariant: each run is bounded in time, in memory and in the size of its inputs.
@@ -8,12 +8,11 @@ set -u
 seconds=$1
 tests=$(cd "$(dirname "$0")" && pwd)
 cd "$2" || exit 1
+shift 2
 mkdir -p fuzz
-programs=
-for p in fuzz_*; do
-    [ ! -f "$p" ] || programs="$programs ${p#fuzz_}"
-done
-[ -n "$programs" ] || { echo "no fuzzer was built: libFuzzer's runtime is missing"; exit 77; }
+ls fuzz_* >/dev/null 2>&1 || { echo "no fuzzer was built: libFuzzer's runtime is missing"; exit 77; }
+[ $# -gt 0 ] || set -- $(ls fuzz_* | sed -n 's/^fuzz_\([a-z0-9]*\)$/\1/p')
+programs=$*
 seeds=
 for d in bad golden; do
     [ ! -d "$tests/$d" ] || seeds="$seeds $tests/$d"

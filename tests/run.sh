@@ -139,7 +139,9 @@ fuzz() {
     build clang $sanitize -Dc_args=-fsanitize=fuzzer-no-link
     code=$?
     unset CC
-    [ $code -ne 0 ] || script tests/fuzz.sh 60 "$out/clang"
+    [ $code -eq 0 ] || return
+    script tests/fuzz.sh 60 "$out/clang" safetensors gguf jsonl tokenizer
+    script tests/fuzz.sh 20 "$out/clang" hdf5 image spiece yaml
 }
 
 stage packages install_packages
@@ -150,11 +152,6 @@ export NINJA
 stage native native
 stage house house
 stage processors script tests/cross.sh "$out/native"
-# Twelve minutes more on two cores: only where ADALINK_TEST_ALL=1 asks for them.
-if [ -n "${ADALINK_TEST_ALL:-}" ]; then
-    stage sanitizers sanitized
-    stage fuzzers fuzz
-else
-    result skip "sanitizers and fuzzers: only with ADALINK_TEST_ALL=1"
-fi
+stage sanitizers sanitized
+stage fuzzers fuzz
 finish

@@ -106,7 +106,8 @@ for w in fruit tool; do
     printf '{"prompt": "a", "completion": " b"}\n'
 done >images.jsonl
 check "a connector" run train -m seeing.h5 -d images.jsonl -o connected --method connector \
-    --steps 3 --batch 2 -q
+    --steps 3 --batch 2 -q --json
+check "a connector's memory is told, and under 1 GB" says '"peak_memory_bytes": [0-9]\{1,9\}[^0-9]'
 check "a connector's run again" run train -c connected/run.json -o connected2 -q
 run inspect connected/adapter.h5 --json
 check "a connector is told" says '"method": "connector", "seed": 0,.*"image/weight": \[96, 32\]'
