@@ -8,6 +8,7 @@
 #include "engine/linear.h"
 #include "engine/model.h"
 #include "engine/rng.h"
+#include "engine/tiles.h"
 #include "io/sha.h"
 
 enum {
@@ -211,43 +212,46 @@ static ada_status draw_connector(composer *m) {
 
 /* ---- what channels are like ---- */
 
-static ada_status see_image(composer *m, const char *path, ada_arena *a) {
-    ada_image img;
-    ada_pixels px;
-    int32_t rows;
-    float *f;
+static ada_status add_features(void *ctx, const float *f, size_t rows) {
+    composer *m = ctx;
     size_t d = (size_t)m->k.features;
-    ADA_TRY(ada_image_read(&img, a, path));
-    ADA_TRY(ada_preprocess_run(&m->preprocess, &img, a, &px));
-    ADA_TRY(ada_tower_rows(m->tower, (int32_t)px.height, (int32_t)px.width, &rows));
-    size_t n = px.tiles * (size_t)rows;
-    ADA_TRY(ada_arena_rows(a, &f, n, d, sizeof *f));
-    ADA_TRY(ada_tower_run(m->tower, px.data, (int32_t)px.tiles, (int32_t)px.height, (int32_t)px.width, f));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < d; j++) {
             double x = (double)f[i * d + j];
             m->sum[j] += x, m->sumsq[j] += x * x;
         }
-    m->rows += (double)n;
+    m->rows += (double)rows;
     return ADA_OK;
 }
 
-static ada_status see_rows(composer *m, const ada_dataset *data) {
+static ada_status see_image(composer *m, ada_tiles *tiles, const char *path) {
+    ada_arena a = {0};
+    ada_image img;
+    ada_pixels px;
+    int32_t rows;
+    ada_status st = ada_image_read(&img, &a, path);
+    if (st == ADA_OK) st = ada_preprocess_run(&m->preprocess, &img, &a, &px);
+    if (st == ADA_OK) st = ada_tower_rows(m->tower, (int32_t)px.height, (int32_t)px.width, &rows);
+    if (st == ADA_OK) st = ada_tiles_add(tiles, &px);
+    ada_arena_free(&a);
+    return st;
+}
+
+static ada_status see_rows(composer *m, ada_tiles *tiles, const ada_dataset *data) {
     const char *last = "";
     for (size_t i = 0, seen = 0; i < ada_dataset_count(data); i++) {
         const ada_row *r = ada_dataset_at(data, i);
         for (size_t k = 0; k < r->nimages; k++) {
             if (strcmp(r->images[k], last) == 0) continue; /* questions about one image stand together */
-            if (seen++ == IMAGES) return ADA_OK;
+            if (seen++ == IMAGES) return ada_tiles_run(tiles);
             last = r->images[k];
-            ada_arena a = {0};
-            ada_status st = see_image(m, last, &a);
-            ada_arena_free(&a);
+            ada_status st = see_image(m, tiles, last);
             if (st == ADA_OK) continue;
             ada_note("at image '%s' of %s:%zu", last, ada_dataset_path(data), r->line);
             return st;
         }
     }
+    ADA_TRY(ada_tiles_run(tiles));
     return m->rows > 0 ? ADA_OK
                        : ada_fail(ADA_EINVAL, "'%s' has no row with an image", ada_dataset_path(data));
 }
@@ -257,13 +261,15 @@ static ada_status look_at(composer *m, const char *path) {
     size_t d = (size_t)m->k.features;
     ada_dataset_opts keys = m->o->keys;
     ada_dataset *data = NULL;
+    ada_tiles tiles = {.tower = m->tower, .seen = add_features, .ctx = m};
     keys.allow_no_target = true;
     ADA_TRY(ada_arena_zero(&m->arena, &m->sum, d, sizeof *m->sum));
     ADA_TRY(ada_arena_zero(&m->arena, &m->sumsq, d, sizeof *m->sumsq));
     ADA_TRY(ada_arena_take(&m->arena, &m->mean, d, sizeof *m->mean));
     ADA_TRY(ada_arena_take(&m->arena, &m->std, d, sizeof *m->std));
     ADA_TRY(ada_dataset_open(&data, path, &keys));
-    ada_status st = see_rows(m, data);
+    ada_status st = see_rows(m, &tiles, data);
+    ada_tiles_free(&tiles);
     ada_dataset_close(&data);
     ADA_TRY(st);
     for (size_t j = 0; j < d; j++) {

@@ -5,12 +5,12 @@
  */
 #include "engine/images.h"
 #include "engine/features.h"
+#include "engine/tiles.h"
 #include "io/os.h"
 #include "io/replace.h"
 #include "io/sha.h"
 #include <string.h>
 
-enum { PENDING_ROWS = 1024 };                     /* of the tower at a time */
 static const size_t kept_limit = (size_t)1 << 30; /* bytes */
 
 typedef struct picture {
@@ -31,10 +31,8 @@ struct ada_images {
     int32_t *slots; /* [nslots] of pictures by path, -1: none; a power of two, at most half full */
     size_t nslots, kept;
     int32_t rows, most;
-    /* what waits for the tower: all tiles of one size */
-    float *pixels;             /* [tiles, 3, h, w] */
-    size_t pixels_room, first; /* first: picture */
-    int32_t tiles, tiles_h, tiles_w;
+    ada_tiles tiles;        /* what waits for the tower */
+    size_t first;           /* picture of these */
     float *features, *tile; /* a picture's features, the connector's rows of a tile: room for the largest */
     size_t features_room, tile_room;
 };
@@ -45,53 +43,6 @@ static size_t width(const ada_images *im) {
 
 static size_t numbers(const ada_images *im, const picture *x) {
     return (size_t)x->p.tiles * (size_t)x->tile.features * width(im);
-}
-
-/* ---- opening ---- */
-
-static ada_status open_cache(ada_images *im, const char *folder) {
-    char tower[65], key[65];
-    ada_buf how = {0};
-    ada_status st = ada_tower_key(im->v->tower, tower);
-    if (st == ADA_OK) st = ada_preprocess_text(&im->v->preprocess, &how);
-    if (st == ADA_OK) st = ada_features_key(key, tower, how.data);
-    ada_buf_free(&how);
-    ADA_TRY(st);
-    return ada_features_open(&im->cache, folder, key, width(im), 0);
-}
-
-ada_status ada_images_open(ada_images **out, ada_vision *v, const char *cache, int32_t most) {
-    ada_images *im = *out = ada_os.alloc(sizeof *im);
-    if (!im) return ada_fail(ADA_ENOMEM, "no memory for a list of images");
-    *im = (ada_images){.v = v, .most = most};
-    ada_status st = cache ? open_cache(im, cache) : ADA_OK;
-    if (st != ADA_OK) ada_images_close(out);
-    return st;
-}
-
-void ada_images_close(ada_images **im) {
-    ada_images *x = *im;
-    if (!x) return;
-    ada_features_close(&x->cache);
-    for (size_t i = 0; i < x->n; i++) ada_os.release(x->list[i].features);
-    ada_os.release(x->list);
-    ada_os.release(x->slots);
-    ada_os.release(x->pixels);
-    ada_os.release(x->features);
-    ada_os.release(x->tile);
-    ada_arena_free(&x->arena);
-    ada_os.release(x);
-    *im = NULL;
-}
-
-int32_t ada_images_rows(const ada_images *im) {
-    return im->rows;
-}
-int32_t ada_images_most(const ada_images *im) {
-    return im->most;
-}
-void ada_images_seal(ada_images *im) {
-    im->most = im->rows;
 }
 
 /* ---- the list ---- */
@@ -160,7 +111,9 @@ static ada_status keep(ada_images *im, picture *x, const float *features) {
     return ADA_OK;
 }
 
-static ada_status hand_out(ada_images *im, const float *features) {
+static ada_status hand_out(void *ctx, const float *features, size_t rows) {
+    ada_images *im = ctx;
+    (void)rows;
     for (; im->first < im->n; im->first++) {
         picture *x = &im->list[im->first];
         if (!x->pending) continue;
@@ -172,34 +125,14 @@ static ada_status hand_out(ada_images *im, const float *features) {
     return ADA_OK;
 }
 
-ada_status ada_images_ready(ada_images *im) {
-    if (im->tiles == 0) return ADA_OK;
-    ada_arena a = {0};
-    ada_tile_shape tile;
-    float *out;
-    ADA_TRY(ada_vision_rows(im->v, im->tiles_h, im->tiles_w, &tile));
-    ada_status st =
-        ada_arena_take(&a, &out, (size_t)im->tiles * (size_t)tile.features * width(im), sizeof *out);
-    if (st == ADA_OK) st = ada_tower_run(im->v->tower, im->pixels, im->tiles, im->tiles_h, im->tiles_w, out);
-    if (st == ADA_OK) st = hand_out(im, out);
-    ada_arena_free(&a);
-    im->tiles = 0;
+/* After a failure nothing waits: a picture without features is seen again when it is read. */
+static ada_status passed(ada_images *im, ada_status st) {
+    for (; st != ADA_OK && im->first < im->n; im->first++) im->list[im->first].pending = false;
     return st;
 }
 
-static ada_status wait(ada_images *im, picture *x, const ada_pixels *px) {
-    int32_t h = (int32_t)px->height, w = (int32_t)px->width;
-    size_t size = 3 * px->height * px->width, at = (size_t)im->tiles;
-    if (at && (h != im->tiles_h || w != im->tiles_w || im->tiles * x->tile.features >= PENDING_ROWS)) {
-        ADA_TRY(ada_images_ready(im));
-        at = 0;
-    }
-    ADA_TRY(grow(&im->pixels, &im->pixels_room, (at + px->tiles) * size));
-    memcpy(im->pixels + at * size, px->data, px->tiles * size * sizeof *px->data);
-    im->tiles_h = h, im->tiles_w = w;
-    im->tiles += (int32_t)px->tiles;
-    x->pending = true;
-    return ADA_OK;
+ada_status ada_images_ready(ada_images *im) {
+    return passed(im, ada_tiles_run(&im->tiles));
 }
 
 /* Everything of a new picture but its place in the list. */
@@ -221,10 +154,12 @@ static ada_status see(ada_images *im, picture *x, ada_arena *a) {
                          .down = (int32_t)px.rows};
     ADA_TRY(grow(&im->features, &im->features_room, numbers(im, x)));
     ADA_TRY(grow(&im->tile, &im->tile_room, (size_t)x->tile.rows * (size_t)im->v->connector.in));
-    if (ada_features_get(im->cache, x->digest, x->p.tiles * x->tile.features, im->features))
+    if (ada_features_get(im->cache, x->digest, x->p.tiles * x->tile.features, im->features)) {
         ADA_TRY(keep(im, x, im->features));
-    else
-        ADA_TRY(wait(im, x, &px));
+    } else {
+        ADA_TRY(passed(im, ada_tiles_add(&im->tiles, &px)));
+        x->pending = true;
+    }
     im->rows += (int32_t)rows;
     return ADA_OK;
 }
@@ -244,6 +179,53 @@ ada_status ada_images_add(ada_images *im, const char *path, ada_picture *p) {
     }
     *p = im->list[im->slots[slot]].p;
     return ADA_OK;
+}
+
+/* ---- opening ---- */
+
+static ada_status open_cache(ada_images *im, const char *folder) {
+    char tower[65], key[65];
+    ada_buf how = {0};
+    ada_status st = ada_tower_key(im->v->tower, tower);
+    if (st == ADA_OK) st = ada_preprocess_text(&im->v->preprocess, &how);
+    if (st == ADA_OK) st = ada_features_key(key, tower, how.data);
+    ada_buf_free(&how);
+    ADA_TRY(st);
+    return ada_features_open(&im->cache, folder, key, width(im), 0);
+}
+
+ada_status ada_images_open(ada_images **out, ada_vision *v, const char *cache, int32_t most) {
+    ada_images *im = *out = ada_os.alloc(sizeof *im);
+    if (!im) return ada_fail(ADA_ENOMEM, "no memory for a list of images");
+    *im = (ada_images){.v = v, .most = most, .tiles = {.tower = v->tower, .seen = hand_out, .ctx = im}};
+    ada_status st = cache ? open_cache(im, cache) : ADA_OK;
+    if (st != ADA_OK) ada_images_close(out);
+    return st;
+}
+
+void ada_images_close(ada_images **im) {
+    ada_images *x = *im;
+    if (!x) return;
+    ada_features_close(&x->cache);
+    for (size_t i = 0; i < x->n; i++) ada_os.release(x->list[i].features);
+    ada_os.release(x->list);
+    ada_os.release(x->slots);
+    ada_tiles_free(&x->tiles);
+    ada_os.release(x->features);
+    ada_os.release(x->tile);
+    ada_arena_free(&x->arena);
+    ada_os.release(x);
+    *im = NULL;
+}
+
+int32_t ada_images_rows(const ada_images *im) {
+    return im->rows;
+}
+int32_t ada_images_most(const ada_images *im) {
+    return im->most;
+}
+void ada_images_seal(ada_images *im) {
+    im->most = im->rows;
 }
 
 /* ---- from features to rows ---- */

@@ -155,6 +155,11 @@ ada_status ada_tower_rows(const ada_tower *t, int32_t h, int32_t w, int32_t *row
     return ADA_OK;
 }
 
+int32_t ada_tower_pass(const ada_tower *t, int32_t h, int32_t w) {
+    int32_t patches = (h / t->c.patch_h) * (w / t->c.patch_w), most = ROWS / (patches + tokens_of(t));
+    return most > 1 ? most : 1;
+}
+
 /* What each row of an image starts from, or has added. */
 static ada_status place_rows(ada_tower *t) {
     const ada_config *c = &t->c;
@@ -191,7 +196,7 @@ static ada_status layout(ada_tower *t, int32_t images) {
 static ada_status prepare(ada_tower *t, int32_t n, int32_t h, int32_t w) {
     int32_t rows;
     ADA_TRY(ada_tower_rows(t, h, w, &rows));
-    int32_t most = ROWS / (rows + skip_of(t)), images = n < most ? n : most > 1 ? most : 1;
+    int32_t most = ada_tower_pass(t, h, w), images = n < most ? n : most;
     if (t->h == h && t->w == w && images <= t->images) return ADA_OK;
     ada_arena_free(&t->work);
     t->skip = skip_of(t), t->tokens = tokens_of(t), t->rows = rows + t->skip;

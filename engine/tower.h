@@ -17,6 +17,8 @@ const ada_config *ada_tower_config(const ada_tower *t);
  * smaller than a patch, or too large. Whatever is left over of a patch at the right and at the bottom is not
  * seen. */
 ada_status ada_tower_rows(const ada_tower *t, int32_t h, int32_t w, int32_t *rows) ADA_MUST_USE;
+/* Images of such a size that are seen at once: so many together cost less than each alone. */
+int32_t ada_tower_pass(const ada_tower *t, int32_t h, int32_t w);
 /* pixels [n, channels, h, w], as preprocessing leaves them; features [n, rows, d]. Another size than the last
  * call's lays out anew. */
 ada_status ada_tower_run(ada_tower *t, const float *pixels, int32_t n, int32_t h, int32_t w,
