@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * bench: tokens a second of prefill, decode and training. Owns: repetition and statistics.
- * Must not know: how a pass runs. Invariant: one untimed pass first; every number says its spread. */
+ * bench: tokens a second of prefill, decode and training, and images a second. Owns: repetition and
+ * statistics. Must not know: how a pass runs. Invariant: one untimed pass first; every number says its
+ * spread. */
 #include "apps/opt.h"
 #include "apps/report.h"
 #include "apps/stop.h"
@@ -11,7 +12,7 @@
 struct bench {
     struct ada_common common;
     const char *model, *dtype;
-    int threads, pp, tg, train, row, repeat;
+    int threads, pp, tg, train, row, target, images, repeat;
     bool csv;
 };
 #define F(f) ADA_OPT_FIELD(struct bench, f)
@@ -25,9 +26,14 @@ static const struct ada_opt opts[] = {
     { .name = "tg", F(tg), .arg = "N", .lo = 0, .hi = 131072, .def = "64",
       .help = "tokens generated in a pass; 0: none" },
     { .name = "train", F(train), .arg = "N", .lo = 0, .hi = 131072, .def = "2048",
-      .help = "tokens of a training pass; 0: none" },
+      .help = "prompt tokens of a training pass; 0: none" },
     { .name = "row", F(row), .arg = "N", .lo = 2, .hi = 131072, .def = "512",
-      .help = "tokens of each row of a training pass; set it to the length of your rows" },
+      .help = "prompt tokens of each row of a training pass; set it to the length of your rows" },
+    { .name = "target", F(target), .arg = "N", .lo = -1, .hi = 131072, .def = "-1",
+      .help = "tokens that follow them, on which the loss is; 0: it is on every token; -1: 64 where an "
+              "encoder reads the prompt, else 0" },
+    { .name = "images", F(images), .arg = "N", .lo = 0, .hi = 4096, .def = "16",
+      .help = "images of a pass through a vision tower, where there is one; 0: none" },
     { .name = "repeat", F(repeat), .arg = "N", .lo = 1, .hi = 1000, .def = "5",
       .help = "timed passes of each test; more when the spread is wide" },
     ADA_OPT_THREADS(struct bench, threads),
@@ -40,9 +46,16 @@ static const struct ada_opt opts[] = {
 
 struct result {
     const char *kind;
-    int n, row, repeat;
-    double median, mean, sd, best; /* tokens a second */
+    int n, row, target, repeat;
+    double median, mean, sd, best; /* tokens or images a second */
     double gflops;                 /* at the median */
+};
+/* What is timed: a model, or a tower that is none. */
+struct subject {
+    ada_model *m;
+    ada_tower *t;
+    ada_json *described; /* owned until it is printed */
+    bool encodes, sees;  /* has an encoder, a vision tower */
 };
 
 static int ascending(const void *a, const void *b) {
@@ -62,17 +75,27 @@ static void summarise(struct result *r, double *speed, int n) {
     r->best = speed[n - 1];
 }
 
-static ada_status measure(ada_model *m, const struct bench *o, struct result *r) {
+static ada_status time_once(const struct subject *s, const struct result *r, double *seconds, double *flops) {
+    if (!s->m) return ada_tower_bench(s->t, r->n, seconds, flops);
+    return ada_bench(s->m, &(ada_bench_task){r->kind, r->n, r->row, r->target}, seconds, flops);
+}
+
+/* tokens, or images, of a pass */
+static double amount(const struct result *r) {
+    return r->n + (r->row ? (double)r->target * ((r->n + r->row - 1) / r->row) : 0.0);
+}
+
+static ada_status measure(const struct subject *s, const struct bench *o, struct result *r) {
     double *speed = malloc((size_t)o->repeat * sizeof *speed), seconds = 0, flops = 0;
     ada_status st = speed ? ADA_OK : ada_fail(ADA_ENOMEM, "out of memory");
     for (int i = -1; st == ADA_OK && i < o->repeat; i++) { /* -1: untimed */
-        st = ada_bench(m, r->kind, r->n, r->row, &seconds, &flops);
-        if (st == ADA_OK && i >= 0) speed[i] = r->n / seconds;
+        st = time_once(s, r, &seconds, &flops);
+        if (st == ADA_OK && i >= 0) speed[i] = amount(r) / seconds;
         if (st == ADA_OK) ada_progress_count(r->kind, (size_t)(i + 1), (size_t)o->repeat);
         if (st == ADA_OK) st = ada_stop_status();
     }
     if (st == ADA_OK) summarise(r, speed, o->repeat);
-    if (st == ADA_OK) r->gflops = flops * r->median / r->n * 1e-9;
+    if (st == ADA_OK) r->gflops = flops * r->median / amount(r) * 1e-9;
     free(speed);
     return st;
 }
@@ -80,8 +103,9 @@ static ada_status measure(ada_model *m, const struct bench *o, struct result *r)
 static ada_json *to_json(const struct result *r) {
     struct ada_object j = ada_object_new();
     ada_object_str(&j, "test", r->kind);
-    ada_object_int(&j, "tokens", r->n);
+    ada_object_int(&j, strcmp(r->kind, "images") == 0 ? "images" : "tokens", (int)amount(r));
     if (r->row) ada_object_int(&j, "row", r->row);
+    if (r->target) ada_object_int(&j, "target", r->target);
     ada_object_int(&j, "repeat", r->repeat);
     ada_object_num(&j, "median", r->median);
     ada_object_num(&j, "mean", r->mean);
@@ -92,11 +116,12 @@ static ada_json *to_json(const struct result *r) {
     return j.j;
 }
 
-static ada_status print_json(ada_model *m, const struct result *r, int n) {
+static ada_status print_json(struct subject *s, const struct result *r, int n) {
     struct ada_object j = ada_object_new();
-    ada_json *list = ada_json_new_arr(), *model = NULL;
-    ada_status st = ada_model_describe(m, &model);
-    if (st == ADA_OK) ada_object_tree(&j, "model", model);
+    ada_json *list = ada_json_new_arr();
+    ada_status st = ADA_OK;
+    ada_object_tree(&j, s->m ? "model" : "tower", s->described);
+    s->described = NULL;
     for (int i = 0; st == ADA_OK && i < n; i++) st = ada_json_push(list, to_json(&r[i]));
     ada_object_tree(&j, "tests", list);
     return ada_object_show(&j, st, true);
@@ -105,15 +130,16 @@ static ada_status print_json(ada_model *m, const struct result *r, int n) {
 static void print_table(const struct result *r, int n) {
     struct ada_table t = {.columns = 6};
     for (const char *const *h =
-             (const char *const[]){"test", "repeat", "median tok/s", "mean ± sd", "best", "GFLOP/s", NULL};
+             (const char *const[]){"test", "repeat", "median /s", "mean ± sd", "best", "GFLOP/s", NULL};
          *h; h++)
         ada_table_cell(&t, "%s", *h);
     for (int i = 0; i < n; i++) {
-        if (r[i].row) {
-            ada_table_cell(&t, "%s%d rows of %d", r[i].kind, r[i].n, r[i].row);
-        } else {
-            ada_table_cell(&t, "%s%d", r[i].kind, r[i].n);
-        }
+        char shape[64] = "";
+        if (r[i].row && r[i].target)
+            (void)snprintf(shape, sizeof shape, " rows of %d + %d", r[i].row, r[i].target);
+        else if (r[i].row)
+            (void)snprintf(shape, sizeof shape, " rows of %d", r[i].row);
+        ada_table_cell(&t, "%s%d%s", r[i].kind, r[i].n, shape);
         ada_table_cell(&t, "%d", r[i].repeat);
         ada_table_cell(&t, "%.1f", r[i].median);
         ada_table_cell(&t, "%.1f ± %.1f", r[i].mean, r[i].sd);
@@ -123,44 +149,78 @@ static void print_table(const struct result *r, int n) {
     ada_table_print(&t);
 }
 
+static void print_csv(const struct result *r, int n) {
+    ada_out_printf("test,amount,row,target,repeat,median,mean,sd,best,gflops\n");
+    for (; n > 0; n--, r++)
+        ada_out_printf("%s,%.0f,%d,%d,%d,%.6g,%.6g,%.6g,%.6g,%.6g\n", r->kind, amount(r), r->row, r->target,
+                       r->repeat, r->median, r->mean, r->sd, r->best, r->gflops);
+}
+
+static ada_status open_tower(struct subject *s, const struct bench *o) {
+    char why[512]; /* why it is no language model: told where it is no tower either */
+    (void)snprintf(why, sizeof why, "%s", ada_error());
+    ada_status st = ada_tower_open(&s->t, o->model, &(ada_tower_opts){.f32 = o->dtype[0] == 'f'});
+    if (st != ADA_OK) return ada_fail(st, "%s", why);
+    return ada_tower_describe(s->t, &s->described);
+}
+
+static ada_status subject_open(struct subject *s, const struct bench *o) {
+    const ada_model_opts how = {.f32 = o->dtype[0] == 'f', .threads = o->threads};
+    ada_status st = ada_model_open(&s->m, o->model, &how);
+    if (st == ADA_EUNSUPPORTED) return open_tower(s, o);
+    if (st == ADA_OK) st = ada_model_describe(s->m, &s->described);
+    if (st != ADA_OK) return st;
+    s->encodes = ada_json_get(s->described, "encoder_layers") != NULL;
+    s->sees = ada_json_get(s->described, "tower") != NULL;
+    return ADA_OK;
+}
+
+static void subject_close(struct subject *s) {
+    ada_json_close(&s->described);
+    ada_tower_close(&s->t);
+    ada_model_close(&s->m);
+}
+
+/* What there is to time; returns how many. */
+static int list_tests(const struct subject *s, const struct bench *o, struct result to[4]) {
+    int n = 0, target = o->target >= 0 ? o->target : s->encodes ? 64 : 0;
+    int row = o->row < o->train ? o->row : o->train;
+    if (s->m && o->pp) to[n++] = (struct result){.kind = "pp", .n = o->pp};
+    if (s->m && o->tg) to[n++] = (struct result){.kind = "tg", .n = o->tg};
+    if (s->m && o->train)
+        to[n++] = (struct result){.kind = "train", .n = o->train, .row = row, .target = target};
+    if ((s->t || s->sees) && o->images) to[n++] = (struct result){.kind = "images", .n = o->images};
+    return n;
+}
+
 static ada_status run(struct ada_args *a, void *values) {
     const struct bench *o = values;
     ADA_TRY(ada_opt_check(a));
-    ada_model *m = NULL;
-    struct result tests[] = {{.kind = "pp", .n = o->pp},
-                             {.kind = "tg", .n = o->tg},
-                             {.kind = "train", .n = o->train, .row = o->row < o->train ? o->row : o->train}};
-    struct result done[3];
-    int n = 0;
-    ada_status st =
-        ada_model_open(&m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads});
+    struct subject s = {0};
+    struct result tests[4];
+    ada_status st = subject_open(&s, o);
+    int n = st == ADA_OK ? list_tests(&s, o, tests) : 0;
     ada_stop_catch();
-    for (int i = 0; st == ADA_OK && i < 3; i++) {
-        if (tests[i].n == 0) continue;
-        st = measure(m, o, &tests[i]);
-        done[n++] = tests[i];
-    }
-    if (st == ADA_OK && o->common.json) {
-        st = print_json(m, done, n);
-    } else if (st == ADA_OK && o->csv) {
-        ada_out_printf("test,tokens,row,repeat,median,mean,sd,best,gflops\n");
-        for (int i = 0; i < n; i++)
-            ada_out_printf("%s,%d,%d,%d,%.6g,%.6g,%.6g,%.6g,%.6g\n", done[i].kind, done[i].n, done[i].row,
-                           done[i].repeat, done[i].median, done[i].mean, done[i].sd, done[i].best,
-                           done[i].gflops);
-    } else if (st == ADA_OK) {
-        print_table(done, n);
-    }
-    ada_model_close(&m);
+    for (int i = 0; st == ADA_OK && i < n; i++) st = measure(&s, o, &tests[i]);
+    if (st == ADA_OK && o->common.json)
+        st = print_json(&s, tests, n);
+    else if (st == ADA_OK && o->csv)
+        print_csv(tests, n);
+    else if (st == ADA_OK)
+        print_table(tests, n);
+    subject_close(&s);
     return st;
 }
 
 const struct ada_command ada_command_bench = {
     .name = "bench",
-    .summary = "tokens a second of prefill (pp), decode (tg) and training",
-    .text = "Random tokens; one untimed pass, then --repeat timed ones. A busy machine shows in the spread: "
-            "compare numbers of one run on one machine only. GFLOP/s counts 2 operations a weight and token "
-            "forward and 2 backward, the head where it runs, and attention over visible keys.",
+    .summary = "tokens a second of prefill (pp), decode (tg) and training; images a second",
+    .text =
+        "Random input; one untimed pass, then --repeat timed ones. A busy machine shows in the spread: "
+        "compare numbers of one run on one machine only. GFLOP/s counts 2 operations a weight and token "
+        "forward and 2 backward, the head where it runs, and attention over visible keys. Where an "
+        "encoder reads the prompt, pp ends with the decoder's first token. A model that is a vision tower "
+        "alone has images alone.",
     .examples = "  adalink bench -m smollm2.h5\n"
                 "  adalink bench -m smollm2.h5 --pp 0 --tg 0 --train 2048 --row 256 --repeat 9 --csv\n",
     .opts = opts,

@@ -262,9 +262,19 @@ ADA_API ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, 
                                      const ada_generate_opts *o, ada_token_fn fn, void *ctx,
                                      const char **finish) ADA_MUST_USE;
 
-/* ---- bench: one timed pass of random tokens; seconds. kind: "pp" (n prompt tokens), "tg" (n decode steps
- * after a prompt of 1), "train" (n tokens in rows of `row`, loss on all tokens) ---- */
-ADA_API ada_status ada_bench(ada_model *m, const char *kind, int n, int row, double *seconds,
+/* ---- bench: one timed pass of random input ---- */
+typedef struct ada_bench_task {
+    const char *kind; /* "pp": n prompt tokens; "tg": n tokens after a prompt of 1; "train": n prompt tokens in
+                         rows of `row`; "images": n images through the vision tower */
+    int n;
+    int row;    /* [n] tokens of each row's prompt: of its source, where the model has an encoder */
+    int target; /* [0] tokens that follow it, n / row times as many in all. Loss is on them; without any, on
+                   every token */
+} ada_bench_task;
+/* seconds; flops (may be NULL): multiply-adds × 2 that the pass needs. */
+ADA_API ada_status ada_bench(ada_model *m, const ada_bench_task *task, double *seconds,
                              double *flops) ADA_MUST_USE;
+/* n images of the size that the tower was trained on; pixels are random, and not preprocessed. */
+ADA_API ada_status ada_tower_bench(ada_tower *t, int n, double *seconds, double *flops) ADA_MUST_USE;
 
 #endif

@@ -143,6 +143,7 @@ static ada_status describe(const ada_model *m, ada_json *j) {
     ADA_TRY(ada_json_set_str(j, "format", ada_tensors_format(m->file)));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         ADA_TRY(ada_json_set(j, sizes[i].key, ada_json_new_int(sizes[i].value)));
+    if (c->encoder_layers) ADA_TRY(ada_json_set(j, "encoder_layers", ada_json_new_int(c->encoder_layers)));
     ADA_TRY(ada_json_set_str(j, "activation", acts[c->act]));
     if (c->pos == ADA_POS_ROPE) {
         ADA_TRY(ada_json_set(j, "rope_theta", ada_json_new_num(c->rope_theta)));

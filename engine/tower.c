@@ -279,6 +279,15 @@ ada_status ada_tower_run(ada_tower *t, const float *pixels, int32_t n, int32_t h
     return ADA_OK;
 }
 
+ada_status ada_tower_flops(ada_tower *t, int32_t h, int32_t w, double *flops) {
+    ADA_TRY(prepare(t, 1, h, w));
+    ada_pack p = {.T = t->rows, .nsegs = 1, .nout = t->rows - t->skip, .segs = t->segs, .out = t->out};
+    double patches = t->rows - t->tokens;
+    *flops = ada_stack_flops(&t->stack, &p, false);
+    *flops += 2.0 * patches * (double)ada_mat_rows(t->patch.w) * (double)ada_mat_cols(t->patch.w);
+    return ADA_OK;
+}
+
 /* ---- what it is ---- */
 
 static ada_status own_digest(ada_tower *t) {

@@ -23,6 +23,8 @@ int32_t ada_tower_pass(const ada_tower *t, int32_t h, int32_t w);
  * call's lays out anew. */
 ada_status ada_tower_run(ada_tower *t, const float *pixels, int32_t n, int32_t h, int32_t w,
                          float *features) ADA_MUST_USE;
+/* Multiply-adds × 2 of an image of that size. EINVAL as ada_tower_rows. */
+ada_status ada_tower_flops(ada_tower *t, int32_t h, int32_t w, double *flops) ADA_MUST_USE;
 /* A digest of all that decides what the features of some pixels are, to the bit. */
 ada_status ada_tower_key(ada_tower *t, char hex[65]) ADA_MUST_USE;
 

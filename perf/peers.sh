@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # This engine beside its peers, in turn, in one run:
 #   sh perf/peers.sh ADALINK MODEL.h5 PYTHON HF_FOLDER DATA.jsonl [ROUNDS] [MODEL-BF16.gguf]
-# Owns: the tasks, the order (ours, peer, ours, peer …), the table: medians, least and most, ratios by pair.
+# Owns: the tasks; pairs.sh has the table.
 # PYTHON has torch and transformers (and llama-cpp-python, if a GGUF is given); PEER_PRELOAD is put into
 # LD_PRELOAD for it, PEER_DTYPES are torch's types to be tried (float32 bfloat16; the faster is the peer).
 # Must not know: how either side works. Invariant: both sides have the same threads; nothing else runs.
@@ -13,8 +13,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
+. "$here/pairs.sh"
 
-field() { sed -n "s/.*\"$1\": \([0-9.]*\).*/\1/p" | head -n 1; }
 bench() { "$ours" bench -m "$model" "$@" --repeat 3 --json -q | field median; }
 mine() { # TASK: tokens a second
     case $1 in
@@ -36,31 +36,7 @@ llama() { # TASK TOKENS
     "$python" "$here/peers/llama_speed.py" "$1" --model "$gguf" --tokens "$2" --threads "$OMP_NUM_THREADS" |
         field tok_s
 }
-# pairs NAME PEER 'OURS' 'THEIRS': a row of the table
-pairs() {
-    : >"$tmp/pairs"
-    i=0
-    while [ $i -lt "$rounds" ]; do
-        echo "$($3) $($4)" >>"$tmp/pairs"
-        i=$((i + 1))
-    done
-    awk -v name="$1" -v peer="$2" '
-        function sorted(v, n, i, j, t) {
-            for (i = 2; i <= n; i++)
-                for (j = i; j > 1 && v[j] < v[j - 1]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
-        }
-        NF == 2 && $2 > 0 { n++; a[n] = $1; b[n] = $2; r[n] = $1 / $2 }
-        END {
-            if (!n) { printf "%-12s %-14s no result\n", name, peer; exit }
-            sorted(a, n); sorted(b, n); sorted(r, n); m = int((n + 1) / 2)
-            printf "%-12s %-14s %8.1f (%.1f-%.1f) %8.1f (%.1f-%.1f)  x%.2f (%.2f-%.2f)\n", name, peer,
-                a[m], a[1], a[n], b[m], b[1], b[n], r[m], r[1], r[n]
-        }' "$tmp/pairs"
-}
-
-cpu=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)
-echo "$cpu, $OMP_NUM_THREADS threads, $rounds rounds, tokens/s"
-printf '%-12s %-14s %s\n' task peer 'ours (least-most)  peer (least-most)  ratio (least-most)'
+pairs_head tokens
 for dtype in ${PEER_DTYPES:-float32}; do
     pairs rows "torch $dtype" "mine rows" "torch $dtype rows 0 0"
     pairs "train 1x256" "torch $dtype" "mine train 256 256" "torch $dtype train 256 256"
