@@ -264,8 +264,8 @@ ADA_API ada_status ada_generate_chat(ada_generator *g, const ada_message *msgs, 
 
 /* ---- bench: one timed pass of random input ---- */
 typedef struct ada_bench_task {
-    const char *kind; /* "pp": n prompt tokens; "tg": n tokens after a prompt of 1; "train": n prompt tokens in
-                         rows of `row`; "images": n images through the vision tower */
+    const char *kind; /* "pp": n prompt tokens; "tg": n tokens after a prompt of 1; "train": n prompt tokens
+                         in rows of `row`; "images": n images through the vision tower */
     int n;
     int row;    /* [n] tokens of each row's prompt: of its source, where the model has an encoder */
     int target; /* [0] tokens that follow it, n / row times as many in all. Loss is on them; without any, on

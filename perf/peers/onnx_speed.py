@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# onnxruntime on a vision tower's own file: onnx_speed.py FILE.onnx: one JSON line {"median", "best"}, images a
-# second, of the faster of one batch and of single images. Owns: the peer's side of families.sh.
+# onnxruntime on a vision tower's own file: onnx_speed.py FILE.onnx: one JSON line {"median", "best"}, images
+# a second, of the faster of one batch and of single images. Owns: the peer's side of families.sh.
 import argparse
 import json
 import os

@@ -153,11 +153,11 @@ check "bench" run bench -m base --pp 16 --tg 4 --train 64 --row 32 --repeat 2 --
 check "bench has three tests" [ "$(wc -l <out)" -eq 4 ]
 check "bench as a table" run bench -m base --pp 16 --tg 0 --train 0 --repeat 1
 check "bench tells the spread" says '±'
-check "bench of an encoder-decoder" run bench -m "$ADA_TESTS/golden/t5_gated" --pp 16 --tg 4 --train 64 --row 32 \
-    --target 8 --repeat 1 --json
+check "bench of an encoder-decoder" run bench -m "$ADA_TESTS/golden/t5_gated" --pp 16 --tg 4 \
+    --train 64 --row 32 --target 8 --repeat 1 --json
 check "bench counts targets" says '"test": "train", "tokens": 80, "row": 32, "target": 8, '
-check "bench of what sees" run bench -m "$ADA_TESTS/golden/vlm/smolvlm" --pp 0 --tg 0 --train 64 --row 32 \
-    --target 4 --images 2 --repeat 1 --csv
+check "bench of what sees" run bench -m "$ADA_TESTS/golden/vlm/smolvlm" --pp 0 --tg 0 \
+    --train 64 --row 32 --target 4 --images 2 --repeat 1 --csv
 check "bench has images" says '^images,2,0,0,1,'
 check "bench of a tower" run bench -m "$ADA_TESTS/golden/vit" --images 3 --repeat 1 --json
 check "bench of a tower has images alone" says '"tests": \[{"test": "images", "images": 3, '
