@@ -4,7 +4,7 @@
 t --version
 t
 t help exit-codes
-for command in train eval generate tokenize inspect import bench help; do t help $command; done
+for command in train eval generate tokenize inspect import compose bench help; do t help $command; done
 t help --completion bash
 
 # --help and -h are the same words as help, whatever else is on the line.
