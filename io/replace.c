@@ -175,8 +175,9 @@ static ada_status map_fd(int fd, const char *path, void **p, size_t *n) {
     return ADA_OK;
 }
 
+/* O_NONBLOCK: a pipe that nobody writes to is refused, not waited for. */
 ada_status ada_map_file(const char *path, void **p, size_t *n) {
-    int fd = ada_os.open(path, O_RDONLY, 0);
+    int fd = ada_os.open(path, O_RDONLY | O_NONBLOCK, 0);
     if (fd < 0) return ada_fail(ADA_EIO, "cannot open '%s': %s", path, strerror(errno));
     ada_status st = map_fd(fd, path, p, n);
     (void)ada_os.close(fd);
@@ -184,7 +185,7 @@ ada_status ada_map_file(const char *path, void **p, size_t *n) {
 }
 
 bool ada_is_there(const char *path) {
-    int fd = ada_os.open(path, O_RDONLY, 0);
+    int fd = ada_os.open(path, O_RDONLY | O_NONBLOCK, 0);
     if (fd >= 0) (void)ada_os.close(fd);
     return fd >= 0 || errno != ENOENT;
 }

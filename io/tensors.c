@@ -163,7 +163,7 @@ static ada_status find_format(const struct ada_format **f, const char *path) {
         *f = &ada_format_safetensors;
         return ADA_OK;
     }
-    int fd = ada_os.open(path, O_RDONLY, 0);
+    int fd = ada_os.open(path, O_RDONLY | O_NONBLOCK, 0);
     if (fd < 0) return ada_fail(ADA_EIO, "cannot open '%s': %s", path, strerror(errno));
     unsigned char head[64];
     ssize_t n = ada_os.pread(fd, head, sizeof head, 0);

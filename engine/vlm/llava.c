@@ -12,6 +12,8 @@ static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     if (ada_json_is_arr(layer))
         return ada_fail(ADA_EUNSUPPORTED,
                         "features of several layers ('vision_feature_layer') are not there yet");
+    if (!ada_json_is_null(layer) && !ada_json_is_int(layer))
+        return ada_fail(ADA_EFORMAT, "'vision_feature_layer' is no whole number");
     c->tower.layer = (int)ada_json_int(layer, -2);
     if (c->tower.layer == 0)
         return ada_fail(ADA_EUNSUPPORTED, "features before the first layer ('vision_feature_layer' 0)");

@@ -18,7 +18,7 @@ cd "$work" || exit 1
 # t ARGS…: one command, into the transcript
 t() {
     {
-        printf '$ adalink'
+        printf '$ %s' "${adalink##*/}"
         for word in "$@"; do
             case $word in
             '' | *[!A-Za-z0-9_./:=,-]*) printf " '%s'" "$word" ;;
