@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Rows of images, of every kind of vision-language model: training and generation start from the same bits,
- * neither adapter touches the other modality's rows, and company, order, cache, threads and a resumed run
- * change nothing. What the right rows are: golden_vlm.c. Invariant: rows are compared by their bytes. */
+ * neither adapter touches the other modality's rows, and company, order and cache change nothing. What the
+ * right rows are: golden_vlm.c. Whole runs: bits.c. Invariant: rows are compared by their bytes. */
 #include "engine/adapter.h"
 #include "engine/embed.h"
-#include "engine/par.h"
 #include "engine/rows.h"
-#include "engine/state.h"
 #include "tests/golden.h"
 #include "tests/io_test.h"
 
-enum { MOST = 512, RANK = 3, STEPS = 4 };
+enum { MOST = 512, RANK = 3 };
 
 static const char *const kinds[] = {"llava_clip",  "llava_siglip",   "llava_tied", "paligemma_1",
                                     "paligemma_2", "idefics3_tiles", "smolvlm"};
@@ -186,85 +184,8 @@ static void company_and_cache(void **state) {
     }
 }
 
-/* ---- whole runs ---- */
-
-typedef struct {
-    double loss[STEPS];
-    float p[4096];
-    size_t n;
-} outcome;
-
-static outcome run(const char *name, bool f32, int threads, const char *cache, const char *out,
-                   const char *resume) {
-    outcome o = {.n = 0};
-    ada_model *m = open_kind(name, f32);
-    ada_adapter *a = NULL;
-    ada_trainer *t = NULL;
-    ada_report r;
-    char data[1024];
-    (void)snprintf(data, sizeof data, "%s", golden_path(in_vlm(name, "/data.jsonl")));
-    (void)ada_par_force(threads);
-    if (resume)
-        assert_ok(ada_adapter_open(&a, m, resume));
-    else
-        assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.rank = RANK}));
-    assert_ok(ada_trainer_open(&t, m, a,
-                               &(ada_train_opts){.data = data,
-                                                 .steps = STEPS,
-                                                 .batch = 2,
-                                                 .lr = 0.03,
-                                                 .features = cache,
-                                                 .out = out,
-                                                 .save_every = out ? 1 : 0,
-                                                 .keep = STEPS,
-                                                 .resume = resume}));
-    ada_status st;
-    while ((st = ada_trainer_step(t, &r)) == ADA_OK) o.loss[r.step - 1] = r.loss;
-    assert_int_equal(st, ADA_DONE);
-    for (int i = 0; i < a->nparams; i++) {
-        assert_true(o.n + a->params[i].n <= 4096);
-        memcpy(o.p + o.n, a->params[i].p, a->params[i].n * sizeof(float));
-        o.n += a->params[i].n;
-    }
-    ada_trainer_close(&t);
-    ada_adapter_close(&a);
-    ada_model_close(&m);
-    return o;
-}
-
-static void same(const outcome *a, const outcome *b, int from) {
-    assert_int_equal(a->n, b->n);
-    assert_memory_equal(a->p, b->p, sizeof a->p);
-    for (int i = from; i < STEPS; i++) assert_memory_equal(&a->loss[i], &b->loss[i], sizeof a->loss[i]);
-}
-
-static void runs_agree(void **state) {
-    static const char *const some[] = {"smolvlm", "paligemma_1", "idefics3_tiles"};
-    (void)state;
-    for (int k = 0; k < 3; k++)
-        for (int f32 = 0; f32 < 2; f32++) {
-            char out[512], cache[512];
-            ada_buf from = {0};
-            (void)snprintf(out, sizeof out, "%s/out-%s-%d", io_folder, some[k], f32);
-            (void)snprintf(cache, sizeof cache, "%s/runs", io_folder);
-            outcome one = run(some[k], f32, 1, NULL, out, NULL);
-            assert_true(one.loss[STEPS - 1] < one.loss[0]);
-            for (int threads = 2; threads <= 4; threads++) {
-                outcome more = run(some[k], f32, threads, cache, NULL, NULL);
-                same(&one, &more, 0);
-            }
-            for (int step = 1; step < STEPS; step++) {
-                from.len = 0;
-                assert_ok(ada_state_path(out, step, &from));
-                outcome more = run(some[k], f32, 2, NULL, NULL, from.data);
-                same(&one, &more, step);
-            }
-            ada_buf_free(&from);
-        }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_path), cmocka_unit_test(to_each_its_own),
-                                       cmocka_unit_test(company_and_cache), cmocka_unit_test(runs_agree)};
+                                       cmocka_unit_test(company_and_cache)};
     return cmocka_run_group_tests(tests, io_test_begin, io_test_end);
 }

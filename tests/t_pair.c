@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Encoder-decoders from rows to numbers: what is source and what is target, packs whose rows have sources,
- * training at either site, choices alone and in company, the adapter's file. */
+ * training at either site, the adapter's file. Choices alone and in company: bits.c. */
 #include "engine/adapter.h"
 #include "engine/batch.h"
 #include "engine/buckets.h"
@@ -12,8 +12,8 @@
 static void test_buckets(void **state) {
     (void)state;
     ada_config c = {.buckets = 32, .max_distance = 128, .mask = ADA_MASK_FULL};
-    static const int32_t both[][2] = {{0, 0},    {-1, 1},   {1, 17},   {7, 23},   {-7, 7},
-                                      {8, 24},   {11, 24},  {12, 25},  {-16, 10}, {-32, 12},
+    static const int32_t both[][2] = {{0, 0},    {-1, 1},    {1, 17},   {7, 23},   {-7, 7},
+                                      {8, 24},   {11, 24},   {12, 25},  {-16, 10}, {-32, 12},
                                       {-64, 14}, {-127, 15}, {128, 31}, {500, 31}};
     for (size_t i = 0; i < sizeof both / sizeof *both; i++)
         assert_int_equal(ada_bucket(&c, both[i][0]), both[i][1]);
@@ -57,10 +57,8 @@ static void test_pack(void **state) {
     static const uint8_t all[] = {1, 1, 1, 1};
     ada_arena a = {0};
     ada_packer *p;
-    ada_item v[] = {{t, all, 4, 0, s, 3, 0},
-                    {u, all, 3, 1, s, 2, 0},
-                    {u, all, 3, 2, s, 3, 0},
-                    {t, all, 2, 3, s, 2, 0}};
+    ada_item v[] = {
+        {t, all, 4, 0, s, 3, 0}, {u, all, 3, 1, s, 2, 0}, {u, all, 3, 2, s, 3, 0}, {t, all, 2, 3, s, 2, 0}};
     assert_ok(ada_packer_layout(&p, &a, 10, 4, 5));
     ada_items_sort(v, 4);
     int32_t rows = 0, sources = 0;
@@ -101,8 +99,8 @@ static double train(ada_model *m, ada_adapter *a, const char *data, const char *
 static void learns(void **state) {
     static const char *const encoder[] = {"text/down", "text/up", NULL},
                              *const decoder[] = {"decoder_text/down", "decoder_text/up", NULL},
-                             *const both[] = {"text/down", "text/up", "decoder_text/down",
-                                              "decoder_text/up", NULL};
+                             *const both[] = {"text/down", "text/up", "decoder_text/down", "decoder_text/up",
+                                              NULL};
     const char *site = *state, *const *names = !strcmp(site, "encoder")   ? encoder
                                                : !strcmp(site, "decoder") ? decoder
                                                                           : both;
@@ -154,23 +152,6 @@ static void hear(void *ctx, const ada_eval_row *r) {
     for (size_t i = 0; i < r->nchoices; i++) h->loglik[h->n++] = r->loglik[i];
 }
 
-/* The encoder is run once for a row's choices, and nobody's company matters. */
-static void test_company(void **state) {
-    (void)state;
-    char data[512];
-    ada_model *m = tiny_model(false);
-    ada_json *j = NULL;
-    heard alone = {0}, together = {0};
-    (void)tiny_rows(data, "company.jsonl", 30);
-    assert_ok(ada_eval(m, NULL, &(ada_eval_opts){.data = data, .batch_tokens = 1}, hear, &alone, &j));
-    ada_json_close(&j);
-    assert_ok(ada_eval(m, NULL, &(ada_eval_opts){.data = data, .batch_tokens = 500}, hear, &together, &j));
-    ada_json_close(&j);
-    assert_int_equal(alone.n, 60);
-    assert_memory_equal(&alone, &together, sizeof alone);
-    ada_model_close(&m);
-}
-
 /* Exact match goes by what is generated from the source, greedily or by beams. */
 static void test_exact_match(void **state) {
     (void)state;
@@ -181,8 +162,8 @@ static void test_exact_match(void **state) {
                                "{\"prompt\": \"\", \"completion\": \"f\"}\n";
     assert_ok(ada_write_file(tiny_path(data, "open.jsonl"), rows, sizeof rows - 1));
     for (int beams = 1; beams < 4; beams += 2) {
-        assert_ok(ada_eval(m, NULL, &(ada_eval_opts){.data = data, .max_new = 8, .beams = beams}, NULL, NULL,
-                           &j));
+        assert_ok(
+            ada_eval(m, NULL, &(ada_eval_opts){.data = data, .max_new = 8, .beams = beams}, NULL, NULL, &j));
         assert_true(ada_json_num(ada_json_get(j, "loss"), 0) > 0);
         assert_true(ada_json_num(ada_json_get(j, "exact_match"), -1) == 0);
         ada_json_close(&j);
@@ -219,7 +200,6 @@ int main(void) {
         {"learns at the decoder", learns, NULL, NULL, "decoder"},
         {"learns at both", learns, NULL, NULL, "both"},
         cmocka_unit_test(test_default_site),
-        cmocka_unit_test(test_company),
         cmocka_unit_test(test_exact_match),
         cmocka_unit_test(test_import),
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Evaluation against plain passes of whole rows: log-likelihoods, losses, greedy output; the same bits in any
- * batch; metrics by hand; rows that cannot be scored are refused by their line. */
+ * Evaluation against plain passes of whole rows: log-likelihoods, losses, greedy output; metrics by
+ * hand; rows that cannot be scored are refused by their line. The same bits in any batch: bits.c. */
 #include "engine/adapter.h"
 #include "engine/example.h"
 #include "engine/score.h"
@@ -38,8 +38,7 @@ static double plain_loglik(const ada_model *m, const int32_t *ids, const uint8_t
     const ada_segment segs[] = {
         {.len = prefix, .parent = -1, .cache = -1, .full = m->c.mask == ADA_MASK_PREFIX},
         {.start = prefix, .len = n - 1 - prefix, .pos = prefix, .cache = -1}};
-    ada_pack p = {
-        .T = n - 1, .nsegs = parts ? 2 : 1, .nout = n - 1, .ids = ids, .segs = segs, .out = out};
+    ada_pack p = {.T = n - 1, .nsegs = parts ? 2 : 1, .nout = n - 1, .ids = ids, .segs = segs, .out = out};
     for (int32_t i = 0; i < n; i++) out[i] = i;
     assert_ok(ada_pass_layout(&pass, &arena, &m->stack, n, 2, n, n, false));
     assert_ok(ada_head_layout(&head, &arena, &m->head, n));
@@ -127,31 +126,6 @@ static void against_plain_passes(void **state) {
     ada_model_close(&m);
 }
 
-static void alone_or_batched(void **state) {
-    (void)state;
-    char path[512];
-    for (int f32 = 0; f32 < 2; f32++) {
-        ada_model *m = tiny_model(f32);
-        ada_adapter *a = NULL;
-        assert_ok(ada_adapter_new(&a, m, &(ada_adapter_opts){.rank = 4}));
-        for (size_t i = 0; i < a->params[1].n; i++) a->params[1].p[i] = (float)sin((double)i);
-        assert_ok(ada_write_file(tiny_path(path, "rows.jsonl"), rows, sizeof rows - 1));
-        seen all = evaluate(m, a, path, 1000, NULL), few = evaluate(m, a, path, 20, NULL);
-        assert_memory_equal(&all, &few, sizeof all);
-        const char *line = rows;
-        for (int i = 0; i < 6; i++) {
-            const char *nl = strchr(line, '\n') + 1;
-            assert_ok(ada_write_file(tiny_path(path, "one.jsonl"), line, (size_t)(nl - line)));
-            seen one = evaluate(m, a, path, 1000, NULL);
-            assert_memory_equal(one.loglik[0], all.loglik[i], sizeof one.loglik[0]);
-            assert_memory_equal(&one.nll[0], &all.nll[i], sizeof(double));
-            line = nl;
-        }
-        ada_adapter_close(&a);
-        ada_model_close(&m);
-    }
-}
-
 /* Greedy output of an open row is that of generation; a target made of it matches exactly. */
 static void exact_match(void **state) {
     (void)state;
@@ -236,12 +210,10 @@ static void refusals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(against_plain_passes), cmocka_unit_test(alone_or_batched),
-        cmocka_unit_test(exact_match),          cmocka_unit_test(awkward_prompts),
-        cmocka_unit_test(metrics_by_hand),      cmocka_unit_test(refusals)};
-    const struct CMUnitTest prefix[] = {cmocka_unit_test(against_plain_passes),
-                                        cmocka_unit_test(alone_or_batched)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(against_plain_passes), cmocka_unit_test(exact_match),
+                                       cmocka_unit_test(awkward_prompts), cmocka_unit_test(metrics_by_hand),
+                                       cmocka_unit_test(refusals)};
+    const struct CMUnitTest prefix[] = {cmocka_unit_test(against_plain_passes)};
     return cmocka_run_group_tests(tests, tiny_begin, io_test_end) +
            cmocka_run_group_tests(prefix, tiny_begin_prefix, io_test_end);
 }

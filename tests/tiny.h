@@ -82,11 +82,15 @@ static inline int tiny_begin_prefix(void **state) {
     return tiny_begin(state);
 }
 
-static inline ada_model *tiny_model(bool f32) {
+static inline ada_model *tiny_open(const char *path, bool f32) {
     ada_model *m = NULL;
-    assert_ok(ada_model_open(&m, io_path("model"), &(ada_model_opts){.f32 = f32}));
+    assert_ok(ada_model_open(&m, path, &(ada_model_opts){.f32 = f32}));
     if (tiny_prefix) m->c.mask = m->stack.c.mask = ADA_MASK_PREFIX;
     return m;
+}
+
+static inline ada_model *tiny_model(bool f32) {
+    return tiny_open(io_path("model"), f32);
 }
 
 /* A path in the folder that stays good for a whole test. */
