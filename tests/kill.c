@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kill -9 at random moments: kill MODEL ADALINK. Fifty times a training that saves at every step is killed,
- * looked at, and resumed by `adalink train --resume FOLDER` until it is done. Owns: the moments, drawn from a
- * seed over the length of a run that nobody kills. Invariant: at each moment every file in the folder is
- * whole; the newest checkpoint is at most one step behind the last step told in metrics.jsonl; the adapter at
- * the end has the bits of the run that was never killed. */
+ * kill -9 at random moments: kill MODEL ADALINK. Fifty times a training that saves at every step, of one base
+ * after the other, is killed, looked at, and resumed by `adalink train --resume FOLDER` until it is done.
+ * Owns: the moments, drawn from a seed over the length of a run that nobody kills. Invariant: at each moment
+ * every file in the folder is whole; the newest checkpoint is at most one step behind the last step told in
+ * metrics.jsonl; the adapter at the end has the bits of the run that was never killed. */
 #include "engine/adalink.h"
 #include "engine/rng.h"
-#include "io/h5.h"
 #include "io/os.h"
-#include "io/replace.h"
+#include "tests/bases.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { KILLS = 50, STEPS = 40, MOST = 1 << 16 };
+enum { KILLS = 50, STEPS = 40, ROWS = 9 };
 static char place[1024];
-static const char *model, *command;
+static const char *command;
+static const struct base *base;
+static char model[4096];
 
 static pid_t start(const char *const *args) {
     pid_t pid = fork();
@@ -35,14 +37,23 @@ static pid_t start(const char *const *args) {
     _exit(99);
 }
 
+static void features_of(const char *folder, char out[1300]) {
+    snprintf(out, 1300, "%s.features", folder);
+}
+
 static pid_t train(const char *folder, bool resume) {
-    char data[1100], steps[16];
+    char data[1100], steps[16], features[1300];
+    features_of(folder, features);
     snprintf(data, sizeof data, "%s/rows.jsonl", place);
     snprintf(steps, sizeof steps, "%d", STEPS);
     if (resume) return start((const char *const[]){"adalink", "train", "--resume", folder, "-q", NULL});
-    return start((const char *const[]){"adalink", "train", "-m", model, "-d", data, "-o", folder, "--steps",
-                                       steps, "--batch", "2", "--rank", "4", "--save-every", "1", "-q",
-                                       NULL});
+    const char *args[24] = {"adalink", "train", "-m",           model, "-d",      data,
+                            "-o",      folder,  "--steps",      steps, "--batch", "2",
+                            "--rank",  "4",     "--save-every", "1",   "-q"};
+    size_t n = 17;
+    if (base->site != NULL) args[n++] = "--site", args[n++] = base->site;
+    if (base->sees) args[n++] = "--features", args[n++] = features;
+    return start(args);
 }
 
 static void nap(double seconds) {
@@ -94,24 +105,11 @@ static int broken_files(const char *folder) {
     return broken;
 }
 
-/* The weights at the end; their number, 0 if there are none. */
-static size_t weights(const char *folder, float w[2 * MOST]) {
-    static const char *const names[] = {"/adapter/text/down", "/adapter/text/up"};
-    char path[1200];
+/* At the end. */
+static bool weights(const char *folder, struct weights *w) {
+    char path[1300];
     snprintf(path, sizeof path, "%s/adapter.h5", folder);
-    ada_h5_in *f = NULL;
-    size_t n = 0;
-    bool ok = ada_h5_open(&f, path, true) == ADA_OK;
-    for (int i = 0; ok && i < 2; i++) {
-        ada_dtype type;
-        int ndim;
-        int64_t shape[ADA_MAX_DIMS];
-        ok = ada_h5_shape(f, names[i], &type, &ndim, shape) == ADA_OK && shape[0] * shape[1] <= MOST &&
-             ada_h5_get_f32(f, names[i], (size_t)(shape[0] * shape[1]), w + n) == ADA_OK;
-        if (ok) n += (size_t)(shape[0] * shape[1]);
-    }
-    ada_h5_close(&f);
-    return ok ? n : 0;
+    return base_weights(base, path, w);
 }
 
 static void show_log(void) {
@@ -122,60 +120,80 @@ static void show_log(void) {
     ada_os.release(text);
 }
 
-int main(int argc, char **argv) {
-    static float want[2 * MOST], got[2 * MOST];
-    char whole[1100], folder[1200], data[4000] = "", path[1100];
-    const char *tmp = getenv("TMPDIR");
-    if (argc < 3) return 2;
-    model = argv[1], command = argv[2];
-    snprintf(place, sizeof place, "%s/ada-kill-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    if (mkdtemp(place) == NULL) return 99;
-    snprintf(path, sizeof path, "%s/rows.jsonl", place);
-    for (int i = 0; i < 9; i++)
-        snprintf(data + strlen(data), sizeof data - strlen(data),
-                 "{\"prompt\": \"row %d is a\", \"completion\": \" %s\"}\n", i, i % 2 ? "fruit" : "tool");
-    if (ada_replace_bytes(path, data, strlen(data)) != ADA_OK) return 99;
+static int wrong, kills, runs, lost;
+
+/* One run, killed until `most` kills are done, resumed until it is whole; length: of one that nobody kills.
+ */
+static void run_killed(const char *folder, double length, int most, const struct weights *want) {
+    static struct weights got;
+    char features[1300];
+    int status;
+    features_of(folder, features);
+    for (bool done = false, begun = false; !done && wrong < 5;) {
+        pid_t pid = train(folder, begun);
+        if (kills < most) {
+            nap(length * ada_rng_uniform(1, ADA_RNG_BENCH, (uint64_t)kills));
+            kill(pid, SIGKILL);
+            kills++;
+        }
+        waitpid(pid, &status, 0);
+        wrong += broken_files(folder) + broken_files(features);
+        long told = last_told(folder), saved = last_saved(folder);
+        if (saved < told - 1) wrong++, printf("step %ld was told, step %ld is saved\n", told, saved);
+        lost += told > saved;
+        done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (!done && !WIFSIGNALED(status)) {
+            wrong++;
+            show_log();
+            printf("%s ends with status %d\n", begun ? "resuming" : "beginning", status);
+        }
+        begun = saved > 0;
+    }
+    if (wrong == 0 && (!weights(folder, &got) || !same_weights(&got, want)))
+        wrong++, printf("the end of '%s' has other bits\n", folder);
+}
+
+/* Runs of one base in a place of their own, until `most` kills are done. */
+static void base_killed(const char *tiny, const char *all, int most) {
+    static struct weights want;
+    char whole[1100], folder[1200], rows[1100];
+    int status;
+    snprintf(place, sizeof place, "%.900s/%d", all, (int)(base - bases));
+    snprintf(rows, sizeof rows, "%s/rows.jsonl", place);
     snprintf(whole, sizeof whole, "%s/whole", place);
-    int status, wrong = 0, kills = 0, runs = 0, lost = 0;
+    base_model(base, tiny, model);
+    if (mkdir(place, 0777) != 0 || !base_rows(base, model, ROWS, rows)) exit(99);
     double began = ada_os.now();
     waitpid(train(whole, false), &status, 0);
     double length = ada_os.now() - began;
-    size_t n = weights(whole, want);
-    if (status != 0 || n == 0) {
+    if (status != 0 || !weights(whole, &want)) {
         show_log();
-        printf("the run that nobody kills fails (status %d): %s\n", status, ada_error());
-        return 1;
+        wrong++, printf("the run that nobody kills fails (status %d): %s\n", status, ada_error());
+        return;
     }
-    while (kills < KILLS && wrong < 5) {
+    for (int k0 = kills, r0 = runs; kills < most && wrong < 5;) {
         snprintf(folder, sizeof folder, "%s/run%d", place, runs++);
-        for (bool done = false, begun = false; !done && wrong < 5;) {
-            pid_t pid = train(folder, begun);
-            if (kills < KILLS) {
-                nap(length * ada_rng_uniform(1, ADA_RNG_BENCH, (uint64_t)kills));
-                kill(pid, SIGKILL);
-                kills++;
-            }
-            waitpid(pid, &status, 0);
-            wrong += broken_files(folder);
-            long told = last_told(folder), saved = last_saved(folder);
-            if (saved < told - 1) wrong++, printf("step %ld was told, step %ld is saved\n", told, saved);
-            lost += told > saved;
-            done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-            if (!done && !WIFSIGNALED(status)) {
-                wrong++;
-                show_log();
-                printf("%s ends with status %d\n", begun ? "resuming" : "beginning", status);
-            }
-            begun = saved > 0;
-        }
-        if (wrong == 0 && (weights(folder, got) != n || memcmp(want, got, n * sizeof *got) != 0))
-            wrong++, printf("the end of '%s' has other bits\n", folder);
+        run_killed(folder, length, most, &want);
+        if (kills == most)
+            printf("%s: %d kills in %d runs of %.2f s\n", base->name, kills - k0, runs - r0, length);
     }
-    printf("%d kills in %d runs of %.2f s; a step was lost %d times; %d wrong\n", kills, runs, length, lost,
-           wrong);
+}
+
+int main(int argc, char **argv) {
+    char all[900];
+    const char *tmp = getenv("TMPDIR");
+    if (argc < 3) return 2;
+    command = argv[2];
+    snprintf(all, sizeof all, "%s/ada-kill-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    if (mkdtemp(all) == NULL) return 99;
+    for (int i = 0; i < BASES && wrong == 0; i++) {
+        base = &bases[i];
+        base_killed(argv[1], all, KILLS * (i + 1) / BASES);
+    }
+    printf("a step was lost %d times; %d wrong\n", lost, wrong);
     if (wrong == 0) {
         char remove[1100];
-        snprintf(remove, sizeof remove, "rm -rf '%s'", place);
+        snprintf(remove, sizeof remove, "rm -rf '%s'", all);
         if (system(remove) != 0) return 99;
     }
     return wrong != 0;
