@@ -10,6 +10,7 @@
 #include "engine/residual.h"
 #include "io/os.h"
 #include "io/sha.h"
+#include <pthread.h>
 
 enum { ROWS = 1024 }; /* of a pass, where images are smaller than that */
 
@@ -30,6 +31,7 @@ struct ada_tower {
     float *positions;     /* [c.max_positions, d], the class token's first */
     float *pre, *pre_b;   /* [d] or NULL */
     float *last, *last_b; /* [d]; NULL: features are the stack's own rows */
+    pthread_mutex_t busy; /* of what follows, and of the digest */
     /* of one size of image, h 0 before the first: */
     ada_arena work;
     int32_t h, w, rows, tokens, skip, images; /* rows of an image; tokens before its patches; rows left out */
@@ -89,6 +91,7 @@ static ada_status tower_new(ada_tower **t, const ada_tower_opts *o) {
     ada_tower *x = *t = ada_os.alloc(sizeof *x);
     if (!x) return ada_fail(ADA_ENOMEM, "no memory for a vision tower");
     memset(x, 0, sizeof *x);
+    (void)pthread_mutex_init(&x->busy, NULL);
     if (o) x->o = *o;
     x->type = x->o.f32 ? ADA_F32 : ADA_BF16;
     return ADA_OK;
@@ -123,6 +126,7 @@ void ada_tower_close(ada_tower **t) {
     ada_tensors_close(&x->own);
     ada_arena_free(&x->work);
     ada_arena_free(&x->weights);
+    (void)pthread_mutex_destroy(&x->busy);
     ada_os.release(x);
     *t = NULL;
 }
@@ -261,9 +265,7 @@ static void norm(const ada_tower *t, const float *w, const float *b, float *x, s
     }
 }
 
-ada_status ada_tower_run(ada_tower *t, const float *pixels, int32_t n, int32_t h, int32_t w,
-                         float *features) {
-    if (n == 0) return ADA_OK;
+static ada_status run(ada_tower *t, const float *pixels, int32_t n, int32_t h, int32_t w, float *features) {
     ADA_TRY(prepare(t, n, h, w));
     size_t d = (size_t)t->c.d, size = (size_t)t->c.channels * (size_t)h * (size_t)w;
     for (int32_t i = 0; i < n; i += t->images) {
@@ -279,7 +281,16 @@ ada_status ada_tower_run(ada_tower *t, const float *pixels, int32_t n, int32_t h
     return ADA_OK;
 }
 
-ada_status ada_tower_flops(ada_tower *t, int32_t h, int32_t w, double *flops) {
+ada_status ada_tower_run(ada_tower *t, const float *pixels, int32_t n, int32_t h, int32_t w,
+                         float *features) {
+    if (n == 0) return ADA_OK;
+    (void)pthread_mutex_lock(&t->busy);
+    ada_status st = run(t, pixels, n, h, w, features);
+    (void)pthread_mutex_unlock(&t->busy);
+    return st;
+}
+
+static ada_status flops_of(ada_tower *t, int32_t h, int32_t w, double *flops) {
     ADA_TRY(prepare(t, 1, h, w));
     ada_pack p = {.T = t->rows, .nsegs = 1, .nout = t->rows - t->skip, .segs = t->segs, .out = t->out};
     double patches = t->rows - t->tokens;
@@ -288,10 +299,20 @@ ada_status ada_tower_flops(ada_tower *t, int32_t h, int32_t w, double *flops) {
     return ADA_OK;
 }
 
+ada_status ada_tower_flops(ada_tower *t, int32_t h, int32_t w, double *flops) {
+    (void)pthread_mutex_lock(&t->busy);
+    ada_status st = flops_of(t, h, w, flops);
+    (void)pthread_mutex_unlock(&t->busy);
+    return st;
+}
+
 /* ---- what it is ---- */
 
 static ada_status own_digest(ada_tower *t) {
-    return *t->digest ? ADA_OK : ada_tensors_digest(t->file, t->digest);
+    (void)pthread_mutex_lock(&t->busy);
+    ada_status st = *t->digest ? ADA_OK : ada_tensors_digest(t->file, t->digest);
+    (void)pthread_mutex_unlock(&t->busy);
+    return st;
 }
 
 ada_status ada_tower_key(ada_tower *t, char hex[65]) {

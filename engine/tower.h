@@ -20,7 +20,7 @@ ada_status ada_tower_rows(const ada_tower *t, int32_t h, int32_t w, int32_t *row
 /* Images of such a size that are seen at once: so many together cost less than each alone. */
 int32_t ada_tower_pass(const ada_tower *t, int32_t h, int32_t w);
 /* pixels [n, channels, h, w], as preprocessing leaves them; features [n, rows, d]. Another size than the last
- * call's lays out anew. */
+ * call's lays out anew. Any number of threads: one call at a time. */
 ada_status ada_tower_run(ada_tower *t, const float *pixels, int32_t n, int32_t h, int32_t w,
                          float *features) ADA_MUST_USE;
 /* Multiply-adds × 2 of an image of that size. EINVAL as ada_tower_rows. */

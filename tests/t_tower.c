@@ -6,6 +6,7 @@
 #include "engine/tower.h"
 #include "tests/pass.h"
 #include <math.h>
+#include <pthread.h>
 
 /* Of the spread: measured × 4. */
 static const double f32_limit = 2.4e-6, bf16_limit = 0.034;
@@ -205,6 +206,54 @@ static void bits_do_not_depend_on_company(void **state) {
     }
 }
 
+struct looker {
+    ada_tower *t;
+    const float *pixels, *want;
+    int32_t side;
+    size_t n; /* features */
+    float *got;
+    bool differs;
+};
+
+static void *look(void *ctx) {
+    struct looker *l = ctx;
+    for (int i = 0; i < 200 && !l->differs; i++) {
+        memset(l->got, 0, l->n * sizeof *l->got);
+        l->differs = ada_tower_run(l->t, l->pixels, 1, l->side, l->side, l->got) != ADA_OK ||
+                     memcmp(l->got, l->want, l->n * sizeof *l->got) != 0;
+    }
+    return NULL;
+}
+
+/* Two sizes of image in turn, so that each thread finds the other's layout. */
+static void threads_share_a_tower(void **state) {
+    (void)state;
+    enum { MOST = 24 };
+    static float pixels[3 * MOST * MOST];
+    pthread_t threads[2];
+    struct looker l[2] = {{.side = 16}, {.side = MOST}};
+    for (int i = 0; i < 3 * MOST * MOST; i++)
+        pixels[i] = (float)ada_rng_normal(4, ADA_RNG_BENCH, (uint64_t)i);
+    ada_tower *t = tower(golden_path("dinov2"), 0, ADA_TOWER_PATCHES, false);
+    for (int i = 0; i < 2; i++) {
+        int32_t rows;
+        assert_ok(ada_tower_rows(t, l[i].side, l[i].side, &rows));
+        l[i].t = t, l[i].pixels = pixels;
+        l[i].n = (size_t)rows * (size_t)ada_tower_config(t)->d;
+        float *want = test_malloc(l[i].n * sizeof *want);
+        l[i].want = want, l[i].got = test_malloc(l[i].n * sizeof *want);
+        assert_ok(ada_tower_run(t, pixels, 1, l[i].side, l[i].side, want));
+    }
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, look, &l[i]), 0);
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_false(l[i].differs);
+        test_free((void *)(uintptr_t)l[i].want);
+        test_free(l[i].got);
+    }
+    ada_tower_close(&t);
+}
+
 static void keys_differ_with_what_decides(void **state) {
     (void)state;
     static const ada_tower_opts opts[] = {{0}, {.layer = -2}, {.rows = ADA_TOWER_FULL}, {.f32 = true}};
@@ -290,6 +339,7 @@ int main(void) {
         cmocka_unit_test(larger_models_have_towers),
         cmocka_unit_test(rows_are_chosen),
         cmocka_unit_test(bits_do_not_depend_on_company),
+        cmocka_unit_test(threads_share_a_tower),
         cmocka_unit_test(keys_differ_with_what_decides),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(lack_of_memory_is_told),
