@@ -100,19 +100,12 @@ static ada_status add_preprocessor(composer *m, const ada_json *meta) {
 
 static ada_status read_preprocessing(composer *m) {
     const ada_json *meta = ada_tensors_meta(m->vision.file);
-    const ada_json *json = ada_json_get(ada_json_get(meta, "processor_config"), "image_processor");
-    const char *name = "processor_config.json";
-    if (ada_json_is_null(json))
-        json = ada_json_get(meta, "preprocessor_config"), name = "preprocessor_config.json";
-    if (ada_json_is_null(json) && ada_json_get(meta, "general.architecture")) {
+    bool gguf = ada_json_get(meta, "general.architecture") != NULL;
+    if (gguf && ada_json_is_null(ada_json_get(meta, "preprocessor_config")))
         ADA_TRY(add_preprocessor(m, meta));
-        json = ada_json_get(m->vision_meta, "preprocessor_config");
-    } else {
+    else
         m->vision_meta = ada_json_share(meta);
-    }
-    if (ada_json_is_null(json))
-        return ada_fail(ADA_EFORMAT, "the tower's folder has no preprocessor_config.json");
-    return ada_preprocess_read(&m->preprocess, json, name);
+    return ada_preprocess_of(&m->preprocess, m->vision_meta);
 }
 
 static ada_status open_vision(composer *m) {

@@ -30,10 +30,8 @@ typedef struct ada_preprocess {
     double factor, mean[3], std[3];
 } ada_preprocess;
 
-/* Of a folder: "image_processor" of processor_config.json or else preprocessor_config.json. Nothing to close.
- */
-ada_status ada_preprocess_open(ada_preprocess *p, const char *folder) ADA_MUST_USE;
-/* Likewise of ada_tensors_meta, where these two files stand under their names. */
+/* Of ada_tensors_meta, where a folder's files stand under their names: "image_processor" of processor_config
+ * or else preprocessor_config. Nothing to close. EFORMAT where there is neither. */
 ada_status ada_preprocess_of(ada_preprocess *p, const ada_json *meta) ADA_MUST_USE;
 /* Of the object itself; name for errors. EFORMAT: a value is wrong; EUNSUPPORTED: a type or switch we lack.
  */

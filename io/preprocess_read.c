@@ -3,7 +3,6 @@
  * Must not know: pictures. Invariant: every key is read, listed as no business of pixels, asks for nothing
  * (null or false), or is refused by name. */
 #include "io/preprocess.h"
-#include "io/replace.h"
 #include <stddef.h>
 #include <string.h>
 
@@ -244,38 +243,6 @@ ada_status ada_preprocess_read(ada_preprocess *p, const ada_json *j, const char 
     r.square = ada_json_bool(ada_json_get(j, "default_to_square"), types[i].square);
     while (ada_json_next(j, &it, &key, &v)) ADA_TRY(read_key(&r, key, v));
     return check(&r);
-}
-
-/* ---- files ---- */
-
-static ada_status open_at(ada_preprocess *p, const char *path, const char *part, bool *found) {
-    ada_json *j = NULL;
-    ADA_TRY(ada_json_open(&j, path));
-    const ada_json *at = part == NULL ? j : ada_json_get(j, part);
-    *found = !ada_json_is_null(at);
-    ada_status st = *found ? ada_preprocess_read(p, at, path) : ADA_OK;
-    ada_json_close(&j);
-    return st;
-}
-
-static ada_status open_in(ada_preprocess *p, ada_arena *a, const char *folder) {
-    size_t n = strlen(folder);
-    char *path = NULL;
-    bool found = false;
-    ADA_TRY(ada_arena_take(a, &path, n + sizeof "/preprocessor_config.json", 1));
-    memcpy(path, folder, n);
-    memcpy(path + n, "/processor_config.json", sizeof "/processor_config.json");
-    if (ada_is_there(path)) ADA_TRY(open_at(p, path, "image_processor", &found));
-    if (found) return ADA_OK;
-    memcpy(path + n, "/preprocessor_config.json", sizeof "/preprocessor_config.json");
-    return open_at(p, path, NULL, &found);
-}
-
-ada_status ada_preprocess_open(ada_preprocess *p, const char *folder) {
-    ada_arena a = {0};
-    ada_status st = open_in(p, &a, folder);
-    ada_arena_free(&a);
-    return st;
 }
 
 ada_status ada_preprocess_of(ada_preprocess *p, const ada_json *meta) {

@@ -166,7 +166,10 @@ static void channels(void **state) {
     ada_preprocess p;
     double sum[24] = {0}, sq[24] = {0}, count = 0;
     assert_ok(ada_tower_open(&tower, vision_path, &(ada_tower_opts){.f32 = true}));
-    assert_ok(ada_preprocess_open(&p, vision_path));
+    ada_tensors *vision = NULL;
+    assert_ok(ada_tensors_open(&vision, vision_path));
+    assert_ok(ada_preprocess_of(&p, ada_tensors_meta(vision)));
+    ada_tensors_close(&vision);
     for (size_t i = 0; i < 3; i++) {
         char name[64];
         ada_image img;

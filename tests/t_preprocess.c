@@ -79,12 +79,16 @@ static void each_processor(void **state) {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) processor(others[i], 17);
 }
 
-static ada_status read_text(ada_preprocess *p, const char *text) {
+static ada_status read_json(ada_preprocess *p, const char *text, bool whole) {
     ada_json *j = NULL;
     ada_status st = ada_json_parse(&j, text, strlen(text), "p.json");
-    if (st == ADA_OK) st = ada_preprocess_read(p, j, "p.json");
+    if (st == ADA_OK) st = whole ? ada_preprocess_of(p, j) : ada_preprocess_read(p, j, "p.json");
     ada_json_close(&j);
     return st;
+}
+
+static ada_status read_text(ada_preprocess *p, const char *text) {
+    return read_json(p, text, false);
 }
 
 static void defaults(void **state) {
@@ -118,20 +122,21 @@ static void defaults(void **state) {
     }
 }
 
-static void folders(void **state) {
+static ada_status read_meta(ada_preprocess *p, const char *text) {
+    return read_json(p, text, true);
+}
+
+static void models(void **state) {
     (void)state;
     ada_preprocess p;
-    static const char vit[] = "{\"image_processor_type\": \"ViTImageProcessor\"}";
-    static const char nested[] = "{\"image_processor\": {\"image_processor_type\": \"BitImageProcessor\"}}";
-    assert_fails(ada_preprocess_open(&p, io_folder), ADA_EIO, "preprocessor_config.json");
-    (void)io_file("preprocessor_config.json", vit, sizeof vit - 1);
-    assert_ok(ada_preprocess_open(&p, io_folder));
+#define VIT "\"preprocessor_config\": {\"image_processor_type\": \"ViTImageProcessor\"}"
+#define BIT "\"image_processor\": {\"image_processor_type\": \"BitImageProcessor\"}"
+    assert_fails(read_meta(&p, "{}"), ADA_EFORMAT, "neither preprocessor_config.json nor");
+    assert_ok(read_meta(&p, "{" VIT "}"));
     assert_string_equal(p.type, "ViT");
-    (void)io_file("processor_config.json", "{\"image_seq_len\": 64}", 21);
-    assert_ok(ada_preprocess_open(&p, io_folder));
+    assert_ok(read_meta(&p, "{\"processor_config\": {\"image_seq_len\": 64}, " VIT "}"));
     assert_string_equal(p.type, "ViT");
-    (void)io_file("processor_config.json", nested, sizeof nested - 1);
-    assert_ok(ada_preprocess_open(&p, io_folder));
+    assert_ok(read_meta(&p, "{\"processor_config\": {" BIT "}, " VIT "}"));
     assert_string_equal(p.type, "Bit");
 }
 
@@ -156,6 +161,6 @@ static void results_that_cannot_be(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(each_processor), cmocka_unit_test(defaults),
-                                       cmocka_unit_test(folders), cmocka_unit_test(results_that_cannot_be)};
+                                       cmocka_unit_test(models), cmocka_unit_test(results_that_cannot_be)};
     return cmocka_run_group_tests(tests, pixels_begin, pixels_end);
 }
