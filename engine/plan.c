@@ -56,11 +56,25 @@ static ada_status probe(ada_trainer *t, double *rate) {
     return ADA_OK;
 }
 
-/* Resident already, plus what the step arena will touch; the probe shows what libraries add to that. */
-static size_t predict_memory(const ada_trainer *t, size_t after) {
-    size_t known = t->before + t->work.used, seen = ada_os_rss_peak();
-    if (after > seen) seen = after;
-    return known > seen ? known : seen;
+/* What a checkpoint takes while it is built and written: pages of libraries, the file twice, moments that no
+ * step has touched yet. */
+static ada_status writing_memory(ada_trainer *t, size_t *bytes) {
+    size_t now = ada_os_rss(), peak = ada_os_rss_peak();
+    ADA_TRY(ada_state_rehearse(t->a, &t->state));
+    size_t after = ada_os_rss_peak();
+    if (after <= peak) after = ada_os_rss();
+    *bytes = after > now ? after - now : 0;
+    return ADA_OK;
+}
+
+/* Resident already, plus what the step arena will touch and what writing takes; the probe shows what
+ * libraries add to that. */
+static ada_status predict_memory(ada_trainer *t, size_t *bytes) {
+    size_t writing, after = ada_os_rss(), known = t->before + t->work.used;
+    ADA_TRY(writing_memory(t, &writing));
+    known = (after > known ? after : known) + writing;
+    *bytes = known > ada_os_rss_peak() ? known : ada_os_rss_peak();
+    return ADA_OK;
 }
 
 ada_status ada_trainer_plan(ada_trainer *t, ada_train_plan *plan) {
@@ -80,6 +94,5 @@ ada_status ada_trainer_plan(ada_trainer *t, ada_train_plan *plan) {
     double per_token = flops / ((double)t->rows.tokens / (double)rows * t->per_step);
     plan->flops += 0.5 * per_token * (double)t->eval_rows.tokens * (double)validations(t);
     plan->seconds = plan->flops / rate;
-    plan->memory = predict_memory(t, ada_os_rss());
-    return ADA_OK;
+    return predict_memory(t, &plan->memory);
 }

@@ -102,11 +102,22 @@ static ada_status template_digest(const ada_model *m, char hex[65]) {
     return st != ADA_OK ? st : closed;
 }
 
+static ada_status save_of(save *w, const ada_adapter *a, const ada_state *s) {
+    *w = (save){.a = a, .s = s};
+    ADA_TRY(ada_model_digest(a->model, &w->base_digest));
+    return template_digest(a->model, w->template_digest);
+}
+
 ada_status ada_state_save(const ada_adapter *a, const ada_state *s, const char *path) {
-    save w = {.a = a, .s = s};
-    ADA_TRY(ada_model_digest(a->model, &w.base_digest));
-    ADA_TRY(template_digest(a->model, w.template_digest));
+    save w;
+    ADA_TRY(save_of(&w, a, s));
     return ada_replace(path, fill_file, &w);
+}
+
+ada_status ada_state_rehearse(const ada_adapter *a, const ada_state *s) {
+    save w;
+    ADA_TRY(save_of(&w, a, s));
+    return fill_file(&w, "/dev/null");
 }
 
 ada_status ada_adapter_save(const ada_adapter *a, const char *path) {

@@ -25,6 +25,8 @@ typedef struct ada_state {    /* what a checkpoint holds beyond the adapter */
 
 /* s NULL: an adapter alone. */
 ada_status ada_state_save(const ada_adapter *a, const ada_state *s, const char *path) ADA_MUST_USE;
+/* As save, but nowhere: what writing takes then shows in the process's memory. */
+ada_status ada_state_rehearse(const ada_adapter *a, const ada_state *s) ADA_MUST_USE;
 /* Moments and state into an adapter that is trainable, from the checkpoint it was opened from. */
 ada_status ada_state_load(ada_adapter *a, ada_state *s, const char *path) ADA_MUST_USE;
 /* Removes all but the newest `keep` checkpoints of a folder. */

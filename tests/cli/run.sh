@@ -108,6 +108,16 @@ done >images.jsonl
 check "a connector" run train -m seeing.h5 -d images.jsonl -o connected --method connector \
     --steps 3 --batch 2 -q --json
 check "a connector's memory is told, and under 1 GB" says '"peak_memory_bytes": [0-9]\{1,9\}[^0-9]'
+number() { sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" "$2"; }
+near() { # within a tenth; a sanitizer has memory of its own
+    grep -q __asan_init "$adalink" && return
+    [ $(($1 * 10)) -gt $(($2 * 9)) ] && [ $(($1 * 10)) -lt $(($2 * 11)) ]
+}
+cp out trained
+check "a connector's dry run" run train -m seeing.h5 -d images.jsonl -o none --method connector \
+    --steps 3 --batch 2 -q --json --dry-run
+check "predicted memory is a tenth off" \
+    near "$(number memory_bytes out)" "$(number peak_memory_bytes trained)"
 check "a connector's run again" run train -c connected/run.json -o connected2 -q
 run inspect connected/adapter.h5 --json
 check "a connector is told" says '"method": "connector", "seed": 0,.*"image/weight": \[96, 32\]'
