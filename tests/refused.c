@@ -610,7 +610,9 @@ static void closed_file(void **state) {
 static void largest_picture(void **state) {
     (void)state;
     scene_of_rows();
-    write_second(IMAGE("bad/picture_largest.png"));
+    (void)unlink("largest.png");
+    assert_int_equal(symlink(io_tests_path("cli/largest.png"), "largest.png"), 0);
+    write_second(IMAGE("largest.png"));
     outcome o = run((const char *const[]){"adalink", "eval", "-m", "m", "-d", "rows.jsonl", "-q", NULL});
     assert_string_equal(o.err, "");
     assert_int_equal(o.code, 0);
