@@ -162,6 +162,34 @@ static void many_scans(void **state) {
     ada_arena_free(&a);
 }
 
+static size_t largest;
+static void *measuring_alloc(size_t bytes) {
+    if (bytes > largest) largest = bytes;
+    return real_alloc(bytes);
+}
+
+/* A chunk that claims a gigabyte, in a file of 61 bytes (found by fuzz_image). */
+static void absurd_chunk(void **state) {
+    static const uint8_t claim[12] = {0x40, 0, 0, 0x32, 'e', 'X', 'I', 'f'};
+    uint8_t png[61];
+    char *good;
+    size_t n;
+    ada_arena a = {0};
+    ada_image img;
+    (void)state;
+    assert_ok(ada_read_file(picture("rgb.png"), &good, &n));
+    memcpy(png, good, 33);
+    memset(png + 33, 0, sizeof png - 33);
+    memcpy(png + 33, claim, sizeof claim);
+    largest = 0, real_alloc = ada_os.alloc, ada_os.alloc = measuring_alloc;
+    ada_status st = ada_image_decode(&img, &a, png, sizeof png, "claim.png");
+    ada_os.alloc = real_alloc;
+    assert_fails(st, ADA_EFORMAT, "");
+    assert_true(largest < 32 << 20);
+    ada_arena_free(&a);
+    ada_os.release(good);
+}
+
 static void no_files(void **state) {
     (void)state;
     ada_arena a = {0};
@@ -195,6 +223,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_picture), cmocka_unit_test(each_filter), cmocka_unit_test(sizes_that_cannot_be),
         cmocka_unit_test(cutting),      cmocka_unit_test(cut_short),   cmocka_unit_test(no_memory),
-        cmocka_unit_test(many_scans),   cmocka_unit_test(no_files),    cmocka_unit_test(turns)};
+        cmocka_unit_test(absurd_chunk), cmocka_unit_test(many_scans),  cmocka_unit_test(no_files),
+        cmocka_unit_test(turns)};
     return cmocka_run_group_tests(tests, pixels_begin, pixels_end);
 }

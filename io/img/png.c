@@ -7,10 +7,13 @@
 #include "io/os.h"
 #include <png.h>
 
+enum { CHUNK_BYTES = 8 << 20 }; /* unpacked */
+
 struct source {
     ada_reader r;
     ada_status st; /* of the failure that jumped */
     bool refused;  /* memory was */
+    size_t most;   /* bytes at a time: libpng takes an eXIf chunk's word for its length */
 };
 
 static void fail(png_structp png, png_const_charp what) {
@@ -41,6 +44,7 @@ static void read_bytes(png_structp png, png_bytep to, size_t n) {
 
 static png_voidp take(png_structp png, png_alloc_size_t n) {
     struct source *s = png_get_mem_ptr(png);
+    if (n > s->most) return NULL;
     void *p = ada_os.alloc(n);
     if (p == NULL) s->refused = true;
     return p;
@@ -135,18 +139,21 @@ static void decode_all(png_structp png, png_infop info, ada_image *img, int *tur
     struct source *s = png_get_error_ptr(png);
     png_set_user_limits(png, 0x7fffffff, 0x7fffffff); /* the size is ours to check */
     png_set_chunk_cache_max(png, 1000);
-    png_set_chunk_malloc_max(png, 8 << 20);
+    png_set_chunk_malloc_max(png, CHUNK_BYTES);
     png_set_read_fn(png, s, read_bytes);
     png_read_info(png, info);
     check(png,
           ada_image_new(img, a, png_get_image_width(png, info), png_get_image_height(png, info), s->r.name));
+    size_t rows = 16 * img->width + 4096; /* two of the widest kind */
+    s->most += rows;
     read_rgb(png, info, img, scratch);
+    s->most -= rows;
     png_read_end(png, info);
     *turn = turn_of(png, info);
 }
 
 static ada_status decode(ada_image *img, int *turn, ada_arena *a, const ada_reader *r) {
-    struct source s = {.r = *r, .st = ADA_OK};
+    struct source s = {.r = *r, .st = ADA_OK, .most = r->n + 2 * CHUNK_BYTES};
     ada_arena scratch = {0};
     png_infop info = NULL;
     png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &s, fail, be_quiet, &s, take, give);
