@@ -329,8 +329,8 @@ static ada_status read_post(const ada_json *j, ada_ids *before, ada_ids *after, 
 
 static ada_status keep_ids(ada_tok *t, const ada_ids *v, int32_t **out, size_t *n) {
     for (size_t i = 0; i < v->len; i++)
-        if ((size_t)v->data[i] >= t->ids)
-            return ada_fail(ADA_EFORMAT, "post-processor adds id %d of %zu", v->data[i], t->ids);
+        if (!ada_tok_text(t, v->data[i]))
+            return ada_fail(ADA_EFORMAT, "post-processor adds id %d, which is no token's", v->data[i]);
     *n = v->len;
     ADA_TRY(ada_arena_take(&t->arena, out, v->len, sizeof **out));
     if (v->len) memcpy(*out, v->data, v->len * sizeof **out);

@@ -459,6 +459,10 @@ def split(**pattern):
     return {"type": "Split", "pattern": pattern, "behavior": "Isolated"}
 
 
+def roberta(cls):
+    return {"type": "RobertaProcessing", "cls": ["a", cls], "sep": ["b", 1]}
+
+
 def sequence(depth):
     return {"type": "Sequence", "normalizers": [sequence(depth - 1)] if depth else []}
 
@@ -494,8 +498,9 @@ bad_tok("no_pattern", "neither a string nor", pre_tokenizer=split(Glob="a"))
 bad_tok("flag", "'use_regex' of tokenizer step 'ByteLevel'", pre_tokenizer={"type": "ByteLevel", "use_regex": 1})
 bad_tok("metaspace", "is not one character", pre_tokenizer={"type": "Metaspace", "replacement": "__"})
 bad_tok("strip", "wants content, start and stop", decoder={"type": "Strip", "content": " ", "start": -1, "stop": 0})
-bad_tok("post_id", "post-processor adds id 77", post_processor={"type": "RobertaProcessing", "cls": ["a", 77],
-                                                                "sep": ["b", 1]})
+bad_tok("post_id", "post-processor adds id 77", post_processor=roberta(77))
+bad_tok("post_hole", "post-processor adds id 77", model={"vocab": {"a": 0, "b": 81, "ab": 2}},
+        post_processor=roberta(77))
 bad_tok("post_no_text", "leaves the text out", "EUNSUPPORTED", post_processor={"type": "TemplateProcessing",
                                                                                "single": []})
 
