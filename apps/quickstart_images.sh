@@ -8,8 +8,8 @@
 # shellcheck shell=sh disable=SC2086,SC2154
 
 looks=384                                      # rows whose images tell how the tower's channels spread
-describing='--steps 220 --batch 24 --lr 0.004' # stage 1, the connector
-asking='--limit 3600 --steps 150 --batch 24'   # stage 2, what all of it shares
+describing='--steps 360 --batch 15 --lr 0.004' # stage 1, the connector: five images a step
+asking='--limit 3200 --steps 200 --batch 16'   # stage 2, what all of it shares: four images a step
 adapting='--lr 0.003' reconnecting='--lr 0.001'
 
 work=build/quickstart_images
