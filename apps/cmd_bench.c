@@ -55,7 +55,6 @@ struct subject {
     ada_model *m;
     ada_tower *t;
     ada_json *described; /* owned until it is printed */
-    bool encodes, sees;  /* has an encoder, a vision tower */
 };
 
 static int ascending(const void *a, const void *b) {
@@ -168,11 +167,7 @@ static ada_status subject_open(struct subject *s, const struct bench *o) {
     const ada_model_opts how = {.f32 = o->dtype[0] == 'f', .threads = o->threads};
     ada_status st = ada_model_open(&s->m, o->model, &how);
     if (st == ADA_EUNSUPPORTED) return open_tower(s, o);
-    if (st == ADA_OK) st = ada_model_describe(s->m, &s->described);
-    if (st != ADA_OK) return st;
-    s->encodes = ada_json_get(s->described, "encoder_layers") != NULL;
-    s->sees = ada_json_get(s->described, "tower") != NULL;
-    return ADA_OK;
+    return st == ADA_OK ? ada_model_describe(s->m, &s->described) : st;
 }
 
 static void subject_close(struct subject *s) {
@@ -183,13 +178,15 @@ static void subject_close(struct subject *s) {
 
 /* What there is to time; returns how many. */
 static int list_tests(const struct subject *s, const struct bench *o, struct result to[4]) {
-    int n = 0, target = o->target >= 0 ? o->target : s->encodes ? 64 : 0;
+    bool encodes = ada_json_get(s->described, "encoder_layers") != NULL;
+    bool sees = s->t || ada_json_get(s->described, "tower") != NULL;
+    int n = 0, target = o->target >= 0 ? o->target : encodes ? 64 : 0;
     int row = o->row < o->train ? o->row : o->train;
     if (s->m && o->pp) to[n++] = (struct result){.kind = "pp", .n = o->pp};
     if (s->m && o->tg) to[n++] = (struct result){.kind = "tg", .n = o->tg};
     if (s->m && o->train)
         to[n++] = (struct result){.kind = "train", .n = o->train, .row = row, .target = target};
-    if ((s->t || s->sees) && o->images) to[n++] = (struct result){.kind = "images", .n = o->images};
+    if (sees && o->images) to[n++] = (struct result){.kind = "images", .n = o->images};
     return n;
 }
 

@@ -13,6 +13,7 @@ import time
 
 import torch
 import torch.nn.functional as F
+from adalink_torch import AdaLink
 from transformers import AutoModel, AutoModelForSeq2SeqLM
 
 p = argparse.ArgumentParser()
@@ -32,21 +33,14 @@ dtype = getattr(torch, a.dtype)
 
 def t5():
     model = AutoModelForSeq2SeqLM.from_pretrained(a.model, dtype=dtype).requires_grad_(False)
-    table, d = model.get_input_embeddings().weight, model.config.d_model
-    down = torch.nn.Parameter(torch.randn(d, 64) * d ** -0.5)
-    up = torch.nn.Parameter(torch.zeros(64, d))
-    optimizer = torch.optim.AdamW([down, up], lr=1e-3, weight_decay=0.0, fused=True)
+    adapter = AdaLink(model.get_input_embeddings().weight)
     ids = torch.randint(model.config.vocab_size, (a.rows, a.source))
     labels = torch.randint(model.config.vocab_size, (a.rows, a.target))
 
     def step():
-        e = F.embedding(ids, table).float()
-        out = model(inputs_embeds=(e + e @ down @ up).to(dtype), decoder_input_ids=model._shift_right(labels),
+        out = model(inputs_embeds=adapter.embed(ids), decoder_input_ids=model._shift_right(labels),
                     use_cache=False)
-        F.cross_entropy(out.logits.flatten(0, 1).float(), labels.flatten()).backward()
-        torch.nn.utils.clip_grad_norm_([down, up], 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        adapter.learn(F.cross_entropy(out.logits.flatten(0, 1).float(), labels.flatten()))
         return a.rows * (a.source + a.target)
 
     return step

@@ -16,6 +16,7 @@ import time
 
 import torch
 import torch.nn.functional as F
+from adalink_torch import AdaLink
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 p = argparse.ArgumentParser()
@@ -37,30 +38,15 @@ model.requires_grad_(False)
 rows = [json.loads(line) for line in open(a.data, encoding='utf-8')]
 encode = lambda s: tok(s, add_special_tokens=False).input_ids
 stream = torch.tensor(encode(' '.join(r['prompt'] for r in rows[:4000])))
-table, d = model.get_input_embeddings().weight, model.config.hidden_size
-down = torch.nn.Parameter(torch.randn(d, 64) * d ** -0.5)
-up = torch.nn.Parameter(torch.zeros(64, d))
-optimizer = torch.optim.AdamW([down, up], lr=1e-3, weight_decay=0.0, fused=True)
-
-
-def adapted(ids):
-    e = F.embedding(ids, table).float()
-    return (e + e @ down @ up).to(table.dtype)
-
-
-def learn(loss):
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_([down, up], 1.0)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+adapter = AdaLink(model.get_input_embeddings().weight)
 
 
 def train(i):
     n = a.tokens
     at = i * (n + 1) % (len(stream) - n - 1)
     ids, target = stream[at:at + n].view(-1, a.row), stream[at + 1:at + n + 1]
-    h = model.model(inputs_embeds=adapted(ids), use_cache=False).last_hidden_state
-    learn(F.cross_entropy(model.lm_head(h).flatten(0, 1).float(), target))
+    h = model.model(inputs_embeds=adapter.embed(ids), use_cache=False).last_hidden_state
+    adapter.learn(F.cross_entropy(model.lm_head(h).flatten(0, 1).float(), target))
     return n
 
 
@@ -72,9 +58,9 @@ def labelled(i):
         target += c
         pos += range(len(q) + len(c))
         ids += q + c
-    h = model.model(inputs_embeds=adapted(torch.tensor([ids])), position_ids=torch.tensor([pos]),
+    h = model.model(inputs_embeds=adapter.embed(torch.tensor([ids])), position_ids=torch.tensor([pos]),
                     use_cache=False).last_hidden_state[0, at]
-    learn(F.cross_entropy(model.lm_head(h).float(), torch.tensor(target)))
+    adapter.learn(F.cross_entropy(model.lm_head(h).float(), torch.tensor(target)))
     return len(ids)
 
 
