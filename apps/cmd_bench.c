@@ -156,8 +156,8 @@ static void print_csv(const struct result *r, int n) {
 }
 
 static ada_status open_tower(struct subject *s, const struct bench *o) {
-    char why[512]; /* why it is no language model: told where it is no tower either */
-    (void)snprintf(why, sizeof why, "%s", ada_error());
+    char why[ADA_ERROR_MAX]; /* why it is no language model: told where it is no tower either */
+    ada_error_keep(why);
     ada_status st = ada_tower_open(&s->t, o->model, &(ada_tower_opts){.f32 = o->dtype[0] == 'f'});
     if (st != ADA_OK) return ada_fail(st, "%s", why);
     return ada_tower_describe(s->t, &s->described);

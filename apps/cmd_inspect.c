@@ -96,8 +96,8 @@ static ada_status inspect_model(const struct inspect *op, const char *path, stru
         ada_object_tree(o, "engine", j);
     } else {
         /* Its bytes are fine: that it does not run here is a finding, not a failure. */
-        char why[512];
-        (void)snprintf(why, sizeof why, "%s", ada_error());
+        char why[ADA_ERROR_MAX];
+        ada_error_keep(why);
         if (!inspect_tower(path, o)) ada_object_str(o, "does_not_run", why);
     }
     ada_model_close(&m);

@@ -399,8 +399,8 @@ static ada_status write_pending(ada_features *f, ada_buf *path) {
 void ada_features_flush(ada_features *f) {
     if (!f || f->off || f->written == f->n) return;
     ada_buf path = {0};
-    char message[1024]; /* of the run, which may be ending for a reason of its own */
-    (void)snprintf(message, sizeof message, "%s", ada_error());
+    char message[ADA_ERROR_MAX]; /* of the run, which may be ending for a reason of its own */
+    ada_error_keep(message);
     if (write_pending(f, &path) != ADA_OK) {
         give_up(f);
         (void)ada_fail(ADA_OK, "%s", message);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LIMIT = 1024 };
+enum { LIMIT = ADA_ERROR_MAX };
 
 static _Thread_local char message[LIMIT];
 static ada_log_fn log_fn;
@@ -56,6 +56,10 @@ void ada_note(const char *fmt, ...) {
 
 const char *ada_error(void) {
     return message;
+}
+
+void ada_error_keep(char kept[ADA_ERROR_MAX]) {
+    memcpy(kept, message, sizeof message);
 }
 
 void ada_error_clear(void) {

@@ -45,6 +45,9 @@ void ada_note(const char *fmt, ...) ADA_PRINTF(1, 2);
 /* The message of the thread's last failure; "" if none. Valid until the next ada_fail of this thread. */
 ADA_API const char *ada_error(void);
 ADA_API void ada_error_clear(void);
+/* The message, set aside while what may fail as well runs: put back by ada_fail(st, "%s", kept). */
+enum { ADA_ERROR_MAX = 1024 };
+void ada_error_keep(char kept[ADA_ERROR_MAX]);
 /* "ADA_EFORMAT", the exit code, the meaning, by value; unknown values give ADA_EINTERNAL's. */
 ADA_API const char *ada_status_name(ada_status st);
 ADA_API const char *ada_status_text(ada_status st);

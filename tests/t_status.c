@@ -31,6 +31,11 @@ static void message(void **state) {
     assert_string_equal(ada_error(), "");
     ada_note("alone");
     assert_string_equal(ada_error(), "alone");
+    char kept[ADA_ERROR_MAX];
+    ada_error_keep(kept);
+    assert_int_equal(ada_fail(ADA_EIO, "while cleaning up"), ADA_EIO);
+    assert_int_equal(ada_fail(ADA_EFORMAT, "%s", kept), ADA_EFORMAT);
+    assert_string_equal(ada_error(), "alone");
 }
 
 static void long_message(void **state) {
