@@ -172,7 +172,7 @@ static ada_status say(struct talk *t, const char *role, const char *content, siz
     }
     char *copy = ada_arena_str(&t->memory, content, n);
     if (!copy) return ADA_ENOMEM;
-    t->messages[t->n++] = (ada_message){role, copy};
+    t->messages[t->n++] = (ada_message){.role = role, .content = copy};
     return ADA_OK;
 }
 

@@ -95,8 +95,8 @@ static ada_status draft_messages(draft *x, const ada_model *m, const ada_row *ro
     ADA_TRY(ada_arena_take(a, &msgs, n, sizeof *msgs));
     ADA_TRY(ada_arena_take(a, &spans, n, sizeof *spans));
     memcpy(msgs, row->messages, n * sizeof *msgs);
-    if (completion) msgs[n - 1].content = completion;
-    ADA_TRY(ada_chat_render(m->chat, msgs, n, false, &x->text, spans, &nspans));
+    if (completion) msgs[n - 1] = (ada_message){.role = msgs[n - 1].role, .content = completion};
+    ADA_TRY(ada_chat_render(m->chat, msgs, n, row->nimages > 0, false, &x->text, spans, &nspans));
     ADA_TRY(ada_sight_check(&x->sight, m, ada_marks(x->text.data, x->text.len)));
     if (!ada_chat_has_bos(m->chat)) ADA_TRY(add_bos(x, m));
     for (size_t i = completion && nspans > 0 ? nspans - 1 : 0; i < nspans; i++) {
@@ -200,41 +200,37 @@ ada_status ada_prompt_text(const ada_model *m, ada_sight *sight, const char *tex
     return st;
 }
 
-/* A copy of the messages in which the user's first has marks, where none has. */
-static ada_status mark_messages(const ada_sight *s, ada_arena *a, ada_buf *b, const ada_message **msgs,
-                                size_t n) {
+/* A copy of the messages in which the user's first has the images, where none has. */
+static ada_status mark_messages(const ada_sight *s, ada_arena *a, const ada_message **msgs, size_t n) {
     ada_message *copy;
-    size_t user = 0, len;
+    size_t user = 0;
     for (size_t i = 0; i < n; i++)
         if (s->n == 0 || ada_marks((*msgs)[i].content, strlen((*msgs)[i].content)) > 0) return ADA_OK;
     while (user < n && (*msgs)[user].role[0] != 'u') user++;
     if (user == n) return ADA_OK;
     ADA_TRY(ada_arena_take(a, &copy, n, sizeof *copy));
     memcpy(copy, *msgs, n * sizeof *copy);
-    len = strlen(copy[user].content);
-    ADA_TRY(with_marks(s, b, &copy[user].content, &len));
     *msgs = copy;
-    return ADA_OK;
+    return ada_message_picture(a, &copy[user], s->n);
 }
 
-static ada_status spell_chat(const ada_model *m, ada_sight *s, ada_arena *a, ada_buf b[2],
+static ada_status spell_chat(const ada_model *m, ada_sight *s, ada_arena *a, ada_buf *b,
                              const ada_message *msgs, size_t n, ada_ids *out) {
     ADA_TRY(need_chat(m));
-    ADA_TRY(mark_messages(s, a, &b[0], &msgs, n));
-    ADA_TRY(ada_chat_render(m->chat, msgs, n, true, &b[1], NULL, NULL));
-    ADA_TRY(ada_sight_check(s, m, ada_marks(b[1].data, b[1].len)));
+    ADA_TRY(mark_messages(s, a, &msgs, n));
+    ADA_TRY(ada_chat_render(m->chat, msgs, n, s->n > 0, true, b, NULL, NULL));
+    ADA_TRY(ada_sight_check(s, m, ada_marks(b->data, b->len)));
     if (!ada_chat_has_bos(m->chat) && ada_tok_adds_bos(m->tok))
         ADA_TRY(ada_ids_push(out, ada_tok_bos(m->tok)));
-    return ada_spell(s, m, b[1].data, b[1].len, 0, out);
+    return ada_spell(s, m, b->data, b->len, 0, out);
 }
 
 ada_status ada_prompt_chat(const ada_model *m, ada_sight *sight, const ada_message *msgs, size_t n,
                            ada_ids *out) {
     ada_arena a = {0};
-    ada_buf b[2] = {{0}, {0}};
-    ada_status st = spell_chat(m, sight, &a, b, msgs, n, out);
-    ada_buf_free(&b[0]);
-    ada_buf_free(&b[1]);
+    ada_buf b = {0};
+    ada_status st = spell_chat(m, sight, &a, &b, msgs, n, out);
+    ada_buf_free(&b);
     ada_arena_free(&a);
     return st;
 }

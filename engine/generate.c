@@ -393,7 +393,7 @@ ada_status ada_generate_ids(ada_generator *g, const int32_t *ids, size_t n, cons
 ada_status ada_generate_text(ada_generator *g, const char *text, const ada_generate_opts *o, ada_token_fn fn,
                              void *ctx, const char **finish) {
     if (g->m->chat && !(o && o->plain))
-        return ada_generate_chat(g, &(ada_message){"user", text}, 1, o, fn, ctx, finish);
+        return ada_generate_chat(g, &(ada_message){.role = "user", .content = text}, 1, o, fn, ctx, finish);
     g->prompt.len = 0;
     ada_sight sight = sight_of(g, o);
     ADA_TRY(ada_prompt_text(g->m, &sight, text, strlen(text), &g->prompt));

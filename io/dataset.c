@@ -172,33 +172,31 @@ static ada_status read_image_part(ada_dataset *d, const line *l, const ada_json 
                : missing(l, part, "image", " (or 'path' or 'url')");
 }
 
-static size_t count_marks(const char *s) {
-    size_t n = 0;
-    for (; (s = strstr(s, ADA_IMAGE_MARK)); s += sizeof ADA_IMAGE_MARK - 1) n++;
-    return n;
-}
-
-/* Gives the row its images. marks: how many stand in the text called `key`; none: they are put before
- * *front, which is NULL where nothing may hold them. */
-static ada_status place_images(ada_dataset *d, const line *l, ada_row *r, const char *key, size_t marks,
-                               const char **front) {
+/* Gives the row its images. marks: how many stand in the text called `key`. False: they are to be put there.
+ */
+static ada_status give_images(ada_dataset *d, const line *l, ada_row *r, const char *key, size_t marks,
+                              bool *placed) {
     size_t n = d->images.len / sizeof(char *);
     const char **list;
+    *placed = n == 0 || marks == n;
     if (n == 0) return ADA_OK;
     ADA_TRY(ada_arena_take(&d->arena, &list, n, sizeof *list));
     memcpy(list, d->images.data, d->images.len);
     r->images = list;
     r->nimages = n;
-    if (marks == n) return ADA_OK;
-    if (marks)
-        return wrong(l, "%zu of '" ADA_IMAGE_MARK "' in '%s' found, %zu wanted: as many as images", marks,
-                     key, n);
-    if (!front) return wrong(l, "key '%s' has no message of role 'user', which images need", key);
-    d->text.len = 0;
-    for (size_t i = 0; i < n; i++) ADA_TRY(ada_buf_puts(&d->text, ADA_IMAGE_MARK));
-    ADA_TRY(ada_buf_puts(&d->text, *front));
-    *front = ada_arena_str(&d->arena, d->text.data, d->text.len);
-    return *front ? ADA_OK : ADA_ENOMEM;
+    if (*placed || !marks) return ADA_OK;
+    return wrong(l, "%zu of '" ADA_IMAGE_MARK "' in '%s' found, %zu wanted: as many as images", marks, key,
+                 n);
+}
+
+/* And puts them before a text that has no marks. */
+static ada_status place_images(ada_dataset *d, const line *l, ada_row *r, const char *key, const char **s) {
+    ada_message m = {.content = *s};
+    bool placed;
+    ADA_TRY(give_images(d, l, r, key, ada_image_marks(*s), &placed));
+    if (!placed) ADA_TRY(ada_message_picture(&d->arena, &m, r->nimages));
+    *s = m.content;
+    return ADA_OK;
 }
 
 /* What a model is to say holds no image. */
@@ -208,27 +206,30 @@ static ada_status check_said(const line *l, const ada_row *r, const char *key, c
 }
 
 /* ---- messages ---- */
-/* Content in parts, as multimodal sets have it, joined as chat templates join it. */
-static ada_status keep_parts(ada_dataset *d, const line *l, const ada_json *parts, const char **out) {
-    const char *piece = "";
+/* Content in parts, as multimodal sets have it, and joined for templates that want none. */
+static ada_status keep_parts(ada_dataset *d, const line *l, const ada_json *parts, ada_message *m) {
+    const char **list;
+    size_t n = ada_json_len(parts);
     ada_buf all = {0};
-    ada_status st = ada_buf_puts(&all, piece);
-    for (size_t i = 0; st == ADA_OK && i < ada_json_len(parts); i++) {
+    ADA_TRY(ada_arena_take(&d->arena, &list, n, sizeof *list));
+    ada_status st = ada_buf_puts(&all, "");
+    for (size_t i = 0; st == ADA_OK && i < n; i++) {
         const ada_json *part = ada_json_at(parts, i);
         const char *type = ada_json_str(ada_json_get(part, "type"), "none");
         if (strcmp(type, "image") == 0) {
-            piece = ADA_IMAGE_MARK;
+            list[i] = NULL;
             st = read_image_part(d, l, part);
         } else if (strcmp(type, "text") != 0) {
             st = wrong(l, "a part of type '%.40s' in 'content' found, 'text' or 'image' wanted", type);
         } else if (!given(part, "text")) {
             st = missing(l, part, "text", "");
         } else {
-            st = keep(d, l, ada_json_get(part, "text"), "text", &piece);
+            st = keep(d, l, ada_json_get(part, "text"), "text", &list[i]);
         }
-        if (st == ADA_OK) st = ada_buf_puts(&all, piece);
+        if (st == ADA_OK) st = ada_buf_puts(&all, list[i] ? list[i] : ADA_IMAGE_MARK);
     }
-    if (st == ADA_OK && !(*out = ada_arena_str(&d->arena, all.data, all.len))) st = ADA_ENOMEM;
+    if (st == ADA_OK && !(m->content = ada_arena_str(&d->arena, all.data, all.len))) st = ADA_ENOMEM;
+    m->parts = list, m->nparts = n;
     ada_buf_free(&all);
     return st;
 }
@@ -240,12 +241,12 @@ static ada_status read_message(ada_dataset *d, const line *l, const ada_json *j,
     if (!ada_json_get(j, "content")) return missing(l, j, "content", "");
     const char *role = ada_json_str(ada_json_get(j, "role"), NULL);
     if (!role) return wrong(l, "key 'role' is %s, a string is wanted", type_name(ada_json_get(j, "role")));
-    m->role = NULL;
+    *m = (ada_message){.role = NULL};
     for (size_t i = 0; i < 3; i++)
         if (strcmp(role, roles[i]) == 0) m->role = roles[i];
     if (!m->role) return wrong(l, "role '%.40s' found, 'system', 'user' or 'assistant' wanted", role);
     const ada_json *content = ada_json_get(j, "content");
-    return ada_json_is_arr(content) ? keep_parts(d, l, content, &m->content)
+    return ada_json_is_arr(content) ? keep_parts(d, l, content, m)
                                     : keep(d, l, content, "content", &m->content);
 }
 
@@ -257,18 +258,20 @@ static ada_status read_messages(ada_dataset *d, const line *l, const ada_json *j
     if (n == 0) return wrong(l, "key '%s' is an empty array", key);
     ada_message *m;
     ADA_TRY(ada_arena_take(&d->arena, &m, n, sizeof *m));
-    bool target = false;
+    bool target = false, placed;
     size_t marks = 0;
-    const char **user = NULL;
+    ada_message *user = NULL;
     for (size_t i = 0; i < n; i++) {
         ADA_TRY(read_message(d, l, ada_json_at(j, i), &m[i]));
-        if (m[i].role[0] == 'u' && !user) user = &m[i].content;
+        if (m[i].role[0] == 'u' && !user) user = &m[i];
         if (m[i].role[0] == 'a')
             target = true;
         else
-            marks += count_marks(m[i].content);
+            marks += ada_image_marks(m[i].content);
     }
-    ADA_TRY(place_images(d, l, r, key, marks, user));
+    ADA_TRY(give_images(d, l, r, key, marks, &placed));
+    if (!placed && !user) return wrong(l, "key '%s' has no message of role 'user', which images need", key);
+    if (!placed) ADA_TRY(ada_message_picture(&d->arena, user, r->nimages));
     for (size_t i = 0; i < n; i++)
         if (m[i].role[0] == 'a') ADA_TRY(check_said(l, r, "assistant", m[i].content));
     if (!target && !d->o.allow_no_target)
@@ -319,10 +322,10 @@ static ada_status read_row(ada_dataset *d, const line *l, const ada_json *j, ada
     } else if (kinds[0] == o->text_key) {
         ADA_TRY(keep(d, l, ada_json_get(j, o->text_key), o->text_key, &r->text));
         if (!*r->text) return wrong(l, "key '%s' is empty", o->text_key);
-        ADA_TRY(place_images(d, l, r, o->text_key, count_marks(r->text), &r->text));
+        ADA_TRY(place_images(d, l, r, o->text_key, &r->text));
     } else {
         ADA_TRY(keep(d, l, ada_json_get(j, o->prompt_key), o->prompt_key, &r->prompt));
-        ADA_TRY(place_images(d, l, r, o->prompt_key, count_marks(r->prompt), &r->prompt));
+        ADA_TRY(place_images(d, l, r, o->prompt_key, &r->prompt));
         if (given(j, o->completion_key))
             ADA_TRY(keep(d, l, ada_json_get(j, o->completion_key), o->completion_key, &r->completion));
         if (!r->completion && !o->allow_no_target) return missing(l, j, o->completion_key, "");

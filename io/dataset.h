@@ -6,8 +6,6 @@
 
 #include "io/chat.h"
 
-#define ADA_IMAGE_MARK "<image>" /* of a row without images it is text like any other */
-
 typedef struct ada_row {
     size_t line;            /* 1-based line of the file */
     const char *prompt;     /* with completion; NULL for messages and text rows */

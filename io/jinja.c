@@ -111,19 +111,12 @@ static ada_status get_var(const run *r, const jtok *t, jval *v) {
 }
 
 /* ---- calls ---- */
-enum { ARGS = 8 };
-typedef struct args {
-    jval v[ARGS];
-    const jtok *key[ARGS]; /* NULL: positional */
-    size_t n;
-} args;
-
-static ada_status arguments(run *r, args *a) {
+static ada_status arguments(run *r, jargs *a) {
     a->n = 0;
     while (!accept(r, ")")) {
         if (a->n && !accept(r, ",")) return bad(r, ",");
         if (accept(r, ")")) break;
-        if (a->n == ARGS) return bad(r, ")");
+        if (a->n == ADA_JINJA_ARGS) return bad(r, ")");
         const jtok *name = peek(r);
         bool keyed = name->kind == J_NAME && name[1].kind == J_OP && ada_jtok_is(name + 1, "=");
         if (keyed) r->at += 2;
@@ -134,7 +127,7 @@ static ada_status arguments(run *r, args *a) {
     return ADA_OK;
 }
 
-static ada_status call(run *r, jval f, const args *a, jval *v) {
+static ada_status call(run *r, jval f, const jargs *a, jval *v) {
     if (f.kind != V_CALL)
         return ada_fail(ADA_EUNSUPPORTED, "chat template calls '%.*s', which is not supported",
                         (int)(f.s ? f.n : 0), f.s ? f.s : "");
@@ -269,7 +262,7 @@ static ada_status postfix(run *r, jval *v) {
             if (name->kind != J_NAME) return bad(r, "a name");
             r->at++;
             if (is(r, "(")) {
-                args a;
+                jargs a;
                 r->at++;
                 ADA_TRY(arguments(r, &a));
                 if (live(r)) ADA_TRY(ada_jval_method(r->arena, *v, name, a.v, a.n, v));
@@ -277,7 +270,7 @@ static ada_status postfix(run *r, jval *v) {
                 ADA_TRY(ada_jval_item(r->arena, *v, (jval){.kind = V_STR, .s = name->s, .n = name->n}, v));
             }
         } else if (accept(r, "(")) {
-            args a;
+            jargs a;
             ADA_TRY(arguments(r, &a));
             if (live(r)) ADA_TRY(call(r, *v, &a, v));
         } else {
@@ -290,11 +283,11 @@ static ada_status filters(run *r, jval *v) {
     for (;;) {
         if (accept(r, "|")) {
             const jtok *name = peek(r);
-            args a = {.n = 0};
+            jargs a = {.n = 0};
             if (name->kind != J_NAME) return bad(r, "a filter");
             r->at++;
             if (accept(r, "(")) ADA_TRY(arguments(r, &a));
-            if (live(r)) ADA_TRY(ada_jval_filter(r->arena, *v, name, a.v, a.n, v));
+            if (live(r)) ADA_TRY(ada_jval_filter(r->arena, *v, name, &a, v));
         } else if (accept(r, "is")) {
             bool not = accept(r, "not");
             const jtok *name = peek(r);
@@ -475,9 +468,7 @@ static ada_status do_for(run *r) {
     ADA_TRY(logical(r, true, &all));
     size_t n = 0, cond = 0, base = r->base, nvars = r->nvars;
     bool was = r->live;
-    if (live(r) && all.kind == V_UNDEFINED) all = (jval){.kind = V_LIST};
-    if (live(r) && all.kind != V_LIST)
-        return ada_fail(ADA_EUNSUPPORTED, "chat template loops over what is not a list");
+    if (live(r)) ADA_TRY(ada_jval_each(r->arena, all, &all));
     size_t count = live(r) ? all.n : 0;
     if (accept(r, "if")) cond = r->at;
     ADA_TRY(ada_arena_take(r->arena, &kept, count, sizeof *kept));
@@ -619,17 +610,39 @@ static ada_status named_text(run *r, const char *name, const char *s) {
     return s ? set_var(r, name, strlen(name), (jval){.kind = V_STR, .s = s, .n = strlen(s)}) : ADA_OK;
 }
 
+static ada_status put_text(ada_arena *a, jdict *d, const char *name, const char *s) {
+    return ada_jval_put(a, d, name, strlen(name), (jval){.kind = V_STR, .s = s, .n = strlen(s)});
+}
+
+/* A list of objects, as transformers has it: {"type": "text", "text": …} or {"type": "image"}. */
+static ada_status list_of_parts(ada_arena *a, const ada_message *m, jval *v) {
+    *v = (jval){.kind = V_LIST, .n = m->nparts};
+    ADA_TRY(ada_arena_take(a, &v->list, v->n, sizeof *v->list));
+    for (size_t i = 0; i < v->n; i++) {
+        jval *part = &v->list[i];
+        *part = (jval){.kind = V_DICT};
+        ADA_TRY(ada_arena_zero(a, &part->dict, 1, sizeof *part->dict));
+        ADA_TRY(put_text(a, part->dict, "type", m->parts[i] ? "text" : "image"));
+        if (m->parts[i]) ADA_TRY(put_text(a, part->dict, "text", m->parts[i]));
+    }
+    return ADA_OK;
+}
+
 static ada_status run_all(run *r, const ada_jinja_input *in) {
     jval list = {.kind = V_LIST, .n = in->n};
     ADA_TRY(ada_arena_take(r->arena, &list.list, in->n, sizeof *list.list));
     for (size_t i = 0; i < in->n; i++) {
         list.list[i] = (jval){.kind = V_DICT};
         ADA_TRY(ada_arena_zero(r->arena, &list.list[i].dict, 1, sizeof *list.list[i].dict));
-        const char *role = in->roles[i], *content = in->contents[i];
-        ADA_TRY(ada_jval_put(r->arena, list.list[i].dict, "role", 4,
-                             (jval){.kind = V_STR, .s = role, .n = strlen(role)}));
-        ADA_TRY(ada_jval_put(r->arena, list.list[i].dict, "content", 7,
-                             (jval){.kind = V_STR, .s = content, .n = strlen(content)}));
+        const ada_message *m = &in->messages[i];
+        ADA_TRY(put_text(r->arena, list.list[i].dict, "role", m->role));
+        if (m->parts) {
+            jval parts;
+            ADA_TRY(list_of_parts(r->arena, m, &parts));
+            ADA_TRY(ada_jval_put(r->arena, list.list[i].dict, "content", 7, parts));
+        } else {
+            ADA_TRY(put_text(r->arena, list.list[i].dict, "content", m->content));
+        }
     }
     ADA_TRY(set_var(r, "messages", 8, list));
     ADA_TRY(set_var(r, "tools", 5, (jval){.kind = V_NONE}));

@@ -32,6 +32,7 @@ struct jval {
     const char *s; /* V_STR; the name of V_UNDEFINED and V_CALL */
     size_t n;      /* bytes, or items of a V_LIST */
     jval *list;
+    bool *spent; /* of a V_LIST that a filter selects as one goes over it, which works once; else NULL */
     jdict *dict;
 };
 struct jpair {
@@ -54,8 +55,15 @@ ada_status ada_jval_slice(ada_arena *a, jval v, const jval part[3], jval *out) A
 ada_status ada_jval_binary(ada_arena *a, jval x, const char *op, jval y, jval *out) ADA_MUST_USE;
 ada_status ada_jval_method(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n,
                            jval *out) ADA_MUST_USE;
-ada_status ada_jval_filter(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n,
-                           jval *out) ADA_MUST_USE;
+/* What a loop goes over: items, characters, keys, nothing if undefined; out->list is the run's own. */
+ada_status ada_jval_each(ada_arena *a, jval v, jval *out) ADA_MUST_USE;
+enum { ADA_JINJA_ARGS = 8 };
+typedef struct jargs {
+    jval v[ADA_JINJA_ARGS];
+    const jtok *key[ADA_JINJA_ARGS]; /* NULL: positional */
+    size_t n;
+} jargs;
+ada_status ada_jval_filter(ada_arena *a, jval v, const jtok *name, const jargs *args, jval *out) ADA_MUST_USE;
 ada_status ada_jval_test(jval v, const jtok *name, bool *yes) ADA_MUST_USE;
 
 #endif

@@ -15,10 +15,15 @@ static jval slice_of(const char *s, size_t n) {
     return (jval){.kind = V_STR, .s = s, .n = n};
 }
 
+/* A list that is made while one goes over it is true, whatever comes of it. */
+static bool lazy(jval v) {
+    return v.kind == V_LIST && v.spent;
+}
+
 static const char *type_name(jval v) {
     static const char *const names[] = {"undefined", "none",   "a boolean", "a number",
                                         "a string",  "a list", "an object", "a function"};
-    return names[v.kind];
+    return lazy(v) ? "what a filter selects" : names[v.kind];
 }
 
 static ada_status no(const char *what, const jtok *name, jval v) {
@@ -37,8 +42,9 @@ bool ada_jval_true(jval v) {
     case V_INT:
         return v.i != 0;
     case V_STR:
-    case V_LIST:
         return v.n != 0;
+    case V_LIST:
+        return v.n != 0 || lazy(v);
     case V_DICT:
         return v.dict->n != 0;
     case V_CALL:
@@ -112,7 +118,55 @@ ada_status ada_jval_join(ada_arena *a, jval x, jval y, jval *out) {
     return ADA_OK;
 }
 
+/* The characters of a string. */
+static ada_status letters(ada_arena *a, jval v, jval *out) {
+    size_t at = 0;
+    *out = (jval){.kind = V_LIST};
+    ADA_TRY(ada_arena_take(a, &out->list, v.n, sizeof *out->list));
+    for (size_t from = 0; from < v.n; from = at) {
+        (void)ada_utf8_next(v.s, v.n, &at);
+        out->list[out->n++] = slice_of(v.s + from, at - from);
+    }
+    return ADA_OK;
+}
+
+/* The i-th character, from the end if below 0; none such: *out stays. */
+static void letter_at(jval v, int64_t i, jval *out) {
+    size_t from = 0, at = 0, end = v.n;
+    if (i < 0) {
+        while (++i < 0 && end > 0) end = ada_utf8_last(v.s, end);
+        from = ada_utf8_last(v.s, end), at = end;
+    } else {
+        for (; i >= 0 && at < end; i--) {
+            from = at;
+            (void)ada_utf8_next(v.s, end, &at);
+        }
+        if (i >= 0) return;
+    }
+    if (at > from) *out = slice_of(v.s + from, at - from);
+}
+
+ada_status ada_jval_each(ada_arena *a, jval v, jval *out) {
+    if (v.kind == V_STR) return letters(a, v, out);
+    if (lazy(v)) {
+        if (*v.spent)
+            return ada_fail(ADA_EUNSUPPORTED, "chat template goes twice over what a filter selects");
+        *v.spent = true;
+        v.spent = NULL;
+    }
+    *out = (jval){.kind = V_LIST};
+    if (v.kind == V_LIST) *out = v;
+    if (v.kind == V_LIST || v.kind == V_UNDEFINED) return ADA_OK;
+    if (v.kind != V_DICT)
+        return ada_fail(ADA_EUNSUPPORTED, "chat template loops over %s, which is not a list", type_name(v));
+    out->n = v.dict->n;
+    ADA_TRY(ada_arena_take(a, &out->list, out->n, sizeof *out->list));
+    for (size_t i = 0; i < out->n; i++) out->list[i] = slice_of(v.dict->pairs[i].name, v.dict->pairs[i].n);
+    return ADA_OK;
+}
+
 ada_status ada_jval_item(ada_arena *a, jval v, jval key, jval *out) {
+    if (lazy(v)) return ada_fail(ADA_EUNSUPPORTED, "chat template takes an item of %s", type_name(v));
     (void)a;
     *out = (jval){
         .kind = V_UNDEFINED, .s = key.kind == V_STR ? key.s : "item", .n = key.kind == V_STR ? key.n : 4};
@@ -125,20 +179,13 @@ ada_status ada_jval_item(ada_arena *a, jval v, jval key, jval *out) {
         int64_t i = key.i < 0 ? key.i + (int64_t)v.n : key.i;
         if (i >= 0 && (size_t)i < v.n) *out = v.list[i];
     }
-    if (v.kind == V_STR && key.kind == V_INT) {
-        int64_t i = key.i < 0 ? key.i + (int64_t)v.n : key.i;
-        for (size_t k = 0; k < v.n; k++)
-            if ((unsigned char)v.s[k] >= 0x80)
-                return ada_fail(ADA_EUNSUPPORTED,
-                                "chat template takes a character of text that is not ASCII");
-        if (i >= 0 && (size_t)i < v.n) *out = slice_of(v.s + i, 1);
-    }
+    if (v.kind == V_STR && key.kind == V_INT) letter_at(v, key.i, out);
     return ADA_OK;
 }
 
 ada_status ada_jval_slice(ada_arena *a, jval v, const jval part[3], jval *out) {
     if (v.kind == V_UNDEFINED) return undefined(v);
-    if (v.kind != V_LIST)
+    if (v.kind != V_LIST || lazy(v))
         return ada_fail(ADA_EUNSUPPORTED, "chat template cuts %s, which is not supported", type_name(v));
     int64_t n = (int64_t)v.n, step = part[2].kind == V_INT ? part[2].i : 1;
     if (step != 1 && step != -1)
@@ -164,13 +211,15 @@ static bool equal(jval x, jval y) {
     if (x.kind == V_STR) return x.n == y.n && memcmp(x.s, y.s, x.n) == 0;
     if (x.kind == V_DICT) return x.dict == y.dict;
     if (x.kind != V_LIST) return true;
+    if (lazy(x) || lazy(y)) return x.spent == y.spent;
     for (size_t i = 0; i < x.n && x.n == y.n; i++)
         if (!equal(x.list[i], y.list[i])) return false;
     return x.n == y.n;
 }
 
-static ada_status contains(jval x, jval in, jval *out) {
+static ada_status contains(ada_arena *a, jval x, jval in, jval *out) {
     *out = boolean(false);
+    if (lazy(in)) ADA_TRY(ada_jval_each(a, in, &in));
     if (in.kind == V_STR && x.kind == V_STR) {
         *out = boolean(memmem(in.s, in.n, x.s, x.n) != NULL);
     } else if (in.kind == V_LIST) {
@@ -213,7 +262,7 @@ ada_status ada_jval_binary(ada_arena *a, jval x, const char *op, jval y, jval *o
         *out = boolean(equal(x, y) == (*op == '='));
         return ADA_OK;
     }
-    if (strcmp(op, "in") == 0) return contains(x, y, out);
+    if (strcmp(op, "in") == 0) return contains(a, x, y, out);
     if (*op == '~') {
         ADA_TRY(text_of(a, x, &x));
         ADA_TRY(text_of(a, y, &y));
@@ -222,7 +271,7 @@ ada_status ada_jval_binary(ada_arena *a, jval x, const char *op, jval y, jval *o
     if (x.kind == V_UNDEFINED) return undefined(x);
     if (y.kind == V_UNDEFINED) return undefined(y);
     if (*op == '+' && x.kind == V_STR && y.kind == V_STR) return ada_jval_join(a, x, y, out);
-    if (*op == '+' && x.kind == V_LIST && y.kind == V_LIST) {
+    if (*op == '+' && x.kind == V_LIST && y.kind == V_LIST && !lazy(x) && !lazy(y)) {
         *out = (jval){.kind = V_LIST, .n = x.n + y.n};
         ADA_TRY(ada_arena_take(a, &out->list, out->n, sizeof *out->list));
         if (x.n) memcpy(out->list, x.list, x.n * sizeof *x.list);
@@ -347,20 +396,62 @@ ada_status ada_jval_method(ada_arena *a, jval v, const jtok *name, const jval *a
 }
 
 /* ---- filters and tests ---- */
-static ada_status select_by(ada_arena *a, jval v, bool reject, const jval *args, size_t n, jval *out) {
-    if (n != 3 || args[0].kind != V_STR || args[1].kind != V_STR)
+
+static ada_status attribute(ada_arena *a, jval item, jval name, jval *out) {
+    if (name.kind != V_STR || memchr(name.s, '.', name.n))
         return ada_fail(ADA_EUNSUPPORTED, "chat template selects in a way that is not supported");
-    jtok how = {J_NAME, args[1].s, args[1].n};
-    if (!ada_jtok_is(&how, "equalto") && !ada_jtok_is(&how, "eq") && !ada_jtok_is(&how, "=="))
-        return no("test", &how, args[2]);
-    jval item, list = {.kind = V_LIST};
+    return ada_jval_item(a, item, name, out);
+}
+
+/* selectattr(name), selectattr(name, test), selectattr(name, test, value): what jinja2 makes of them. */
+static ada_status selected(ada_arena *a, jval item, const jargs *args, bool *yes) {
+    jval v, truth;
+    ADA_TRY(attribute(a, item, args->v[0], &v));
+    *yes = ada_jval_true(v);
+    if (args->n == 1) return ADA_OK;
+    jtok how = {J_NAME, args->v[1].s, args->v[1].n};
+    if (args->v[1].kind != V_STR)
+        return ada_fail(ADA_EUNSUPPORTED, "chat template selects in a way that is not supported");
+    if (args->n == 2) return ada_jval_test(v, &how, yes);
+    bool same = ada_jtok_is(&how, "equalto") || ada_jtok_is(&how, "eq") || ada_jtok_is(&how, "==");
+    bool other = ada_jtok_is(&how, "ne") || ada_jtok_is(&how, "!=");
+    if (args->n != 3 || !(same || other || ada_jtok_is(&how, "in"))) return no("test", &how, v);
+    ADA_TRY(ada_jval_binary(a, v, same ? "==" : other ? "!=" : "in", args->v[2], &truth));
+    *yes = truth.i != 0;
+    return ADA_OK;
+}
+
+static ada_status make_lazy(ada_arena *a, jval *v) {
+    return ada_arena_zero(a, &v->spent, 1, sizeof *v->spent);
+}
+
+static ada_status select_by(ada_arena *a, jval v, bool reject, const jargs *args, jval *out) {
+    jval list = {.kind = V_LIST};
+    bool yes;
     ADA_TRY(ada_arena_take(a, &list.list, v.n, sizeof *list.list));
     for (size_t i = 0; i < v.n; i++) {
-        ADA_TRY(ada_jval_item(a, v.list[i], args[0], &item));
-        if (equal(item, args[2]) != reject) list.list[list.n++] = v.list[i];
+        ADA_TRY(selected(a, v.list[i], args, &yes));
+        if (yes != reject) list.list[list.n++] = v.list[i];
     }
     *out = list;
-    return ADA_OK;
+    return make_lazy(a, out);
+}
+
+/* map(attribute=name), or map(filter, …). */
+static ada_status map(ada_arena *a, jval v, const jargs *args, jval *out) {
+    jval list = {.kind = V_LIST, .n = v.n};
+    jargs rest = {.n = 0};
+    jtok how = {J_NAME, args->v[0].s, args->v[0].n};
+    bool attr = args->key[0] != NULL;
+    if (attr ? args->n > 1 || !ada_jtok_is(args->key[0], "attribute") : args->v[0].kind != V_STR)
+        return ada_fail(ADA_EUNSUPPORTED, "chat template maps in a way that is not supported");
+    for (size_t i = 1; i < args->n; i++) rest.key[rest.n] = args->key[i], rest.v[rest.n++] = args->v[i];
+    ADA_TRY(ada_arena_take(a, &list.list, v.n, sizeof *list.list));
+    for (size_t i = 0; i < v.n; i++)
+        ADA_TRY(attr ? attribute(a, v.list[i], args->v[0], &list.list[i])
+                     : ada_jval_filter(a, v.list[i], &how, &rest, &list.list[i]));
+    *out = list;
+    return make_lazy(a, out);
 }
 
 static ada_status join(ada_arena *a, jval v, jval by, jval *out) {
@@ -374,42 +465,50 @@ static ada_status join(ada_arena *a, jval v, jval by, jval *out) {
     return ADA_OK;
 }
 
-ada_status ada_jval_filter(ada_arena *a, jval v, const jtok *name, const jval *args, size_t n, jval *out) {
+/* Filters of what one can go over. */
+static ada_status filter_each(ada_arena *a, jval v, const jtok *name, const jargs *args, jval *out) {
+    size_t n = args->n;
+    bool plain = true; /* its arguments have no names */
+    for (size_t i = 0; i < n; i++) plain &= args->key[i] == NULL;
+    bool list = n == 0 && ada_jtok_is(name, "list"), last = n == 0 && ada_jtok_is(name, "last") && !lazy(v),
+         first = n == 0 && ada_jtok_is(name, "first"), mapped = n > 0 && ada_jtok_is(name, "map"),
+         joined = plain && n <= 1 && ada_jtok_is(name, "join"), reject = ada_jtok_is(name, "rejectattr"),
+         some = plain && n > 0 && (reject || ada_jtok_is(name, "selectattr"));
+    if (!(list || last || first || mapped || joined || some)) return no("filter", name, v);
+    ADA_TRY(ada_jval_each(a, v, &v));
+    *out = v;
+    if (list) return ADA_OK;
+    if (mapped) return map(a, v, args, out);
+    if (some) return select_by(a, v, reject, args, out);
+    if (joined) return join(a, v, n && args->v[0].kind == V_STR ? args->v[0] : slice_of("", 0), out);
+    return ada_jval_item(a, v, (jval){.kind = V_INT, .i = last ? -1 : 0}, out);
+}
+
+ada_status ada_jval_filter(ada_arena *a, jval v, const jtok *name, const jargs *args, jval *out) {
+    size_t n = args->n;
     if (ada_jtok_is(name, "default") && n >= 1) {
-        bool empty = n == 2 && ada_jval_true(args[1]) && !ada_jval_true(v);
-        *out = v.kind == V_UNDEFINED || empty ? args[0] : v;
+        bool empty = n == 2 && ada_jval_true(args->v[1]) && !ada_jval_true(v);
+        *out = v.kind == V_UNDEFINED || empty ? args->v[0] : v;
         return ADA_OK;
     }
-    if (v.kind == V_UNDEFINED) return undefined(v);
     if (n == 0 && ada_jtok_is(name, "trim")) {
         ADA_TRY(text_of(a, v, &v));
         *out = strip(v, true, true, NULL);
         return ADA_OK;
     }
     if (n == 0 && ada_jtok_is(name, "string")) return text_of(a, v, out);
+    if (v.kind == V_UNDEFINED) return undefined(v);
     if (n == 0 && v.kind == V_STR && ada_jtok_is(name, "upper")) return change_case(a, v, 'u', out);
     if (n == 0 && v.kind == V_STR && ada_jtok_is(name, "lower")) return change_case(a, v, 'l', out);
     if (n == 0 && v.kind == V_STR && ada_jtok_is(name, "capitalize")) return change_case(a, v, 'c', out);
-    if (n == 0 && (ada_jtok_is(name, "length") || ada_jtok_is(name, "count")) &&
-        (v.kind == V_STR || v.kind == V_LIST || v.kind == V_DICT)) {
+    bool iterable = v.kind == V_STR || v.kind == V_LIST || v.kind == V_DICT;
+    if (n == 0 && (ada_jtok_is(name, "length") || ada_jtok_is(name, "count")) && iterable && !lazy(v)) {
         size_t k = v.kind == V_DICT ? v.dict->n : v.kind == V_LIST ? v.n : 0;
         for (size_t i = 0; v.kind == V_STR && i < v.n; i++) k += ((unsigned char)v.s[i] & 0xc0) != 0x80;
         *out = (jval){.kind = V_INT, .i = (int64_t)k};
         return ADA_OK;
     }
-    if (v.kind == V_LIST) {
-        if (n == 0 && ada_jtok_is(name, "list")) {
-            *out = v;
-            return ADA_OK;
-        }
-        if (n == 0 && (ada_jtok_is(name, "first") || ada_jtok_is(name, "last")))
-            return ada_jval_item(a, v, (jval){.kind = V_INT, .i = ada_jtok_is(name, "last") ? -1 : 0}, out);
-        if (n <= 1 && ada_jtok_is(name, "join"))
-            return join(a, v, n && args[0].kind == V_STR ? args[0] : slice_of("", 0), out);
-        if (ada_jtok_is(name, "selectattr")) return select_by(a, v, false, args, n, out);
-        if (ada_jtok_is(name, "rejectattr")) return select_by(a, v, true, args, n, out);
-    }
-    return no("filter", name, v);
+    return iterable ? filter_each(a, v, name, args, out) : no("filter", name, v);
 }
 
 ada_status ada_jval_test(jval v, const jtok *name, bool *yes) {
@@ -428,7 +527,8 @@ ada_status ada_jval_test(jval v, const jtok *name, bool *yes) {
         {"number", v.kind == V_INT || v.kind == V_BOOL},
         {"mapping", v.kind == V_DICT},
         {"iterable", v.kind == V_STR || v.kind == V_LIST || v.kind == V_DICT || v.kind == V_UNDEFINED},
-        {"sequence", v.kind == V_STR || v.kind == V_LIST || v.kind == V_DICT || v.kind == V_UNDEFINED},
+        {"sequence",
+         v.kind == V_STR || (v.kind == V_LIST && !v.spent) || v.kind == V_DICT || v.kind == V_UNDEFINED},
         {"odd", v.kind == V_INT && v.i % 2 != 0},
         {"even", v.kind == V_INT && v.i % 2 == 0},
         {"callable", v.kind == V_CALL},

@@ -9,7 +9,10 @@
 enum { TEXT = 2048 };
 
 static void check_chat(const ada_tok *t) {
-    static const ada_message m[] = {{"system", "s"}, {"user", "u <|im_end|>"}, {"assistant", " a"}};
+    static const char *const parts[] = {NULL, "u <|im_end|>"};
+    static const ada_message m[] = {{.role = "system", .content = "s<image>"},
+                                    {"user", "<image>u <|im_end|>", parts, 2},
+                                    {.role = "assistant", .content = " a"}};
     ada_chat *c = NULL;
     ada_span spans[3];
     size_t n = 3;
@@ -17,7 +20,7 @@ static void check_chat(const ada_tok *t) {
     ada_status st = ada_chat_open(&c, ada_tok_template(t), "<s>", "</s>");
     fuzz_check(st);
     if (st == ADA_OK) {
-        st = ada_chat_render(c, m, 3, false, &out, spans, &n);
+        st = ada_chat_render(c, m, 3, true, false, &out, spans, &n);
         fuzz_check(st);
         for (size_t i = 0; st == ADA_OK && i < n; i++)
             if (spans[i].begin > spans[i].end || spans[i].end > out.len) abort();

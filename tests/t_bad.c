@@ -87,14 +87,15 @@ static ada_status open_jsonl(const char *path) {
 }
 
 static ada_status open_chat(const char *path) {
-    static const ada_message messages[] = {{"user", "u"}, {"assistant", "a"}};
+    static const ada_message messages[] = {{.role = "user", .content = "u"},
+                                           {.role = "assistant", .content = "a"}};
     char *text;
     size_t n;
     ada_chat *c = NULL;
     ada_buf out = {0};
     assert_ok(ada_read_file(path, &text, &n));
     ada_status st = ada_chat_open(&c, text, "<s>", "</s>");
-    if (st == ADA_OK) st = ada_chat_render(c, messages, 2, false, &out, NULL, NULL);
+    if (st == ADA_OK) st = ada_chat_render(c, messages, 2, false, false, &out, NULL, NULL);
     ada_buf_free(&out);
     ada_chat_close(&c);
     ada_os.release(text);

@@ -15,21 +15,48 @@
 
 static const char *golden;
 
-static size_t messages_of(const ada_json *talk, ada_message *m) {
-    size_t n = ada_json_len(talk);
-    assert_true(n <= 8);
-    for (size_t i = 0; i < n; i++)
-        m[i] = (ada_message){ada_json_str(ada_json_at(ada_json_at(talk, i), 0), ""),
-                             ada_json_str(ada_json_at(ada_json_at(talk, i), 1), "")};
-    return n;
+enum { MOST = 8, PIECES = 8, TEXT = 400 };
+typedef struct talk {
+    ada_message m[MOST];
+    const char *parts[MOST][PIECES];
+    char joined[MOST][TEXT];
+    size_t n;
+    bool pictures;
+} talk;
+
+/* A content is a string, or an array of parts as transformers has them. */
+static void read_content(talk *t, size_t i, const ada_json *content) {
+    size_t n = ada_json_len(content), at = 0;
+    ada_message *m = &t->m[i];
+    m->content = ada_json_str(content, t->joined[i]);
+    if (!ada_json_is_arr(content)) return;
+    assert_true(n <= PIECES);
+    for (size_t k = 0; k < n; k++) {
+        t->parts[i][k] = ada_json_str(ada_json_get(ada_json_at(content, k), "text"), NULL);
+        at += (size_t)snprintf(t->joined[i] + at, TEXT - at, "%s",
+                               t->parts[i][k] ? t->parts[i][k] : ADA_IMAGE_MARK);
+        assert_true(at < TEXT);
+    }
+    m->parts = t->parts[i], m->nparts = n;
+}
+
+static const talk *talk_of(const ada_json *k) {
+    static talk t;
+    const ada_json *list = ada_json_get(k, "talk");
+    t = (talk){.n = ada_json_len(list), .pictures = ada_json_bool(ada_json_get(k, "pictures"), false)};
+    assert_true(t.n <= MOST);
+    for (size_t i = 0; i < t.n; i++) {
+        t.m[i].role = ada_json_str(ada_json_at(ada_json_at(list, i), 0), "");
+        read_content(&t, i, ada_json_at(ada_json_at(list, i), 1));
+    }
+    return &t;
 }
 
 static void check_rendering(const char *name, const ada_chat *c, const ada_json *k, bool generate) {
-    ada_message m[8];
-    size_t n = messages_of(ada_json_get(k, "talk"), m);
+    const talk *t = talk_of(k);
     const char *want = ada_json_str(ada_json_get(k, generate ? "generate" : "plain"), NULL);
     ada_buf out = {0};
-    ada_status st = ada_chat_render(c, m, n, generate, &out, NULL, NULL);
+    ada_status st = ada_chat_render(c, t->m, t->n, t->pictures, generate, &out, NULL, NULL);
     if (want ? st != ADA_OK : st != ADA_EUNSUPPORTED) fail_msg("%s: status %d (%s)", name, st, ada_error());
     if (want && strcmp(want, out.data) != 0) fail_msg("%s: got\n%s\nwant\n%s", name, out.data, want);
     ada_buf_free(&out);
@@ -38,12 +65,12 @@ static void check_rendering(const char *name, const ada_chat *c, const ada_json 
 static void check_spans(const char *name, const ada_chat *c, const ada_json *k) {
     const ada_json *says = ada_json_get(k, "says");
     if (ada_json_is_null(says) || ada_json_is_null(ada_json_get(k, "plain"))) return;
-    ada_message m[8];
-    ada_span s[8];
-    size_t n = messages_of(ada_json_get(k, "talk"), m), count = 8;
+    const talk *t = talk_of(k);
+    ada_span s[MOST];
+    size_t count = MOST;
     ada_buf out = {0};
     assert_int_equal(ada_buf_puts(&out, "before"), ADA_OK);
-    assert_int_equal(ada_chat_render(c, m, n, false, &out, s, &count), ADA_OK);
+    assert_int_equal(ada_chat_render(c, t->m, t->n, t->pictures, false, &out, s, &count), ADA_OK);
     assert_int_equal(count, ada_json_len(says));
     for (size_t i = 0; i < count; i++) {
         const char *want = ada_json_str(ada_json_at(says, i), "");
@@ -137,12 +164,15 @@ static void no_span_without_a_place(void **state) {
     ada_span s[2];
     size_t n = 2;
     ada_buf out = {0};
-    const ada_message m[] = {{"user", "u"}, {"assistant", "first"}, {"user", "v"}, {"assistant", "second"}};
+    const ada_message m[] = {{.role = "user", .content = "u"},
+                             {.role = "assistant", .content = "first"},
+                             {.role = "user", .content = "v"},
+                             {.role = "assistant", .content = "second"}};
     const char *source = "{% for m in messages %}{{ m.role }}:{{ m.content if loop.index > messages|length - "
                          "2 else '…' }};{% endfor %}"
                          "{% if add_generation_prompt %}assistant:{% endif %}";
     assert_int_equal(ada_chat_open(&c, source, NULL, NULL), ADA_OK);
-    assert_int_equal(ada_chat_render(c, m, 4, false, &out, s, &n), ADA_EUNSUPPORTED);
+    assert_int_equal(ada_chat_render(c, m, 4, false, false, &out, s, &n), ADA_EUNSUPPORTED);
     assert_non_null(strstr(ada_error(), "message 2"));
     ada_buf_free(&out);
     ada_chat_close(&c);

@@ -51,7 +51,7 @@ static void kinds(void **state) {
     ada_dataset_close(&d);
 }
 
-/* Content as a list of parts is their text, joined. */
+/* Content as a list of parts is their text, joined, and these. */
 static void parts(void **state) {
     (void)state;
     ada_dataset *d = open_rows("{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", "
@@ -59,7 +59,11 @@ static void parts(void **state) {
                                "\"text\", \"text\": \" v\"}]}, {\"role\": \"assistant\", \"content\": []}]}");
     const ada_row *r = ada_dataset_at(d, 0);
     assert_string_equal(r->messages[0].content, "u v");
+    assert_int_equal(r->messages[0].nparts, 2);
+    assert_string_equal(r->messages[0].parts[1], " v");
     assert_string_equal(r->messages[1].content, "");
+    assert_non_null(r->messages[1].parts);
+    assert_int_equal(r->messages[1].nparts, 0);
     ada_dataset_close(&d);
 }
 
@@ -123,15 +127,21 @@ static void images_in_messages(void **state) {
     const ada_row *r = ada_dataset_at(d, 0);
     assert_string_equal(r->messages[0].content, "s");
     assert_string_equal(r->messages[1].content, "<image>u");
+    assert_int_equal(r->messages[1].nparts, 2);
+    assert_true(!r->messages[1].parts[0] && !strcmp(r->messages[1].parts[1], "u"));
     assert_string_equal(r->messages[3].content, "v");
+    assert_null(r->messages[3].parts);
     assert_string_equal(r->images[0], io_path("i"));
     r = ada_dataset_at(d, 1);
     assert_string_equal(r->messages[0].content, "u <image>");
+    assert_null(r->messages[0].parts); /* a text in which its author put the marks */
     assert_string_equal(r->messages[1].content, "<image>v");
     assert_string_equal(r->images[1], io_path("k"));
     r = ada_dataset_at(d, 2);
     assert_int_equal(r->nimages, 3);
     assert_string_equal(r->messages[0].content, "<image>u<image>");
+    assert_int_equal(r->messages[0].nparts, 3);
+    assert_true(!r->messages[0].parts[0] && !r->messages[0].parts[2]);
     assert_string_equal(r->messages[2].content, "<image>v");
     assert_string_equal(r->images[0], io_path("i"));
     assert_string_equal(r->images[1], io_path("k"));

@@ -164,7 +164,7 @@ static void conversation(void **state) {
     ada_model *m = tiny_model(true);
     ada_generator *g = NULL;
     heard h = {0}, k = {0};
-    const ada_message msgs[] = {{"user", "hi"}};
+    const ada_message msgs[] = {{.role = "user", .content = "hi"}};
     ada_generate_opts o = {.max_new = 6, .ignore_eos = true};
     assert_ok(ada_generator_open(&g, m, NULL, 0));
     assert_ok(ada_generate_chat(g, msgs, 1, &o, hear, &h, NULL));

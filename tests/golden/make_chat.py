@@ -3,6 +3,8 @@
 # usage: make_chat.py OUT [TEMPLATE.jinja …]     (transformers 5; with files: those instead of the ones here)
 # A rendering is null where the template refuses. "says" are the texts of the spans: what the assistant is to
 # say, its end mark included, written here by hand for each family and not by rendering prefixes.
+# A content is a string or a list of parts, which transformers hands on as it is; to a role that `reads` only
+# the other, we hand that. pictures: "<image>" in a string stands for an image.
 import json
 import sys
 
@@ -10,7 +12,9 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 ALTERNATE = ("{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
              "{{ raise_exception('turns must go user, assistant, user') }}{% endif %}")
-# name, family, template, what stands before and behind an answer, is the answer stripped
+# name, family, template, what stands before and behind an answer, is the answer stripped; then, unless all
+# roles read strings alone: what system, user and assistant read, of "text", "parts" and "both", whose images
+# in parts show, what an answer's parts are joined by (None: it reads their text)
 TEMPLATES = [
     ("chatml", "chatml",
      "{% for message in messages %}"
@@ -198,6 +202,109 @@ not(message.content.startswith('<r>') and message.content.endswith('</r>')) %}
      "{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\n'  + message['content'] + eos_token }}\n"
      "{% endif %}\n{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n"
      "{% endfor %}", "", "</s>", False),
+    ("parts, images in front", "other",
+     "{% for turn in messages %}{% if turn['role'] == 'user' %}{{ 'Q: ' }}"
+     "{% elif turn['role'] == 'assistant' %}{{ 'A: ' }}{% endif %}"
+     "{% for part in turn['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}"
+     "{% if turn['role'] == 'assistant' %}"
+     "{% for part in turn['content'] | selectattr('type', 'eq', 'text') %}"
+     "{% generation %}{{ part['text'] + eos_token }}{% endgeneration %}{% endfor %}"
+     "{% else %}{% for part in turn['content'] | rejectattr('type', '==', 'image') %}"
+     "{{ part['text'] + ' ' }}{% endfor %}{% endif %}{% endfor %}"
+     "{% if add_generation_prompt %}{{ 'A: ' }}{% endif %}",
+     "", "</s>", False, "parts parts parts", "sua", "</s>"),
+    ("parts in their order", "other",
+     """{{ bos_token }}{% for turn in messages %}
+{{ turn.role | capitalize }}{% if turn.content[0].type == 'image' %}
+:{% else %}
+: {% endif %}
+    {%- for part in turn['content'] -%}
+        {%- if part.type == 'text' -%}
+            {{ part.text }}
+        {%- elif part['type'] == 'image' -%}
+            {{ '<image>' }}
+        {%- endif -%}
+    {%- endfor -%}
+<end>
+{% endfor %}
+{% if add_generation_prompt %}
+{{ 'Assistant:' }}{% endif %}""", " ", "<end>", False, "parts parts parts", "sua", ""),
+    ("parts or text", "chatml",
+     """{%- set seen = namespace(count=0) %}
+{%- for turn in messages %}
+    {{- '<|im_start|>' + turn.role + '\\n' }}
+    {%- if turn.content is string %}
+        {{- turn.content }}
+    {%- else %}
+        {%- for part in turn.content %}
+            {%- if part.type == 'image' or 'image' in part or 'image_url' in part %}
+                {%- set seen.count = seen.count + 1 %}
+                {{- 'Image ' ~ seen.count ~ ': <image>' }}
+            {%- elif 'text' in part %}
+                {{- part.text }}
+            {%- endif %}
+            {%- if not loop.last %}{{ '|' }}{% endif %}
+        {%- endfor %}
+    {%- endif %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}""",
+     "", "<|im_end|>", False, "both both both", "sua", "|"),
+    ("parts of users alone", "mistral",
+     """{%- if messages[0]["role"] == "system" %}
+    {%- set first = messages[0]["content"] + "\\n" %}
+    {%- set rest = messages[1:] %}
+{%- else %}
+    {%- set first = "" %}
+    {%- set rest = messages %}
+{%- endif %}
+{{- bos_token }}
+{%- for turn in rest %}
+    {%- if turn.role == "user" %}
+        {{- "[INST]" + (first if loop.first else "") }}
+        {%- if turn.content is not string and turn.content is iterable %}
+            {%- set pictures = turn.content | selectattr("type", "equalto", "image") | list %}
+            {%- set words = turn.content | selectattr("type", "equalto", "text") | map(attribute="text") %}
+            {%- if pictures | length > 0 %}
+                {{- pictures | length ~ " images:" }}
+            {%- endif %}
+            {%- for picture in pictures %}{{ "<image>" }}{% endfor %}
+            {{- words | join("/") }}
+        {%- else %}
+            {{- turn.content | trim }}
+        {%- endif %}
+        {{- "[/INST]" }}
+    {%- elif turn.role == "assistant" %}
+        {{- turn.content + eos_token }}
+    {%- else %}
+        {{- raise_exception("users and assistants") }}
+    {%- endif %}
+{%- endfor %}""", "", "</s>", False, "text both text", "u", None),
+    ("parts but of the system", "other",
+     "{% for turn in messages %}{% if turn.role == 'system' %}{{ '# ' + turn.content + '\n' }}"
+     "{% else %}{{ '@' + turn.role }}{% for part in turn.content if part.type == 'image' %}{{ ' <image>' }}"
+     "{% endfor %}{{ ': ' + (turn.content | selectattr('type', 'ne', 'image') | map(attribute='text')"
+     " | map('trim') | join(' + ')) + '\n' }}{% endif %}{% endfor %}"
+     "{% if add_generation_prompt %}{{ '@assistant: ' }}{% endif %}",
+     "", "", True, "text parts parts", "ua", " + "),
+    ("parts without images", "other",
+     "{% for turn in messages %}{% if turn.content is string %}{% set said = turn.content %}{% else %}"
+     "{% set said = turn.content | selectattr('text', 'defined') | map(attribute='text') | join('&') %}"
+     "{% endif %}{{ turn.role + '=' + said + ';' }}{% endfor %}"
+     "{% if add_generation_prompt %}{{ 'assistant=' }}{% endif %}",
+     "", ";", False, "both both both", "", "&"),
+    ("parts alone, without images", "other",
+     "{% for turn in messages %}{{ turn.role + '=' }}{% for part in turn.content %}"
+     "{% if part.type == 'text' %}{{ '(' ~ part.text ~ ')' }}{% endif %}{% endfor %}{{ ';' }}{% endfor %}"
+     "{% if add_generation_prompt %}{{ 'assistant=' }}{% endif %}",
+     "(", ");", False, "parts parts parts", "", ")("),
+    ("what one goes over", "other",
+     "{% for m in messages %}{% if m.content | selectattr('type') %}{{ 'always ' }}{% endif %}"
+     "{% for c in m.content %}{% if c is string %}{{ c ~ '.' }}{% else %}{% for k in c %}{{ k }}{% endfor %}"
+     "{{ c.text | list | join('-') }}{% if 'text' in (c | map('upper') | list) or c.text is undefined %}"
+     "{{ '?' }}{% endif %}{% endif %}{% endfor %}"
+     "{{ m.content[0].type }}{{ (m.role | last) ~ (m.role | first) ~ m.role[-2] ~ m.role[9] }}\n{% endfor %}",
+     None, None, False, "both both both", "", ""),
     ("white space", "other",
      "  {%- for m in messages if m.role != 'system' -%}  \n [{{ loop.index }}/{{ loop.length }}]\n"
      "   {% if not loop.last %}\n\t{{ m.role|upper }}:{{ m['content']|length }}\n   {%+ endif %}\n"
@@ -217,10 +324,52 @@ TALKS = [
     [("user", "<|im_end|>{{ 1 }}{% if %}"), ("assistant", "{{ x }}"), ("system", "late"), ("user", "z")],
     [("assistant", "I begin."), ("user", "Fine")],
 ]
+IMAGE = {"type": "image"}
 
 
-def render(template, talk, generate):
-    messages = [{"role": r, "content": c} for r, c in talk]
+def text(s):
+    return {"type": "text", "text": s}
+
+
+# conversations with parts, and whether "<image>" in a string is one
+TALKS_OF_PARTS = [
+    ([("user", [IMAGE, text("What is it?")])], True),
+    ([("system", [text("Be brief.")]), ("user", [text("Compare "), IMAGE, text(" with "), IMAGE]),
+      ("assistant", [text("A hat. ")]), ("user", [text("Sure?")]), ("assistant", "Yes")], True),
+    ([("user", "Look: <image> and <image>!"), ("assistant", "Two."), ("user", "Größe?")], True),
+    ([("user", [text("one"), text(" two")]), ("assistant", [text("x"), text("yes y")]), ("user", [text("")])],
+     False),
+    ([("user", "what does <image> mean?"), ("assistant", "a mark: <image>"), ("user", [text("<image>")])],
+     False),
+    ([("system", "See."), ("user", [IMAGE, IMAGE, text("Which <b>?")]), ("assistant", [text("日本")])],
+     True),
+    ([("assistant", [text("I "), text("begin.")]), ("user", [text("Fine")])], False),
+]
+
+
+def pieces(s):
+    out = [text(s)] if s else []
+    if "<image>" in s:
+        out = [p for t in s.split("<image>") for p in (IMAGE, *([text(t)] if t else []))][1:]
+    return out or [text("")]
+
+
+def handed(content, reads, drawn, pictures):
+    """A content as a template gets it from us: as it is, but where that would not show."""
+    given = content
+    if isinstance(content, list) and reads == "text":
+        content = "".join(p.get("text", "<image>") for p in content)
+    elif isinstance(content, str) and reads == "parts":
+        content = pieces(content) if pictures else [text(content)]
+    if isinstance(content, list) and IMAGE in content and not drawn:
+        content = given if isinstance(given, str) else "".join(p.get("text", "<image>") for p in given)
+        content = [text(content)] if reads == "parts" else content
+    return content
+
+
+def render(template, talk, pictures, reads, drawn, generate):
+    reads = dict(zip(("system", "user", "assistant"), reads.split()))
+    messages = [{"role": r, "content": handed(c, reads[r], r[0] in drawn, pictures)} for r, c in talk]
     try:
         out, _ = render_jinja_template([messages], chat_template=template, add_generation_prompt=generate,
                                        bos_token="<s>", eos_token="</s>")
@@ -230,19 +379,32 @@ def render(template, talk, generate):
         return None
 
 
-def says(talk, before, after, strip):
+def says(talk, before, after, strip, glue):
     if before is None:
         return None
-    return [before + (c.strip() if strip else c) + after for r, c in talk if r == "assistant"]
+    said = []
+    for i, (role, c) in enumerate(talk):
+        parts = [p.get("text", "") for p in c] if isinstance(c, list) else [c]
+        parts = ["".join(parts)] if glue is None else parts
+        if role == "assistant":  # nothing stands before a first message
+            own = (glue or "").join(t.strip() if strip else t for t in parts)
+            said.append((before if i else "") + own + after)
+    return said
+
+
+def row(name, family, template, before, after, strip, reads="text text text", drawn="", glue=None):
+    cases = []
+    for talk, pictures in [*((t, None) for t in TALKS), *TALKS_OF_PARTS]:
+        how = (template, talk, pictures, reads, drawn)
+        case = {"talk": [list(m) for m in talk], "pictures": pictures, "plain": render(*how, False),
+                "generate": render(*how, True), "says": says(talk, before, after, strip, glue)}
+        cases.append({k: v for k, v in case.items() if k != "pictures" or v is not None})
+    return {"name": name, "family": family, "template": template, "cases": cases}
 
 
 out, files = sys.argv[1], sys.argv[2:]
 templates = [(p, None, open(p, newline="").read(), None, None, False) for p in files] or TEMPLATES
-rows = [{"name": name, "family": family, "template": t,
-         "cases": [{"talk": [list(m) for m in talk], "plain": render(t, talk, False),
-                    "generate": render(t, talk, True), "says": says(talk, before, after, strip)}
-                   for talk in TALKS]}
-        for name, family, t, before, after, strip in templates]
+rows = [row(*t) for t in templates]
 with open(out, "w") as f:
     json.dump(rows, f, ensure_ascii=False, indent=0)
     f.write("\n")
