@@ -37,9 +37,9 @@ ada_status ada_tensors_part(ada_tensors **part, const ada_tensors *whole, const 
                             const ada_json *meta) ADA_MUST_USE;
 /* An object, or NULL. gguf: all key-values, arrays as arrays. hdf5 (an imported model): what it was
  * written with. HF folder: {"config": …, "tokenizer": …, "tokenizer_config": …, "generation_config": …,
- * "preprocessor_config": …, "processor_config": …},
- * absent ones left out; chat_template.jinja, where present, overrides tokenizer_config.chat_template. A
- * lone .safetensors file: {}. */
+ * "preprocessor_config": …, "processor_config": …}, absent ones left out; chat_template.jinja, where present,
+ * overrides tokenizer_config.chat_template, and a processor's (its key in processor_config.json, else
+ * chat_template.json) overrides both. A lone .safetensors file: {}. */
 const ada_json *ada_tensors_meta(const ada_tensors *t);
 /* Lower-case hex sha256 over names, types, shapes and bytes of all tensors in name order: the identity of
  * a base. An imported .h5 keeps and returns its source's. */

@@ -93,6 +93,39 @@ static void folder(void **state) {
     ada_tensors_close(&t);
 }
 
+static void template_is(const char *want) {
+    ada_tensors *t;
+    assert_ok(ada_tensors_open(&t, io_path("p")));
+    const ada_json *config = ada_json_get(ada_tensors_meta(t), "tokenizer_config");
+    assert_string_equal(ada_json_str(ada_json_get(config, "chat_template"), ""), want);
+    ada_tensors_close(&t);
+}
+
+/* A folder with a processor has its template where processors look, in the order of their say. */
+static void templates(void **state) {
+    (void)state;
+    ada_tensors *t;
+    assert_ok(ada_make_folder(io_path("p")));
+    put_text("p/config.json", "{\"model_type\": \"llama\"}");
+    put_file("p/model.safetensors", ONE("w"), 4);
+    put_text("p/tokenizer_config.json", "{\"chat_template\": \"tokenizer's\"}");
+    put_text("p/chat_template.json", "{\"chat_template\": \"json\"}");
+    template_is("tokenizer's");
+    put_text("p/preprocessor_config.json", "{}");
+    template_is("json");
+    put_text("p/chat_template.jinja", "jinja");
+    template_is("json");
+    put_text("p/processor_config.json", "{\"chat_template\": \"processor's\"}");
+    template_is("processor's");
+    put_text("p/processor_config.json", "{\"chat_template\": null}");
+    template_is("json");
+    put_text("p/chat_template.json", "{\"template\": \"json\"}");
+    assert_fails(ada_tensors_open(&t, io_path("p")), ADA_EFORMAT, "has no string 'chat_template'");
+    ada_tensors_close(&t);
+    assert_int_equal(unlink(io_path("p/chat_template.json")), 0);
+    template_is("jinja");
+}
+
 /* The same tensors in one file, in shards and in another order: one digest; other bytes, another. */
 static void shards(void **state) {
     (void)state;
@@ -137,6 +170,6 @@ static void shards(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_file), cmocka_unit_test(folder),
-                                       cmocka_unit_test(shards)};
+                                       cmocka_unit_test(templates), cmocka_unit_test(shards)};
     return cmocka_run_group_tests(tests, io_test_begin, io_test_end);
 }

@@ -142,18 +142,47 @@ static ada_status add_spiece(ada_tensors *t, const char *folder) {
     return ada_json_get(t->meta, "tokenizer") ? ADA_OK : ada_tok_set_byt5(t->meta);
 }
 
+/* As if tokenizer_config.json held it; takes j. */
+static ada_status set_template(ada_tensors *t, ada_json *j) {
+    if (ada_json_get(t->meta, "tokenizer_config") == NULL) {
+        ada_status st = ada_json_set(t->meta, "tokenizer_config", ada_json_new_obj());
+        if (st != ADA_OK) {
+            ada_json_close(&j);
+            return st;
+        }
+    }
+    return ada_json_set((ada_json *)ada_json_get(t->meta, "tokenizer_config"), "chat_template", j);
+}
+
 static ada_status add_template(ada_tensors *t, const char *folder) {
     const char *path;
     ADA_TRY(join(t, folder, "chat_template.jinja", &path));
     if (!ada_is_there(path)) return ADA_OK;
-    if (ada_json_get(t->meta, "tokenizer_config") == NULL)
-        ADA_TRY(ada_json_set(t->meta, "tokenizer_config", ada_json_new_obj()));
     char *text;
     size_t n;
     ADA_TRY(ada_read_file(path, &text, &n));
     ada_json *j = ada_json_new_str(text, n);
     ada_os.release(text);
-    return ada_json_set((ada_json *)ada_json_get(t->meta, "tokenizer_config"), "chat_template", j);
+    return set_template(t, j);
+}
+
+/* What transformers' processors read, which tokenizers do not, in the order of their say. */
+static ada_status add_processor_template(ada_tensors *t, const char *folder) {
+    static const char key[] = "chat_template";
+    const ada_json *own = ada_json_get(ada_json_get(t->meta, "processor_config"), key);
+    const char *path;
+    ada_json *j = NULL;
+    if (!ada_json_get(t->meta, "processor_config") && !ada_json_get(t->meta, "preprocessor_config"))
+        return ADA_OK;
+    if (!ada_json_is_null(own)) return set_template(t, ada_json_share(own));
+    ADA_TRY(join(t, folder, "chat_template.json", &path));
+    if (!ada_is_there(path)) return ADA_OK;
+    ADA_TRY(ada_json_open(&j, path));
+    const ada_json *text = ada_json_get(j, key);
+    ada_status st = ada_json_is_str(text) ? set_template(t, ada_json_share(text))
+                                          : ada_fail(ADA_EFORMAT, "'%s' has no string '%s'", path, key);
+    ada_json_close(&j);
+    return st;
 }
 
 /* Opens the shard unless it is among `done`. */
@@ -228,7 +257,8 @@ static ada_status open_format(ada_tensors *t, const char *path) {
     ADA_TRY(add_json(t, path, "generation_config.json", "generation_config"));
     ADA_TRY(add_json(t, path, "preprocessor_config.json", "preprocessor_config"));
     ADA_TRY(add_json(t, path, "processor_config.json", "processor_config"));
-    return add_template(t, path);
+    ADA_TRY(add_template(t, path));
+    return add_processor_template(t, path);
 }
 
 const struct ada_format ada_format_safetensors = {.name = "safetensors", .probe = probe, .open = open_format};
