@@ -3,6 +3,7 @@
  * Must not know: formats, architectures by name. Invariant: a model is whole or not there; closing takes any
  * part. */
 #include "engine/model.h"
+#include "engine/arch_read.h"
 #include "engine/load.h"
 #include "io/os.h"
 #include <stdio.h>
@@ -101,6 +102,20 @@ static ada_status open_text(ada_model *m) {
                      sizeof m->chat_why);
 }
 
+/* transformers puts images where this id stands; a file whose word for it is no token is not whole. */
+static ada_status check_image_token(const ada_model *m) {
+    static const char *const keys[] = {"image_token_id", "image_token_index"};
+    const ada_json *config = ada_json_get(ada_tensors_meta(m->whole), "config");
+    for (size_t i = 0; i < 2; i++) {
+        int32_t id = 0;
+        ADA_TRY(ada_read_int_or(config, keys[i], &id));
+        if (m->tok && !ada_tok_text(m->tok, id))
+            return ada_fail(ADA_EMISMATCH, "'%s' is %d, but the tokenizer has %d ids", keys[i], id,
+                            ada_tok_size(m->tok));
+    }
+    return ADA_OK;
+}
+
 ada_status ada_model_text(const ada_model *m) {
     if (m->tok) return ADA_OK;
     return ada_fail(ADA_EUNSUPPORTED, "model '%s' cannot read text: %s", m->name, m->tok_why);
@@ -149,7 +164,8 @@ static ada_status open_into(ada_model *m, const char *path) {
     ADA_TRY(load(m));
     if (m->whole) ADA_TRY(ada_vision_open(&m->vision, m->whole, m->type, m->c.d));
     if (m->vision) ADA_TRY(set_mask(m));
-    return open_text(m);
+    ADA_TRY(open_text(m));
+    return m->whole ? check_image_token(m) : ADA_OK;
 }
 
 ada_status ada_model_open(ada_model **m, const char *path, const ada_model_opts *o) {

@@ -254,6 +254,11 @@ static const fault llava[] = {
       "\"vision_feature_select_strategy\": \"cls\"", 5, "'cls'"),
     R("config.json", "\"projector_hidden_act\": \"gelu\"", "\"projector_hidden_act\": \"mish\"", 5, "mish"),
     R("config.json", "\"vocab_size\": 59", "\"vocab_size\": 20", 6, "wanted"),
+    R("config.json", "\"image_token_index\": 3", "\"image_token_index\": -1", 4, "image_token_index"),
+    R("config.json", "\"image_token_index\": 3", "\"image_token_index\": \"3\"", 4, "image_token_index"),
+    R("config.json", "\"image_token_index\": 3", "\"image_token_index\": 3.5", 4, "image_token_index"),
+    R("config.json", "\"image_token_index\": 3", "\"image_token_index\": 54", 6, "has 54 ids"),
+    R("config.json", "\"image_token_index\": 3", "\"image_token_index\": 2147483647", 6, "has 54 ids"),
     /* model.safetensors */
     NONE("model.safetensors", 4, "m"),
     HALF("model.safetensors", 4, "model.safetensors"),
@@ -296,6 +301,7 @@ static const fault tiles[] = {
     R("config.json", "\"scale_factor\": 2", "\"scale_factor\": \"2\"", 4, "scale_factor"),
     R("config.json", "\"scale_factor\": 2", "\"scale_factor\": 3", 6, "shape"),
     R("config.json", "\"scale_factor\": 2", "\"scale_factor\": 46341", 4, "pixel shuffle"),
+    R("config.json", "\"image_token_id\": 3", "\"image_token_id\": 60", 6, "image_token_id"),
     R("model.safetensors", "modality_projection", "modality_projectiox", 6, "modality_projectiox"),
 };
 
