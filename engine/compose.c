@@ -108,6 +108,21 @@ static ada_status read_preprocessing(composer *m) {
     return ada_preprocess_of(&m->preprocess, m->vision_meta);
 }
 
+/* A tower's GGUF may hold the way into a text model of its own, which is not this one. */
+static void tell_of_projector(const ada_tensors *file, const char *path) {
+    const ada_json *meta = ada_tensors_meta(file);
+    const char *type = ada_json_str(ada_json_get(meta, "clip.vision.projector_type"),
+                                    ada_json_str(ada_json_get(meta, "clip.projector_type"), NULL));
+    size_t n = 0;
+    if (!ada_json_get(meta, "general.architecture")) return;
+    for (size_t i = 0; i < ada_tensors_count(file); i++)
+        n += strncmp(ada_tensors_at(file, i)->name, "v.", 2) != 0;
+    if (n == 0) return;
+    ada_log(ADA_LOG_WARN,
+            "'%s' holds a projector ('%s', tensors: %zu), which is left out: the connector is new", path,
+            type ? type : "of no type", n);
+}
+
 static ada_status open_vision(composer *m) {
     part *p = &m->vision;
     ADA_TRY(open_file(m, p, m->o->vision));
@@ -116,7 +131,9 @@ static ada_status open_vision(composer *m) {
     ada_tower_opts o = m->o->features;
     o.f32 = m->o->dtype == ADA_F32;
     ADA_TRY(ada_tower_of(&m->tower, p->file, &o));
-    return read_preprocessing(m);
+    ADA_TRY(read_preprocessing(m));
+    tell_of_projector(p->file, m->o->vision);
+    return ADA_OK;
 }
 
 /* ---- the connector ---- */

@@ -142,12 +142,24 @@ static void identity(void **state) {
     assert_string_not_equal(one, two);
 }
 
-/* A tower from GGUF says in its own words how it wants its images. */
+static char told[512];
+static void hear(void *ctx, int level, const char *message) {
+    (void)ctx;
+    if (level == ADA_LOG_WARN) (void)snprintf(told, sizeof told, "%s", message);
+}
+
+/* A tower from GGUF says in its own words how it wants its images; that its projector is left out is said. */
 static void from_gguf(void **state) {
     (void)state;
     ada_preprocess p;
-    ada_compose_opts o = of(gguf_path);
-    ada_tensors *t = composed(&o, "gguf.h5");
+    ada_compose_opts o = of(gguf_path), other = of(clip_path);
+    ada_log_set(hear, NULL);
+    ada_tensors *t = composed(&other, "folder.h5");
+    ada_tensors_close(&t);
+    assert_string_equal(told, "");
+    t = composed(&o, "gguf.h5");
+    ada_log_set(NULL, NULL);
+    assert_non_null(strstr(told, "clip.gguf' holds a projector ('mlp', tensors: 1), which is left out"));
     assert_ok(ada_preprocess_read(
         &p, ada_json_get(ada_json_get(ada_tensors_meta(t), "vision"), "preprocessor_config"), "made"));
     assert_true(p.resize && p.rule == ADA_SIZE_EXACT && p.height == p.width && p.filter == ADA_BICUBIC);
