@@ -12,7 +12,7 @@
 struct bench {
     struct ada_common common;
     const char *model, *dtype;
-    int threads, pp, tg, train, row, target, images, repeat;
+    int threads, pp, tg, train, row, target, images, size, repeat;
     bool csv;
 };
 #define F(f) ADA_OPT_FIELD(struct bench, f)
@@ -34,6 +34,8 @@ static const struct ada_opt opts[] = {
               "encoder reads the prompt, else 0" },
     { .name = "images", F(images), .arg = "N", .lo = 0, .hi = 4096, .def = "16",
       .help = "images of a pass through a vision tower, where there is one; 0: none" },
+    { .name = "image-size", F(size), .arg = "N", .lo = 0, .hi = 4096, .def = "0",
+      .help = "their side in pixels; 0: what the tower was trained on" },
     { .name = "repeat", F(repeat), .arg = "N", .lo = 1, .hi = 1000, .def = "5",
       .help = "timed passes of each test; more when the spread is wide" },
     ADA_OPT_THREADS(struct bench, threads),
@@ -46,7 +48,7 @@ static const struct ada_opt opts[] = {
 
 struct result {
     const char *kind;
-    int n, row, target, repeat;
+    int n, row, target, size, repeat;
     double median, mean, sd, best; /* tokens or images a second */
     double gflops;                 /* at the median */
 };
@@ -75,8 +77,8 @@ static void summarise(struct result *r, double *speed, int n) {
 }
 
 static ada_status time_once(const struct subject *s, const struct result *r, double *seconds, double *flops) {
-    if (!s->m) return ada_tower_bench(s->t, r->n, seconds, flops);
-    return ada_bench(s->m, &(ada_bench_task){r->kind, r->n, r->row, r->target}, seconds, flops);
+    if (!s->m) return ada_tower_bench(s->t, r->n, r->size, seconds, flops);
+    return ada_bench(s->m, &(ada_bench_task){r->kind, r->n, r->row, r->target, r->size}, seconds, flops);
 }
 
 /* tokens, or images, of a pass */
@@ -105,6 +107,7 @@ static ada_json *to_json(const struct result *r) {
     ada_object_int(&j, strcmp(r->kind, "images") == 0 ? "images" : "tokens", (int)amount(r));
     if (r->row) ada_object_int(&j, "row", r->row);
     if (r->target) ada_object_int(&j, "target", r->target);
+    if (r->size) ada_object_int(&j, "image_size", r->size);
     ada_object_int(&j, "repeat", r->repeat);
     ada_object_num(&j, "median", r->median);
     ada_object_num(&j, "mean", r->mean);
@@ -138,6 +141,8 @@ static void print_table(const struct result *r, int n) {
             (void)snprintf(shape, sizeof shape, " rows of %d + %d", r[i].row, r[i].target);
         else if (r[i].row)
             (void)snprintf(shape, sizeof shape, " rows of %d", r[i].row);
+        else if (r[i].size)
+            (void)snprintf(shape, sizeof shape, " of %d × %d", r[i].size, r[i].size);
         ada_table_cell(&t, "%s%d%s", r[i].kind, r[i].n, shape);
         ada_table_cell(&t, "%d", r[i].repeat);
         ada_table_cell(&t, "%.1f", r[i].median);
@@ -149,10 +154,10 @@ static void print_table(const struct result *r, int n) {
 }
 
 static void print_csv(const struct result *r, int n) {
-    ada_out_printf("test,amount,row,target,repeat,median,mean,sd,best,gflops\n");
+    ada_out_printf("test,amount,row,target,image_size,repeat,median,mean,sd,best,gflops\n");
     for (; n > 0; n--, r++)
-        ada_out_printf("%s,%.0f,%d,%d,%d,%.6g,%.6g,%.6g,%.6g,%.6g\n", r->kind, amount(r), r->row, r->target,
-                       r->repeat, r->median, r->mean, r->sd, r->best, r->gflops);
+        ada_out_printf("%s,%.0f,%d,%d,%d,%d,%.6g,%.6g,%.6g,%.6g,%.6g\n", r->kind, amount(r), r->row,
+                       r->target, r->size, r->repeat, r->median, r->mean, r->sd, r->best, r->gflops);
 }
 
 static ada_status open_tower(struct subject *s, const struct bench *o) {
@@ -186,7 +191,7 @@ static int list_tests(const struct subject *s, const struct bench *o, struct res
     if (s->m && o->tg) to[n++] = (struct result){.kind = "tg", .n = o->tg};
     if (s->m && o->train)
         to[n++] = (struct result){.kind = "train", .n = o->train, .row = row, .target = target};
-    if (sees && o->images) to[n++] = (struct result){.kind = "images", .n = o->images};
+    if (sees && o->images) to[n++] = (struct result){.kind = "images", .n = o->images, .size = o->size};
     return n;
 }
 

@@ -194,10 +194,10 @@ ADA_API void ada_trainer_close(ada_trainer **t);
 typedef struct ada_eval_opts {
     const char *data;
     ada_dataset_opts keys;
-    int max_length;      /* [the model's] */
-    int max_new;         /* [64] tokens of greedy output for exact match */
-    size_t batch_tokens; /* [1024] */
-    int beams;           /* [1] more: that output by beam search */
+    int max_length;       /* [the model's] */
+    int max_new;          /* [64] tokens of greedy output for exact match */
+    size_t batch_tokens;  /* [1024] */
+    int beams;            /* [1] more: that output by beam search */
     const char *features; /* as of training */
 } ada_eval_opts;
 typedef struct ada_eval_row { /* given to the callback in file order */
@@ -270,11 +270,14 @@ typedef struct ada_bench_task {
     int row;    /* [n] tokens of each row's prompt: of its source, where the model has an encoder */
     int target; /* [0] tokens that follow it, n / row times as many in all. Loss is on them; without any, on
                    every token */
+    int size;   /* [0] side of the images in pixels; 0: what the tower was trained on */
 } ada_bench_task;
 /* seconds; flops (may be NULL): multiply-adds × 2 that the pass needs. */
 ADA_API ada_status ada_bench(ada_model *m, const ada_bench_task *task, double *seconds,
                              double *flops) ADA_MUST_USE;
-/* n images of the size that the tower was trained on; pixels are random, and not preprocessed. */
-ADA_API ada_status ada_tower_bench(ada_tower *t, int n, double *seconds, double *flops) ADA_MUST_USE;
+/* n images of size × size pixels, or of what the tower was trained on, if size is 0; pixels are random, and
+ * not preprocessed. */
+ADA_API ada_status ada_tower_bench(ada_tower *t, int n, int size, double *seconds,
+                                   double *flops) ADA_MUST_USE;
 
 #endif

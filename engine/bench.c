@@ -147,29 +147,32 @@ static ada_status time_training(timing *b) {
     return ADA_OK;
 }
 
-static ada_status time_images(ada_tower *t, int32_t n, double *seconds, double *flops, ada_arena *work) {
+static ada_status time_images(ada_tower *t, int32_t n, int32_t side, double *seconds, double *flops,
+                              ada_arena *work) {
     const ada_config *c = ada_tower_config(t);
-    size_t size = (size_t)c->channels * (size_t)c->image_h * (size_t)c->image_w;
+    int32_t h = side ? side : c->image_h, w = side ? side : c->image_w;
+    size_t size = (size_t)c->channels * (size_t)h * (size_t)w;
     float *pixels, *features;
     int32_t rows;
-    ADA_TRY(ada_tower_rows(t, c->image_h, c->image_w, &rows));
+    ADA_TRY(ada_tower_rows(t, h, w, &rows));
     ADA_TRY(ada_arena_take(work, &pixels, (size_t)n * size, sizeof *pixels));
     ADA_TRY(ada_arena_take(work, &features, (size_t)n * (size_t)rows * (size_t)c->d, sizeof *features));
     for (size_t i = 0; i < (size_t)n * size; i++)
         pixels[i] = (float)(2.0 * ada_rng_uniform(0, ADA_RNG_BENCH, i) - 1.0);
-    ADA_TRY(ada_tower_flops(t, c->image_h, c->image_w, flops));
+    ADA_TRY(ada_tower_flops(t, h, w, flops));
     *flops *= n;
     double start = ada_os.now();
-    ADA_TRY(ada_tower_run(t, pixels, n, c->image_h, c->image_w, features));
+    ADA_TRY(ada_tower_run(t, pixels, n, h, w, features));
     *seconds = ada_os.now() - start;
     return ADA_OK;
 }
 
-ada_status ada_tower_bench(ada_tower *t, int n, double *seconds, double *flops) {
+ada_status ada_tower_bench(ada_tower *t, int n, int size, double *seconds, double *flops) {
     ada_arena work = {0};
     double sum = 0.0;
     if (n < 1 || n > 1 << 12) return ada_fail(ADA_EINVAL, "a bench of %d images", n);
-    ada_status st = time_images(t, n, seconds, &sum, &work);
+    if (size < 0 || size > 1 << 12) return ada_fail(ADA_EINVAL, "a bench of images of %d pixels", size);
+    ada_status st = time_images(t, n, size, seconds, &sum, &work);
     if (flops) *flops = sum;
     ada_arena_free(&work);
     return st;
@@ -188,7 +191,7 @@ ada_status ada_bench(ada_model *m, const ada_bench_task *task, double *seconds, 
     int32_t n = task->n, row = task->row > 0 && task->row < n ? task->row : n;
     if (strcmp(task->kind, "images") == 0) {
         if (!m->vision) return ada_fail(ADA_EINVAL, "a bench of images of a model that sees none");
-        return ada_tower_bench(m->vision->tower, n, seconds, flops);
+        return ada_tower_bench(m->vision->tower, n, task->size, seconds, flops);
     }
     if (n < 1 || n > MOST) return ada_fail(ADA_EINVAL, "a bench of %d tokens", n);
     if (task->target < 0 || (int64_t)((n + row - 1) / row) * (row + (int64_t)task->target) > MOST)

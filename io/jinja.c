@@ -610,40 +610,9 @@ static ada_status named_text(run *r, const char *name, const char *s) {
     return s ? set_var(r, name, strlen(name), (jval){.kind = V_STR, .s = s, .n = strlen(s)}) : ADA_OK;
 }
 
-static ada_status put_text(ada_arena *a, jdict *d, const char *name, const char *s) {
-    return ada_jval_put(a, d, name, strlen(name), (jval){.kind = V_STR, .s = s, .n = strlen(s)});
-}
-
-/* A list of objects, as transformers has it: {"type": "text", "text": …} or {"type": "image"}. */
-static ada_status list_of_parts(ada_arena *a, const ada_message *m, jval *v) {
-    *v = (jval){.kind = V_LIST, .n = m->nparts};
-    ADA_TRY(ada_arena_take(a, &v->list, v->n, sizeof *v->list));
-    for (size_t i = 0; i < v->n; i++) {
-        jval *part = &v->list[i];
-        *part = (jval){.kind = V_DICT};
-        ADA_TRY(ada_arena_zero(a, &part->dict, 1, sizeof *part->dict));
-        ADA_TRY(put_text(a, part->dict, "type", m->parts[i] ? "text" : "image"));
-        if (m->parts[i]) ADA_TRY(put_text(a, part->dict, "text", m->parts[i]));
-    }
-    return ADA_OK;
-}
-
 static ada_status run_all(run *r, const ada_jinja_input *in) {
-    jval list = {.kind = V_LIST, .n = in->n};
-    ADA_TRY(ada_arena_take(r->arena, &list.list, in->n, sizeof *list.list));
-    for (size_t i = 0; i < in->n; i++) {
-        list.list[i] = (jval){.kind = V_DICT};
-        ADA_TRY(ada_arena_zero(r->arena, &list.list[i].dict, 1, sizeof *list.list[i].dict));
-        const ada_message *m = &in->messages[i];
-        ADA_TRY(put_text(r->arena, list.list[i].dict, "role", m->role));
-        if (m->parts) {
-            jval parts;
-            ADA_TRY(list_of_parts(r->arena, m, &parts));
-            ADA_TRY(ada_jval_put(r->arena, list.list[i].dict, "content", 7, parts));
-        } else {
-            ADA_TRY(put_text(r->arena, list.list[i].dict, "content", m->content));
-        }
-    }
+    jval list;
+    ADA_TRY(ada_jval_messages(r->arena, in->messages, in->n, &list));
     ADA_TRY(set_var(r, "messages", 8, list));
     ADA_TRY(set_var(r, "tools", 5, (jval){.kind = V_NONE}));
     ADA_TRY(set_var(r, "documents", 9, (jval){.kind = V_NONE}));

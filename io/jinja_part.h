@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The inside of the template evaluator: tokens, values and what can be done with them.
- * Owns: their layout. Must not know: messages. Invariant: strings are slices that live in a run's arena, in
+ * Owns: their layout. Invariant: strings are slices that live in a run's arena, in
  * the template or in the caller's input; nothing is ever changed in place but a dict. */
 #ifndef ADA_IO_JINJA_PART_H
 #define ADA_IO_JINJA_PART_H
@@ -65,5 +65,8 @@ typedef struct jargs {
 } jargs;
 ada_status ada_jval_filter(ada_arena *a, jval v, const jtok *name, const jargs *args, jval *out) ADA_MUST_USE;
 ada_status ada_jval_test(jval v, const jtok *name, bool *yes) ADA_MUST_USE;
+
+/* jinja_messages.c */
+ada_status ada_jval_messages(ada_arena *a, const ada_message *m, size_t n, jval *out) ADA_MUST_USE;
 
 #endif

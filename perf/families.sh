@@ -15,18 +15,22 @@ trap 'rm -rf "$tmp"' EXIT
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
 . "$here/pairs.sh"
 
-source=512 target=64 rows=4 images=16
+source=512 target=64 rows=4 images=16 size=224
 learn() { # of T5
     "$ours" bench -m "$t5" --pp 0 --tg 0 --train $((rows * source)) --row $source --target $target \
         --repeat 3 --json -q | field median
 }
-see() { "$ours" bench -m "$vit" --images $images --repeat 3 --json -q | field median; }
+see() {
+    "$ours" bench -m "$vit" --images $images --image-size $size --repeat 3 --json -q | field median
+}
 torch() { # DTYPE TASK MODEL
     env LD_PRELOAD="${PEER_PRELOAD:-}" "$python" -W ignore "$here/peers/torch_families.py" "$2" --model "$3" \
-        --dtype "$1" --rows $rows --source $source --target $target --images $images 2>/dev/null |
-        field median
+        --dtype "$1" --rows $rows --source $source --target $target --images $images --size $size \
+        2>/dev/null | field median
 }
-onnx() { "$python" -W ignore "$here/peers/onnx_speed.py" "$onnx" --images $images | field median; }
+onnx() {
+    "$python" -W ignore "$here/peers/onnx_speed.py" "$onnx" --images $images --size $size | field median
+}
 
 pairs_head "tokens or images"
 for dtype in ${PEER_DTYPES:-float32}; do

@@ -14,13 +14,14 @@ import onnxruntime
 p = argparse.ArgumentParser()
 p.add_argument('file')
 p.add_argument('--images', type=int, default=16)
+p.add_argument('--size', type=int, default=224, help="the images' side, where the file leaves it open")
 p.add_argument('--repeat', type=int, default=3)
 a = p.parse_args()
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = int(os.environ.get('OMP_NUM_THREADS', '2'))
 session = onnxruntime.InferenceSession(a.file, options, providers=['CPUExecutionProvider'])
 what = session.get_inputs()[0]
-h, w = (x if isinstance(x, int) else 224 for x in what.shape[2:])
+h, w = (x if isinstance(x, int) else a.size for x in what.shape[2:])
 pixels = numpy.random.default_rng(0).random((a.images, 3, h, w), dtype=numpy.float32)
 results = []
 for batch in {1, a.images} if not isinstance(what.shape[0], int) else {what.shape[0]}:

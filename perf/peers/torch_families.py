@@ -24,6 +24,7 @@ p.add_argument('--rows', type=int, default=4)
 p.add_argument('--source', type=int, default=512)
 p.add_argument('--target', type=int, default=64)
 p.add_argument('--images', type=int, default=16)
+p.add_argument('--size', type=int, default=0, help="the images' side; 0: what the tower was trained on")
 p.add_argument('--repeat', type=int, default=3)
 a = p.parse_args()
 torch.manual_seed(0)
@@ -48,7 +49,7 @@ def t5():
 
 def images():
     model = AutoModel.from_pretrained(a.model, dtype=dtype).eval()
-    size = model.config.image_size
+    size = a.size or model.config.image_size
     h, w = size if isinstance(size, (list, tuple)) else (size, size)
     pixels = torch.rand(a.images, 3, h, w).to(dtype)
 

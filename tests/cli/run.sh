@@ -168,7 +168,10 @@ check "bench of an encoder-decoder" run bench -m "$ADA_TESTS/golden/t5_gated" --
 check "bench counts targets" says '"test": "train", "tokens": 80, "row": 32, "target": 8, '
 check "bench of what sees" run bench -m "$ADA_TESTS/golden/vlm/smolvlm" --pp 0 --tg 0 \
     --train 64 --row 32 --target 4 --images 2 --repeat 1 --csv
-check "bench has images" says '^images,2,0,0,1,'
+check "bench has images" says '^images,2,0,0,0,1,'
 check "bench of a tower" run bench -m "$ADA_TESTS/golden/vit" --images 3 --repeat 1 --json
 check "bench of a tower has images alone" says '"tests": \[{"test": "images", "images": 3, '
+check "bench of a tower at another size" run bench -m "$ADA_TESTS/golden/vit" --images 3 --image-size 24 \
+    --repeat 1 --json
+check "bench tells the size" says '"images": 3, "image_size": 24, '
 compare
