@@ -31,6 +31,10 @@ typedef struct ada_example { /* one row as tokens */
 ada_status ada_example_make(ada_example *e, const ada_model *m, ada_images *images, const ada_row *row,
                             const char *completion, bool all_tokens, int max_length,
                             ada_arena *a) ADA_MUST_USE;
+/* Whether a failure of that may lie with the row: its images, its messages, which a template may refuse. */
+static inline bool ada_row_may_fail(const ada_row *row) {
+    return row->nimages || row->nmessages;
+}
 /* The ids of a prompt as generation starts from it: text, or a conversation that invites the assistant.
  * Images for which there is no mark stand in front of the text, or of the first thing that the user says. */
 ada_status ada_prompt_text(const ada_model *m, ada_sight *sight, const char *text, size_t n,

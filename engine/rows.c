@@ -10,7 +10,7 @@ static ada_status take_row(ada_example *e, const ada_model *m, ada_images *image
                            size_t i, bool all_tokens, int max_length, ada_arena *a) {
     const ada_row *row = ada_dataset_at(d, i);
     ada_status st = ada_example_make(e, m, images, row, NULL, all_tokens, max_length, a);
-    if (st != ADA_OK && row->nimages) ada_note("%s:%zu", ada_dataset_path(d), row->line);
+    if (st != ADA_OK && ada_row_may_fail(row)) ada_note("%s:%zu", ada_dataset_path(d), row->line);
     return st;
 }
 

@@ -99,7 +99,7 @@ static ada_status read_entry(evaluation *v, entry *e, const ada_row *row) {
         const char *choice = row->nchoices ? row->choices[i] : NULL;
         ada_status st =
             ada_example_make(&p->e, v->m, v->images, row, choice, false, v->o.max_length, &v->keep);
-        if (st != ADA_OK && row->nimages) ada_note("%s:%zu", v->o.data, row->line);
+        if (st != ADA_OK && ada_row_may_fail(row)) ada_note("%s:%zu", v->o.data, row->line);
         ADA_TRY(st);
         if (p->e.targets == 0)
             return ada_fail(ADA_EFORMAT,

@@ -154,6 +154,17 @@ printf 'hello\n\n/exit\nnever\n' >lines
 "$adalink" generate -m base --chat -n 3 --json --system 'be kind' <lines >out 2>err
 check "a conversation has one turn" [ "$(wc -l <out)" -eq 1 ]
 check "a turn's prompt" says '^{"prompt": "hello"'
+cp -r "$ADA_TESTS/golden/vlm/smolvlm" parted
+echo "{% for m in messages %}{{ m['content'][0]['text'] }};{% endfor %}" >parted/chat_template.jinja
+for content in '"say"' '[]'; do
+    printf '{"messages": [{"role": "user", "content": %s}, ' "$content"
+    echo '{"role": "assistant", "content": "it is"}]}'
+done >parts.jsonl
+"$adalink" eval -m parted -d parts.jsonl >out 2>err
+check "messages that the template refuses are not exit 5" [ $? -eq 5 ]
+check "their line is not told" errs 'parts.jsonl:2$'
+head -n 1 parts.jsonl >part.jsonl
+check "a text for a template that reads parts" run eval -m parted -d part.jsonl
 check "sampling" run generate -m base -p x -n 8 --temperature 1 --top-k 40 --top-p 0.9 --seed 3
 "$adalink" generate -m base -p x -n 64 --ignore-eos >/dev/full 2>err
 check "a full disk is not exit 3" [ $? -eq 3 ]
