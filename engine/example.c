@@ -39,7 +39,7 @@ static ada_status draft_completion(draft *x, const ada_model *m, const ada_row *
     const char *said = completion ? completion : row->completion, *prompt = row->prompt;
     size_t n = strlen(prompt);
     bool bos;
-    ADA_TRY(ada_sight_check(&x->sight, m, ada_marks(prompt, n)));
+    ADA_TRY(ada_sight_check(&x->sight, m, ada_image_marks(prompt, n)));
     ADA_TRY(ada_spell_prompt(m, &x->prompt, &prompt, &n, &bos));
     if (!bos) ADA_TRY(add_bos(x, m));
     ADA_TRY(add_text(x, m, prompt, n, 0));
@@ -50,7 +50,7 @@ static ada_status draft_completion(draft *x, const ada_model *m, const ada_row *
 }
 
 static ada_status draft_text(draft *x, const ada_model *m, const ada_row *row) {
-    ADA_TRY(ada_sight_check(&x->sight, m, ada_marks(row->text, strlen(row->text))));
+    ADA_TRY(ada_sight_check(&x->sight, m, ada_image_marks(row->text, strlen(row->text))));
     ADA_TRY(add_bos(x, m));
     ADA_TRY(add_text(x, m, row->text, strlen(row->text), 1));
     return ada_tok_eos(m->tok) >= 0 ? add_id(x, ada_tok_eos(m->tok), 1) : ADA_OK;
@@ -58,7 +58,7 @@ static ada_status draft_text(draft *x, const ada_model *m, const ada_row *row) {
 
 static ada_status draft_source(const ada_model *m, ada_sight *sight, const char *text, size_t n,
                                ada_ids *out) {
-    ADA_TRY(ada_sight_check(sight, m, ada_marks(text, n)));
+    ADA_TRY(ada_sight_check(sight, m, ada_image_marks(text, n)));
     ADA_TRY(ada_spell(sight, m, text, n, ADA_TOK_SPECIAL, out));
     if (out->len == 0 && ada_tok_eos(m->tok) >= 0) ADA_TRY(ada_ids_push(out, ada_tok_eos(m->tok)));
     return out->len > 0 ? ADA_OK : ada_fail(ADA_EINVAL, "the prompt has no token");
@@ -97,7 +97,7 @@ static ada_status draft_messages(draft *x, const ada_model *m, const ada_row *ro
     memcpy(msgs, row->messages, n * sizeof *msgs);
     if (completion) msgs[n - 1] = (ada_message){.role = msgs[n - 1].role, .content = completion};
     ADA_TRY(ada_chat_render(m->chat, msgs, n, row->nimages > 0, false, &x->text, spans, &nspans));
-    ADA_TRY(ada_sight_check(&x->sight, m, ada_marks(x->text.data, x->text.len)));
+    ADA_TRY(ada_sight_check(&x->sight, m, ada_image_marks(x->text.data, x->text.len)));
     if (!ada_chat_has_bos(m->chat)) ADA_TRY(add_bos(x, m));
     for (size_t i = completion && nspans > 0 ? nspans - 1 : 0; i < nspans; i++) {
         ADA_TRY(add_text(x, m, x->text.data + at, spans[i].begin - at, 0));
@@ -172,7 +172,7 @@ ada_status ada_example_make(ada_example *e, const ada_model *m, ada_images *imag
 
 /* The text with a mark for each image in front, in b, where it has none. */
 static ada_status with_marks(const ada_sight *s, ada_buf *b, const char **text, size_t *n) {
-    if (s->n == 0 || ada_marks(*text, *n) > 0) return ADA_OK;
+    if (s->n == 0 || ada_image_marks(*text, *n) > 0) return ADA_OK;
     b->len = 0;
     for (size_t i = 0; i < s->n; i++) ADA_TRY(ada_buf_puts(b, ADA_IMAGE_MARK));
     ADA_TRY(ada_buf_add(b, *text, *n));
@@ -185,7 +185,7 @@ static ada_status spell_text(const ada_model *m, ada_sight *s, ada_buf b[2], con
     bool bos;
     ADA_TRY(with_marks(s, &b[0], &text, &n));
     if (m->encoder.layers) return draft_source(m, s, text, n, out);
-    ADA_TRY(ada_sight_check(s, m, ada_marks(text, n)));
+    ADA_TRY(ada_sight_check(s, m, ada_image_marks(text, n)));
     ADA_TRY(ada_spell_prompt(m, &b[1], &text, &n, &bos));
     if (!bos && ada_tok_adds_bos(m->tok)) ADA_TRY(ada_ids_push(out, ada_tok_bos(m->tok)));
     return ada_spell(s, m, text, n, 0, out);
@@ -205,7 +205,7 @@ static ada_status mark_messages(const ada_sight *s, ada_arena *a, const ada_mess
     ada_message *copy;
     size_t user = 0;
     for (size_t i = 0; i < n; i++)
-        if (s->n == 0 || ada_marks((*msgs)[i].content, strlen((*msgs)[i].content)) > 0) return ADA_OK;
+        if (s->n == 0 || ada_image_marks((*msgs)[i].content, strlen((*msgs)[i].content)) > 0) return ADA_OK;
     while (user < n && (*msgs)[user].role[0] != 'u') user++;
     if (user == n) return ADA_OK;
     ADA_TRY(ada_arena_take(a, &copy, n, sizeof *copy));
@@ -219,7 +219,7 @@ static ada_status spell_chat(const ada_model *m, ada_sight *s, ada_arena *a, ada
     ADA_TRY(need_chat(m));
     ADA_TRY(mark_messages(s, a, &msgs, n));
     ADA_TRY(ada_chat_render(m->chat, msgs, n, s->n > 0, true, b, NULL, NULL));
-    ADA_TRY(ada_sight_check(s, m, ada_marks(b->data, b->len)));
+    ADA_TRY(ada_sight_check(s, m, ada_image_marks(b->data, b->len)));
     if (!ada_chat_has_bos(m->chat) && ada_tok_adds_bos(m->tok))
         ADA_TRY(ada_ids_push(out, ada_tok_bos(m->tok)));
     return ada_spell(s, m, b->data, b->len, 0, out);

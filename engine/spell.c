@@ -12,12 +12,6 @@ static const char *next_mark(const char *s, size_t n) {
     return n < MARK ? NULL : memmem(s, n, mark, MARK);
 }
 
-size_t ada_marks(const char *text, size_t n) {
-    size_t count = 0;
-    for (const char *s = text, *at; (at = next_mark(s, n - (size_t)(s - text))); s = at + MARK) count++;
-    return count;
-}
-
 ada_status ada_sight_check(const ada_sight *s, const ada_model *m, size_t marks) {
     if (s->n == 0) return ADA_OK;
     if (!m->vision || !s->images)

@@ -16,7 +16,6 @@ typedef struct ada_sight { /* the images of a text, in the order of its marks; z
 
 /* EINVAL when the model has no eyes, or the text has another number of marks than images. */
 ada_status ada_sight_check(const ada_sight *s, const ada_model *m, size_t marks) ADA_MUST_USE;
-size_t ada_marks(const char *text, size_t n);
 /* Appends the ids of a stretch of text, as ada_tok_encode does; its marks take the next images. */
 ada_status ada_spell(ada_sight *s, const ada_model *m, const char *text, size_t n, unsigned flags,
                      ada_ids *out) ADA_MUST_USE;

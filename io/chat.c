@@ -76,10 +76,12 @@ static ada_status render_either(const ada_chat *c, const form *f, ada_buf *out) 
     return st != ADA_OK && raised ? render_form(c, f, 1, out, NULL) : st;
 }
 
-size_t ada_image_marks(const char *s) {
-    size_t n = 0;
-    for (; (s = strstr(s, ADA_IMAGE_MARK)); s += sizeof ADA_IMAGE_MARK - 1) n++;
-    return n;
+size_t ada_image_marks(const char *s, size_t n) {
+    enum { MARK = sizeof ADA_IMAGE_MARK - 1 };
+    size_t marks = 0;
+    for (const char *at; n >= MARK && (at = memmem(s, n, ADA_IMAGE_MARK, MARK)); s = at + MARK, marks++)
+        n -= (size_t)(at - s) + MARK;
+    return marks;
 }
 
 /* b[0] holds what the form renders; does another text, or an image, show in it? */
@@ -88,7 +90,8 @@ static ada_status shows(const ada_chat *c, form f, ada_buf b[2], bool *yes) {
     *yes = false;
     if (st != ADA_OK) return st == ADA_EUNSUPPORTED ? ADA_OK : st;
     *yes = f.sees == ROLES ? strcmp(b[0].data, b[1].data) != 0
-                           : ada_image_marks(b[1].data) == ada_image_marks(b[0].data) + 1 + (f.sees == USER);
+                           : ada_image_marks(b[1].data, b[1].len) ==
+                                 ada_image_marks(b[0].data, b[0].len) + 1 + (f.sees == USER);
     return ADA_OK;
 }
 
@@ -191,7 +194,7 @@ ada_status ada_message_picture(ada_arena *a, ada_message *m, size_t n) {
 /* The text as parts: cut at its marks, or one. */
 static ada_status cut(ada_arena *a, ada_message *m, bool pictures) {
     const char **parts, *s = m->content;
-    size_t n = 0, marks = pictures ? ada_image_marks(s) : 0;
+    size_t n = 0, marks = pictures ? ada_image_marks(s, strlen(s)) : 0;
     ADA_TRY(ada_arena_take(a, &parts, 2 * marks + 1, sizeof *parts));
     for (size_t i = 0; i < marks; i++) {
         const char *at = strstr(s, ADA_IMAGE_MARK);

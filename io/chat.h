@@ -17,7 +17,7 @@ typedef struct ada_message {
     const char *const *parts; /* [nparts] texts, NULL where an image stands */
     size_t nparts;
 } ada_message;
-size_t ada_image_marks(const char *s);
+size_t ada_image_marks(const char *s, size_t n); /* in n bytes */
 /* Puts n images in front of what a message says: as marks in its content, and as parts of it. */
 ada_status ada_message_picture(ada_arena *a, ada_message *m, size_t n) ADA_MUST_USE;
 

@@ -193,7 +193,7 @@ static ada_status give_images(ada_dataset *d, const line *l, ada_row *r, const c
 static ada_status place_images(ada_dataset *d, const line *l, ada_row *r, const char *key, const char **s) {
     ada_message m = {.content = *s};
     bool placed;
-    ADA_TRY(give_images(d, l, r, key, ada_image_marks(*s), &placed));
+    ADA_TRY(give_images(d, l, r, key, ada_image_marks(*s, strlen(*s)), &placed));
     if (!placed) ADA_TRY(ada_message_picture(&d->arena, &m, r->nimages));
     *s = m.content;
     return ADA_OK;
@@ -267,7 +267,7 @@ static ada_status read_messages(ada_dataset *d, const line *l, const ada_json *j
         if (m[i].role[0] == 'a')
             target = true;
         else
-            marks += ada_image_marks(m[i].content);
+            marks += ada_image_marks(m[i].content, strlen(m[i].content));
     }
     ADA_TRY(give_images(d, l, r, key, marks, &placed));
     if (!placed && !user) return wrong(l, "key '%s' has no message of role 'user', which images need", key);
