@@ -3,9 +3,10 @@
  * descriptors: the first part bridges them.
  *
  * Weights of one shape share a `struct kind`: the layouts that the library asked for, and its primitives, one
- * for each bucket of rows (times row strides, add, team), made when first used. More rows are cut into
- * buckets; a rest below 16 is padded up to the next. Must not know: layers. Invariant: the primitives of a
- * kind all read one packed layout, in implementations of one name. */
+ * for each bucket of rows (times direction and add), made when first used and again for another team. More
+ * rows are cut into buckets; a rest below 16 is padded up to the next. Must not know: layers. Invariant: the
+ * primitives of a kind all read one packed layout, in implementations of one name, and rows that lie one
+ * after the other: of rows further apart the library sums in another order. */
 #include "engine/matmul_dnnl.h"
 #include "engine/par.h"
 #include "io/os.h"
@@ -126,21 +127,18 @@ static bool reorder_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const l
 /* ---- kinds of weight, and their primitives ---- */
 
 struct made {
-    bool back, add;
-    size_t m, ldx, ldy;
-    int team;
+    int team;           /* for which; 0: not yet */
     dnnl_primitive_t p; /* NULL: the library would not */
     dnnl_memory_t x, y;
-    struct made *next;
 };
 struct kind {
     size_t n, k;
     ada_dtype type;
     bool pinned, wanted;
     char impl[48];
-    layout packed[2]; /* [forward, back] */
-    struct blocks blocks; /* of the first */
-    struct made *made;
+    layout packed[2];                /* [forward, back] */
+    struct blocks blocks;            /* of the first */
+    struct made made[2][2][BUCKETS]; /* [back][add] */
     struct kind *next;
 };
 struct ada_dnnl {
@@ -185,12 +183,12 @@ static bool matrix(layout *l, size_t rows, size_t cols, dnnl_data_type_t type, s
 
 /* The product of m rows with a weight laid out as `w`; the implementation's name into impl [48]. */
 static bool describe(dnnl_primitive_desc_t *pd, const struct kind *k, bool back, bool add, size_t m,
-                     size_t ldx, size_t ldy, const layout *w, layout *x, layout *y, char *impl) {
+                     const layout *w, layout *x, layout *y, char *impl) {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_post_ops_t ops = NULL;
     const char *name = NULL;
-    bool ok = matrix(x, m, inner(k, back), data_type(k->type), ldx, 1) &&
-              matrix(y, m, outer(k, back), dnnl_f32, ldy, 1) &&
+    bool ok = matrix(x, m, inner(k, back), data_type(k->type), inner(k, back), 1) &&
+              matrix(y, m, outer(k, back), dnnl_f32, outer(k, back), 1) &&
               dnnl_primitive_attr_create(&attr) == dnnl_success && dnnl_post_ops_create(&ops) == dnnl_success;
     if (ok && add) ok = sum_append(ops) && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
     *pd = NULL;
@@ -202,11 +200,11 @@ static bool describe(dnnl_primitive_desc_t *pd, const struct kind *k, bool back,
     return ok;
 }
 
-/* One bucket's description, with contiguous rows: its implementation, and the layout if `chosen` is asked. */
+/* One bucket's description: its implementation, and the layout if `chosen` is asked. */
 static bool probe(const struct kind *k, bool back, size_t m, const layout *w, layout *chosen, char *impl) {
     dnnl_primitive_desc_t pd;
     layout x = {0}, y = {0};
-    bool ok = describe(&pd, k, back, false, m, inner(k, back), outer(k, back), w, &x, &y, impl);
+    bool ok = describe(&pd, k, back, false, m, w, &x, &y, impl);
     if (ok && chosen) ok = layout_chosen(chosen, pd);
     if (pd) dnnl_primitive_desc_destroy(pd);
     layout_free(&x), layout_free(&y);
@@ -256,38 +254,32 @@ static void made_free(struct made *e) {
     e->p = NULL, e->x = e->y = NULL;
 }
 
-static void made_fill(struct made *e, const struct kind *k) {
+static void made_fill(struct made *e, const struct kind *k, bool back, bool add, size_t m) {
     dnnl_primitive_desc_t pd;
     layout x = {0}, y = {0};
     char impl[48] = "";
-    bool ok = describe(&pd, k, e->back, e->add, e->m, e->ldx, e->ldy, &k->packed[e->back], &x, &y, impl) &&
+    bool ok = describe(&pd, k, back, add, m, &k->packed[back], &x, &y, impl) &&
               (k->pinned || strcmp(impl, k->impl) == 0) && memory_new(&e->x, &x, door.engine, NULL) &&
               memory_new(&e->y, &y, door.engine, NULL) && dnnl_primitive_create(&e->p, pd) == dnnl_success;
     if (pd) dnnl_primitive_desc_destroy(pd);
     layout_free(&x), layout_free(&y);
-    if (ok)
-        ada_log(1, "oneDNN primitive %zu: %s, %zu rows of %zu x %zu%s", ++door.primitives, impl, e->m, k->n,
-                k->k, e->back ? ", backward" : "");
-    else
+    if (!ok) {
         made_free(e);
+        ada_log(0, "oneDNN refused a product of %zu rows with %zu x %zu: computed slowly", m, k->n, k->k);
+        return;
+    }
+    ada_log(1, "oneDNN primitive %zu: %s, %zu rows of %zu x %zu%s", ++door.primitives, impl, m, k->n, k->k,
+            back ? ", backward" : "");
 }
 
-/* NULL, or one without a primitive: the slow path serves. */
-static struct made *made_get(struct kind *k, bool back, bool add, size_t m, size_t ldx, size_t ldy) {
-    int team = ada_par_threads();
-    for (struct made *e = k->made; e; e = e->next)
-        if (e->back == back && e->add == add && e->m == m && e->ldx == ldx && e->ldy == ldy &&
-            e->team == team)
-            return e;
-    struct made *e = ada_os.alloc(sizeof *e);
-    if (e) {
-        *e = (struct made){
-            .back = back, .add = add, .m = m, .ldx = ldx, .ldy = ldy, .team = team, .next = k->made};
-        made_fill(e, k);
-        k->made = e;
+/* One without a primitive where the library refuses: the slow path serves. */
+static const struct made *made_get(struct kind *k, bool back, bool add, int b) {
+    struct made *e = &k->made[back][add][b];
+    if (e->team != ada_par_threads()) {
+        made_free(e);
+        e->team = ada_par_threads();
+        made_fill(e, k, back, add, bucket_rows[b]);
     }
-    if (!e || !e->p)
-        ada_log(0, "oneDNN refused a product of %zu rows with %zu x %zu: computed slowly", m, k->n, k->k);
     return e;
 }
 
@@ -320,8 +312,7 @@ static bool reorder(dnnl_memory_t to, const layout *packed, const struct kind *k
 static ada_status pack_direction(ada_dnnl *d, ada_arena *weights, bool back, const void *plain) {
     struct kind *k = kind_get(d->n, d->k, d->type, d->pinned);
     if (!k) return ada_fail(ADA_ENOMEM, "no memory for oneDNN");
-    const struct made *first = k->wanted ? made_get(k, back, false, 1, inner(k, back), outer(k, back)) : NULL;
-    if (!first || !first->p)
+    if (!k->wanted || !made_get(k, back, false, BUCKETS - 1)->p)
         return ada_fail(ADA_EUNSUPPORTED, "oneDNN makes no product with weights of %zu x %zu", d->n, d->k);
     memcpy(d->impl, k->impl, sizeof d->impl);
     d->blocks = k->blocks;
@@ -471,11 +462,10 @@ static void by_rows(const ada_dnnl *d, bool back, const char *x, size_t ldx, siz
     }
 }
 
-/* m rows, m a bucket. */
-static void bucket(const ada_dnnl *d, bool back, const void *x, size_t ldx, size_t m, float *y, size_t ldy,
-                   bool add) {
+/* The rows of bucket b, one after the other. */
+static void bucket(const ada_dnnl *d, bool back, const void *x, int b, float *y, bool add) {
     struct kind *k = kind_get(d->n, d->k, d->type, d->pinned);
-    struct made *e = k ? made_get(k, back, add, m, ldx, ldy) : NULL;
+    const struct made *e = k ? made_get(k, back, add, b) : NULL;
     if (e && e->p && dnnl_memory_set_data_handle(e->x, (void *)(uintptr_t)x) == dnnl_success &&
         dnnl_memory_set_data_handle(e->y, y) == dnnl_success) {
         const dnnl_exec_arg_t args[] = {
@@ -484,23 +474,25 @@ static void bucket(const ada_dnnl *d, bool back, const void *x, size_t ldx, size
             dnnl_stream_wait(door.stream) == dnnl_success)
             return;
     }
-    by_rows(d, back, x, ldx, m, y, ldy, add);
+    by_rows(d, back, x, back ? d->n : d->k, bucket_rows[b], y, back ? d->k : d->n, add);
 }
 
-/* m < PAD rows, through scratch of the next bucket's size. */
+/* m ≤ PAD rows, through scratch of the smallest bucket that holds them. */
 static void padded(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, float *y, size_t ldy,
                    bool add) {
-    size_t in = back ? d->n : d->k, out = back ? d->k : d->n, bytes = d->type == ADA_BF16 ? 2 : 4, rows = m;
+    size_t in = back ? d->n : d->k, out = back ? d->k : d->n, bytes = d->type == ADA_BF16 ? 2 : 4, rows;
     char *px = (char *)door.pad;
     float *py = door.pad + PAD * door.width;
-    while (rows & (rows - 1)) rows++;
+    int b = BUCKETS - 1;
+    while (bucket_rows[b] < m) b--;
+    rows = bucket_rows[b];
     for (size_t r = 0; r < m; r++) {
         memcpy(px + r * in * bytes, x + r * ldx * bytes, in * bytes);
         if (add) memcpy(py + r * out, y + r * ldy, out * sizeof *y);
     }
     memset(px + m * in * bytes, 0, (rows - m) * in * bytes);
     memset(py + m * out, 0, (rows - m) * out * sizeof *py);
-    bucket(d, back, px, in, rows, py, out, add);
+    bucket(d, back, px, b, py, add);
     for (size_t r = 0; r < m; r++) memcpy(y + r * ldy, py + r * out, out * sizeof *y);
 }
 
@@ -508,24 +500,25 @@ void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, 
                        size_t ldy, bool add) {
     const char *from = x;
     size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4);
-    for (int i = 0; m; i++)
-        for (size_t rows = bucket_rows[i]; m >= rows; m -= rows, from += rows * bytes, y += rows * ldy) {
-            if (m < PAD && m != rows) {
-                padded(d, back, from, ldx, m, y, ldy, add);
-                return;
-            }
-            bucket(d, back, from, ldx, rows, y, ldy, add);
+    bool apart = m > 1 && (ldx != (back ? d->n : d->k) || ldy != (back ? d->k : d->n));
+    for (size_t rows; m; m -= rows, from += rows * bytes, y += rows * ldy) {
+        int b = 0;
+        while (bucket_rows[b] > m) b++;
+        rows = bucket_rows[b];
+        if (!apart && (m >= PAD || m == rows)) {
+            bucket(d, back, from, b, y, add);
+        } else {
+            rows = m < PAD ? m : PAD;
+            padded(d, back, from, ldx, rows, y, ldy, add);
         }
+    }
 }
 
 void ada_dnnl_release(void) {
     for (struct kind *k; (k = door.kinds);) {
         door.kinds = k->next;
-        for (struct made *e; (e = k->made);) {
-            k->made = e->next;
-            made_free(e);
-            ada_os.release(e);
-        }
+        for (int i = 0; i < 4 * BUCKETS; i++)
+            made_free(&k->made[i / 2 / BUCKETS][i / BUCKETS % 2][i % BUCKETS]);
         layout_free(&k->packed[0]), layout_free(&k->packed[1]);
         ada_os.release(k);
     }

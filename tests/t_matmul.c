@@ -211,10 +211,9 @@ static void stacked(void **state) {
         .name = "h", .dtype = ADA_BF16, .ndim = 2, .shape = {C, K}, .data = c16, .bytes = sizeof c16};
     for (int type = 0; type < 2; type++)
         for (int half = 0; half < 2; half++) {
-            ada_mat_part parts[3] = {
-                {.t = &ta, .rows = A},
-                {.t = &tb, .rows = B, .rows_perm = perm},
-                {.t = half ? &th : &tc, .rows = C, .transposed = !half}};
+            ada_mat_part parts[3] = {{.t = &ta, .rows = A},
+                                     {.t = &tb, .rows = B, .rows_perm = perm},
+                                     {.t = half ? &th : &tc, .rows = C, .transposed = !half}};
             ada_arena arena = {0};
             ada_mat *mat = NULL;
             assert_int_equal(ada_mat_pack(&mat, &arena, parts, 3, K, type ? ADA_F32 : ADA_BF16), ADA_OK);
@@ -295,7 +294,8 @@ static void library(void **state) {
                     check_library(ms[i], nks[s][0], nks[s][1], t ? ADA_F32 : ADA_BF16, back);
 }
 
-/* Where nobody pins and oneDNN is taken, it keeps our promise: bits depend on neither threads nor M. */
+/* Where nobody pins and oneDNN is taken, it keeps our promise: bits depend on neither threads nor M, nor on
+ * how far apart rows are. */
 static void library_bits(void **state) {
     (void)state;
     enum { M = 600, N = 192, K = 576 };
@@ -307,24 +307,28 @@ static void library_bits(void **state) {
             struct operands o = operands_new(M, N, K, type ? ADA_F32 : ADA_BF16);
             ada_arena arena = {0};
             ada_mat *mat = pack(&arena, o.w, back ? K : N, back ? N : K, o.type);
+            size_t bytes = type ? 4 : 2;
+            char *tight = list(M * K, 4);
+            for (size_t i = 0; i < M; i++) memcpy(tight + i * K * bytes, row(&o, i), K * bytes);
             held += strncmp(ada_mat_maker(mat), "brg:", 4) == 0;
             assert_int_equal(ada_mat_prepare(mat, &arena, ADA_BACKWARD), ADA_OK);
             float *want = list(M * N, 4), *y = list(M * N, 4);
             for (int team = 1; team <= 4; team++) {
                 ada_par_force(team);
                 assert_int_equal(ada_matmul_reserve(M, K, K), ADA_OK);
-                if (team == 1) run(mat, back, o.a, o.lda, M, want, N, false);
-                for (size_t p = 0; p < sizeof pieces / sizeof *pieces; p++) {
-                    for (size_t i = 0; i < M; i += pieces[p]) {
-                        size_t m = M - i < pieces[p] ? M - i : pieces[p];
-                        run(mat, back, row(&o, i), o.lda, m, y + i * N, N, false);
-                    }
+                if (team == 1) run(mat, back, tight, K, M, want, N, false);
+                for (size_t p = 0; p < 2 * sizeof pieces / sizeof *pieces; p++) {
+                    size_t ldx = p % 2 ? o.lda : K, piece = pieces[p / 2];
+                    const char *x = p % 2 ? o.a : tight;
+                    for (size_t i = 0; i < M; i += piece)
+                        run(mat, back, x + i * ldx * bytes, ldx, M - i < piece ? M - i : piece, y + i * N, N,
+                            false);
                     assert_memory_equal(y, want, M * N * sizeof *y);
                 }
             }
             ada_mat_close(&mat);
             ada_arena_free(&arena);
-            free(want), free(y);
+            free(want), free(y), free(tight);
             operands_free(&o);
         }
     setenv("ADALINK_MATMUL", "own", 1);
@@ -361,9 +365,8 @@ static int release(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(by_definition), cmocka_unit_test(long_back),
-        cmocka_unit_test(specials),
-                                       cmocka_unit_test(stacked), cmocka_unit_test(refusals),
-                                       cmocka_unit_test(library), cmocka_unit_test(library_bits),
-                                       cmocka_unit_test(pins)};
+                                       cmocka_unit_test(specials),      cmocka_unit_test(stacked),
+                                       cmocka_unit_test(refusals),      cmocka_unit_test(library),
+                                       cmocka_unit_test(library_bits),  cmocka_unit_test(pins)};
     return cmocka_run_group_tests(tests, own_maker, release);
 }
