@@ -8,6 +8,7 @@
  * Invariant: block borders follow from positions, so a row's bits depend on its path alone, never on threads
  * or on what else is in the pack. */
 #include "engine/attention.h"
+#include "engine/attention_room.h"
 #include "engine/kv.h"
 #include "engine/linear.h"
 #include "engine/par.h"
@@ -16,30 +17,19 @@
 #include <string.h>
 
 enum {
-    KEYS = 64,       /* keys of a block */
-    QUERIES = 64,    /* most query rows of a run */
+    KEYS = ADA_KEYS,
+    QUERIES = ADA_QUERIES,
     TILE_ROWS = 192, /* most rows of a product: query rows × the heads that share keys */
-    WIDE = 32,       /* columns of mm_tile */
     AHEAD = 8        /* rows fetched ahead: they lie too far apart for the processor to guess */
 };
 _Static_assert((int)KEYS <= (int)ADA_BIAS_MARGIN, "a block's bias is one run");
-
-/* One thread's scratch; w: head_dim rounded up to WIDE. */
-struct room {
-    float *q, *o;   /* [rows, w] queries; their output, or the gradient at them */
-    float *out;     /* [rows, w] backward: gradient of the output */
-    float *k, *v;   /* [KEYS, w] */
-    float *kt, *vt; /* KEYS / 16 × [head_dim, 16] turned */
-    float *s, *dp;  /* [rows, KEYS] scores, probabilities; their gradient */
-    float *stat;    /* [rows, 2] */
-};
 
 struct run {
     int32_t seg, first, n; /* query rows first … first+n-1, as the caller counts them, all of one segment */
 };
 
 struct ada_attn_ws {
-    struct room *rooms; /* [threads] */
+    ada_attn_room *rooms; /* [threads] */
     struct run *runs;
     int32_t nruns, run; /* run: most query rows of one */
     int32_t *from;      /* [segs + 1] first query row of each segment */
@@ -51,30 +41,12 @@ struct ada_attn_ws {
     size_t w;
 };
 
-static size_t wide(const ada_config *c) {
-    return ((size_t)c->head_dim + WIDE - 1) / WIDE * WIDE;
-}
-
-static ada_status layout_room(struct room *r, ada_arena *a, const ada_config *c, size_t rows, bool train) {
-    size_t w = wide(c), hd = (size_t)c->head_dim, fs = sizeof(float);
-    ADA_TRY(ada_arena_zero(a, &r->q, rows * w, fs));
-    ADA_TRY(ada_arena_zero(a, &r->o, rows * w, fs));
-    ADA_TRY(ada_arena_zero(a, &r->k, KEYS * w, fs));
-    ADA_TRY(ada_arena_zero(a, &r->v, KEYS * w, fs));
-    ADA_TRY(ada_arena_zero(a, &r->kt, KEYS * hd, fs));
-    ADA_TRY(ada_arena_zero(a, &r->s, rows * KEYS, fs));
-    ADA_TRY(ada_arena_zero(a, &r->stat, rows * 2, fs));
-    if (!train) return ADA_OK;
-    ADA_TRY(ada_arena_zero(a, &r->out, rows * w, fs));
-    ADA_TRY(ada_arena_zero(a, &r->vt, KEYS * hd, fs));
-    return ada_arena_zero(a, &r->dp, rows * KEYS, fs);
-}
-
 ada_status ada_attn_layout(ada_attn_ws **out, ada_arena *a, const ada_config *c, ada_dtype type,
                            int32_t max_T, int32_t max_segs, int32_t max_path, int32_t max_out, bool train) {
-    (void)type, (void)max_path, (void)max_out;
+    (void)max_path, (void)max_out;
     int32_t group = c->heads / c->kv_heads;
-    ada_attn_ws ws = {.w = wide(c), .max_T = max_T};
+    size_t w = ((size_t)c->head_dim + ADA_TILE - 1) / ADA_TILE * ADA_TILE;
+    ada_attn_ws ws = {.w = w, .max_T = max_T};
     ws.run = TILE_ROWS / group < QUERIES ? TILE_ROWS / group : QUERIES;
     if (ws.run < 1) ws.run = 1;
     size_t rows = (size_t)(ws.run * group > QUERIES ? ws.run * group : QUERIES);
@@ -90,8 +62,8 @@ ada_status ada_attn_layout(ada_attn_ws **out, ada_arena *a, const ada_config *c,
     ADA_TRY(ada_arena_take(a, &ws.root, segs, sizeof *ws.root));
     ADA_TRY(ada_arena_take(a, &ws.rooms, team, sizeof *ws.rooms));
     for (size_t i = 0; i < team; i++) {
-        struct room r = {0};
-        ADA_TRY(layout_room(&r, a, c, rows, train));
+        ada_attn_room r;
+        ADA_TRY(ada_room_layout(&r, a, (size_t)c->head_dim, rows, ada_room_pairs(type), train));
         if (!a->counting) ws.rooms[i] = r;
     }
     if (train) {
@@ -112,7 +84,7 @@ struct call {
     float scale, cap;
     int32_t window;
     bool full;
-    size_t keys;               /* rows of k and v */
+    size_t keys; /* rows of k and v */
     const struct ada_attn_bias *bias;
     const void *dout;
     float *dq, *dk, *dv;
@@ -203,8 +175,8 @@ static int32_t cut(const struct call *c, int32_t seg, int32_t pos, int32_t n, st
     return pieces;
 }
 
-/* Keys and values of a block, widened into room. */
-static void gather(const struct call *c, struct room *r, const struct piece *piece, int32_t pieces,
+/* Keys and values of a block, into room. */
+static void gather(const struct call *c, ada_attn_room *r, const struct piece *piece, int32_t pieces,
                    int32_t slot, int32_t pos, int32_t head) {
     const ada_attn *a = c->a;
     for (int32_t i = 0; i < pieces; i++) {
@@ -218,76 +190,10 @@ static void gather(const struct call *c, struct room *r, const struct piece *pie
                 ada_fetch(a->type, k, at + AHEAD * ld, c->hd);
                 ada_fetch(a->type, v, at + AHEAD * ld, c->hd);
             }
-            size_t to = (size_t)(piece[i].at + j) * c->w;
-            ada_widen(a->type, r->k + to, ada_at_const(a->type, k, at), c->hd);
-            ada_widen(a->type, r->v + to, ada_at_const(a->type, v, at), c->hd);
+            ada_room_key(r, (size_t)(piece[i].at + j), a->type, ada_at_const(a->type, k, at),
+                         ada_at_const(a->type, v, at));
         }
     }
-}
-
-static void turn(const struct call *c, float *to, const float *from, int32_t n) {
-    for (size_t i = 0; i < KEYS; i += 16) {
-        if ((size_t)n < i + 16) memset(to + i * c->hd, 0, 16 * c->hd * sizeof *to);
-        size_t left = (size_t)n > i ? (size_t)n - i : 0;
-        ada_k.mm_turn(to + i * c->hd, 16, from + i * c->w, c->w, left < 16 ? left : 16, c->hd);
-    }
-}
-
-/* y [m, KEYS] = x [m, head_dim] · turned keys, or added to it; their first n. The first `late` rows want only
- * WIDE of these. */
-static void scores(const struct call *c, float *y, const float *x, size_t m, size_t late, const float *turned,
-                   int32_t n, bool add) {
-    for (size_t i = 0; i < (size_t)n; i += WIDE) {
-        size_t from = i ? late : 0;
-        float *to = y + from * KEYS + i;
-        ada_k.mm_tile(&(ada_tile){.y = to,
-                                  .ldy = KEYS,
-                                  .n = WIDE,
-                                  .c = add ? to : NULL,
-                                  .ldc = KEYS,
-                                  .x = x + from * c->w,
-                                  .ldx = c->w,
-                                  .m = m - from,
-                                  .b = turned + i * c->hd,
-                                  .ldb = 16 * c->hd,
-                                  .step = 16,
-                                  .k = c->hd});
-    }
-}
-
-/* y [m, w] += x · b, b [k, w]; x [m, k], or [k, m] if turned, KEYS apart. */
-static void sums(const struct call *c, float *y, const float *x, bool turned, size_t m, const float *b,
-                 size_t k) {
-    for (size_t i = 0; i < c->w && m > 0; i += WIDE)
-        ada_k.mm_tile(&(ada_tile){.y = y + i,
-                                  .ldy = c->w,
-                                  .n = WIDE,
-                                  .c = y + i,
-                                  .ldc = c->w,
-                                  .x = x,
-                                  .ldx = KEYS,
-                                  .transposed = turned,
-                                  .m = m,
-                                  .b = b + i,
-                                  .ldb = 16,
-                                  .step = c->w,
-                                  .k = k});
-}
-
-/* y [m, w] += x [m, n] · b [n, w], of which the first `late` rows have only WIDE. */
-static void row_sums(const struct call *c, float *y, const float *x, size_t m, size_t late, const float *b,
-                     size_t n) {
-    sums(c, y, x, false, late, b, n < WIDE ? n : WIDE);
-    sums(c, y + late * c->w, x + late * KEYS, false, m - late, b, n);
-}
-
-/* y [keys, w] += xᵀ · b for the keys at … at+keys-1 of a block; x [m, KEYS], b [m, w]. */
-static void key_sums(const struct call *c, float *y, const float *x, size_t m, size_t late, const float *b,
-                     size_t at, size_t keys) {
-    size_t early = at < WIDE ? WIDE - at : 0;
-    if (early > keys) early = keys;
-    sums(c, y, x + at, true, early, b, m);
-    sums(c, y + early * c->w, x + late * KEYS + at + early, true, keys - early, b + late * c->w, m - late);
 }
 
 /* ---- forward ---- */
@@ -308,10 +214,10 @@ static size_t within(struct range b, int32_t key) {
     return (size_t)(i < 0 ? 0 : i > b.n ? b.n : i);
 }
 
-/* How many of a run's rows, the first ones, see nothing of the block from WIDE on. */
+/* How many of a run's rows, the first ones, see nothing of the block from ADA_TILE on. */
 static size_t late_rows(const struct call *c, const struct run *run, struct range b) {
     int32_t i = 0;
-    while (i < run->n && past_key(c, run, position(c, run, run->first + i)) <= b.pos + WIDE) i++;
+    while (i < run->n && past_key(c, run, position(c, run, run->first + i)) <= b.pos + ADA_TILE) i++;
     return (size_t)i;
 }
 
@@ -333,27 +239,27 @@ struct block {
     size_t late; /* rows */
 };
 
-/* Its keys and values, widened into r, and the keys turned. */
-static struct block block_open(const struct call *c, struct room *r, const struct run *run, struct range keys,
-                               int32_t head) {
+/* Its keys and values, in r, ready for forward or for backward. */
+static struct block block_open(const struct call *c, ada_attn_room *r, const struct run *run,
+                               struct range keys, int32_t head, bool back) {
     struct block b = {.keys = keys, .late = late_rows(c, run, keys)};
     int32_t slot;
     b.pieces = cut(c, run->seg, keys.pos, keys.n, b.piece, &slot);
     gather(c, r, b.piece, b.pieces, slot, keys.pos, head);
-    turn(c, r->kt, r->k, keys.n);
+    ada_room_keys_ready(r, (size_t)keys.n, back);
     return b;
 }
 
-static void forward_block(const struct call *c, struct room *r, const struct run *run, struct range keys,
+static void forward_block(const struct call *c, ada_attn_room *r, const struct run *run, struct range keys,
                           int32_t head) {
-    struct block b = block_open(c, r, run, keys, head);
+    struct block b = block_open(c, r, run, keys, head, false);
     size_t n = (size_t)run->n;
     /* the heads' rows follow each other: in one go, where no row is late */
     size_t go = b.late ? n : n * c->group;
     for (size_t g = 0; c->bias && g < c->group; g++)
         bias_rows(c, r->s + g * n * KEYS, run, keys, (size_t)head * c->group + g);
     for (size_t row = 0; row < n * c->group; row += go)
-        scores(c, r->s + row * KEYS, r->q + row * c->w, go, b.late, r->kt, keys.n, c->bias != NULL);
+        ada_room_scores(r, row, go, b.late, (size_t)keys.n, c->bias != NULL);
     for (size_t i = 0; i < n; i++) {
         int32_t pos = position(c, run, run->first + (int32_t)i);
         size_t lo = within(keys, first_key(c, run, pos)), hi = within(keys, past_key(c, run, pos));
@@ -365,13 +271,13 @@ static void forward_block(const struct call *c, struct room *r, const struct run
         }
     }
     for (size_t row = 0; row < n * c->group; row += go)
-        row_sums(c, r->o + row * c->w, r->s + row * KEYS, go, b.late, r->v, (size_t)keys.n);
+        ada_room_add_values(r, row, go, b.late, (size_t)keys.n);
 }
 
 static void forward_task(void *ctx, size_t item, int worker) {
     const struct call *c = ctx;
     const ada_attn *a = c->a;
-    struct room *r = &c->ws->rooms[worker];
+    ada_attn_room *r = &c->ws->rooms[worker];
     /* late runs have the most keys: first */
     size_t kv_heads = (size_t)a->c->kv_heads, head = item % kv_heads;
     const struct run *run = &c->ws->runs[(size_t)c->ws->nruns - 1 - item / kv_heads];
@@ -379,7 +285,7 @@ static void forward_task(void *ctx, size_t item, int worker) {
     for (size_t row = 0; row < m; row++) {
         size_t q = (size_t)run->first + row % n, h = head * c->group + row / n;
         if (row % n + AHEAD < n) ada_fetch(a->type, a->q, (q + AHEAD) * a->ldq + h * c->hd, c->hd);
-        ada_widen(a->type, r->q + row * c->w, ada_at_const(a->type, a->q, q * a->ldq + h * c->hd), c->hd);
+        ada_room_query(r, row, a->type, ada_at_const(a->type, a->q, q * a->ldq + h * c->hd));
         r->stat[2 * row] = -INFINITY;
         r->stat[2 * row + 1] = 0;
     }
@@ -414,53 +320,52 @@ void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws) {
 
 /* ---- backward ---- */
 
-/* A block for query head h, whose rows of r begin at `row`. */
-static void backward_head(const struct call *c, struct room *r, const struct run *run, const struct block *b,
-                          size_t h, size_t row) {
-    size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads;
-    const float *q = r->q + row * c->w, *out = r->out + row * c->w;
-    if (c->bias) bias_rows(c, r->s, run, b->keys, h);
-    scores(c, r->s, q, n, b->late, r->kt, b->keys.n, c->bias != NULL);
-    scores(c, r->dp, out, n, b->late, r->vt, b->keys.n, false);
-    for (size_t i = 0; i < n; i++) {
-        int32_t at = run->first + (int32_t)i, pos = position(c, run, at);
+/* A block for query head h, the run's i-th, whose rows of r begin at i · n. */
+static void backward_head(const struct call *c, ada_attn_room *r, const struct run *run,
+                          const struct block *b, size_t h, size_t i) {
+    size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads, row = i * n, keys = (size_t)b->keys.n;
+    if (c->bias) bias_rows(c, r->s + row * KEYS, run, b->keys, h);
+    ada_room_scores(r, row, n, b->late, keys, c->bias != NULL);
+    ada_room_out_scores(r, row, n, b->late, keys);
+    for (size_t j = 0; j < n; j++) {
+        int32_t at = run->first + (int32_t)j, pos = position(c, run, at);
         size_t lo = within(b->keys, first_key(c, run, pos)), hi = within(b->keys, past_key(c, run, pos));
-        ada_k.attend_back(r->s + i * KEYS, r->dp + i * KEYS, lo, hi, (size_t)b->keys.n, c->scale, c->cap,
-                          c->a->lse[(size_t)at * heads + h], r->stat[row + i]);
+        ada_k.attend_back(r->s + (row + j) * KEYS, r->dp + (row + j) * KEYS, lo, hi, keys, c->scale, c->cap,
+                          c->a->lse[(size_t)at * heads + h], r->stat[row + j]);
     }
-    row_sums(c, r->o + row * c->w, r->dp, n, b->late, r->k, (size_t)b->keys.n);
+    ada_room_add_keys(r, row, n, b->late, keys);
     for (const struct piece *p = b->piece; p < b->piece + b->pieces; p++) {
         if (p->row < 0) continue; /* the cache is frozen */
         size_t to = (h * c->keys + (size_t)p->row) * c->w;
-        key_sums(c, c->ws->dv + to, r->s, n, b->late, out, (size_t)p->at, (size_t)p->n);
-        key_sums(c, c->ws->dk + to, r->dp, n, b->late, q, (size_t)p->at, (size_t)p->n);
+        ada_room_add_shares(r, i, row, n, b->late, (size_t)p->at, (size_t)p->n, c->ws->dk + to,
+                            c->ws->dv + to);
     }
 }
 
 /* Query heads first … first+count-1, which share a kv head. */
-static void backward_run(const struct call *c, struct room *r, const struct run *run, size_t first,
+static void backward_run(const struct call *c, ada_attn_room *r, const struct run *run, size_t first,
                          size_t count) {
     const ada_attn *a = c->a;
     size_t n = (size_t)run->n, width = (size_t)a->c->heads * c->hd;
     for (size_t g = 0; g < count; g++)
         for (size_t i = 0; i < n; i++) {
-            size_t head = (first + g) * c->hd, q = (size_t)run->first + i, row = g * n + i, at = row * c->w;
+            size_t head = (first + g) * c->hd, q = (size_t)run->first + i, row = g * n + i;
             if (i + AHEAD < n) {
                 ada_fetch(a->type, a->o, (q + AHEAD) * width + head, c->hd);
                 ada_fetch(a->type, c->dout, (q + AHEAD) * width + head, c->hd);
                 ada_fetch(a->type, a->q, (q + AHEAD) * a->ldq + head, c->hd);
             }
-            ada_widen(a->type, r->q + at, ada_at_const(a->type, a->o, q * width + head), c->hd);
-            ada_widen(a->type, r->out + at, ada_at_const(a->type, c->dout, q * width + head), c->hd);
-            r->stat[row] = ada_k.dot(r->q + at, r->out + at, c->hd); /* Σ p·dp of a row is o · dout */
-            ada_widen(a->type, r->q + at, ada_at_const(a->type, a->q, q * a->ldq + head), c->hd);
+            ada_room_query(r, row, a->type, ada_at_const(a->type, a->q, q * a->ldq + head));
+            ada_room_out(r, row, a->type, ada_at_const(a->type, c->dout, q * width + head));
+            /* Σ p·dp of a row is o · dout */
+            r->stat[row] = ada_room_dot(r, row, a->type, ada_at_const(a->type, a->o, q * width + head));
         }
+    ada_room_rows_ready(r, count, n);
     memset(r->o, 0, n * count * c->w * sizeof *r->o);
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
     for (int32_t key = first_key(c, run, position(c, run, run->first)); key < past;) {
-        struct block b = block_open(c, r, run, block_at(key, past), (int32_t)(first / c->group));
-        turn(c, r->vt, r->v, b.keys.n);
-        for (size_t i = 0; i < count; i++) backward_head(c, r, run, &b, first + i, i * n);
+        struct block b = block_open(c, r, run, block_at(key, past), (int32_t)(first / c->group), true);
+        for (size_t i = 0; i < count; i++) backward_head(c, r, run, &b, first + i, i);
         key = b.keys.pos + b.keys.n;
     }
     for (size_t row = 0; row < n * count; row++)

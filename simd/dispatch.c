@@ -12,6 +12,7 @@
 enum { AVX = 1 << 28, FMA = 1 << 12, F16C = 1 << 29, OSXSAVE = 1 << 27 };            /* leaf 1, ecx */
 enum { AVX2 = 1 << 5, AVX512F = 1 << 16, AVX512DQ = 1 << 17, AVX512BW = 1 << 30 };   /* leaf 7, ebx */
 enum { YMM_STATE = 0x6, ZMM_STATE = 0xe6 };                                          /* xcr0 */
+enum { AVX512BF16 = 1 << 5 };                                                        /* leaf 7.1, eax */
 static const unsigned avx512vl = 1u << 31;
 
 /* The CPU's flags in leaf 1 ecx and leaf 7 ebx, and the registers that the system saves. */
@@ -30,6 +31,11 @@ static inline int runs_avx2(void) { return cpu_has(AVX | FMA | F16C, AVX2, YMM_S
 static inline int runs_avx512(void)
 {
     return runs_avx2() && cpu_has(AVX, AVX512F | AVX512DQ | AVX512BW | avx512vl, ZMM_STATE);
+}
+static inline int runs_avx512bf16(void)
+{
+    unsigned a = 0, b, c, d;
+    return runs_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & AVX512BF16;
 }
 #endif
 

@@ -3,11 +3,16 @@
  * meson.build). ADA_ISA is the name, ADA_ISA_<NAME> is defined. `ref` has no vocabulary: it is the oracles in
  * double.
  * Invariant: nothing here is visible but the table, so that no code of one ISA can be linked into another. */
+#ifdef ADA_ISA_AVX512BF16
+#define ADA_ISA_AVX512 /* its vocabulary */
+#endif
 #if defined(ADA_ISA_AVX2) && !(defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
 #error "avx2 wants -mavx2 -mfma -mf16c"
 #elif defined(ADA_ISA_AVX512) && !defined(ADA_EMULATED) && \
     !(defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__))
 #error "avx512 wants -mavx512f -mavx512bw -mavx512dq -mavx512vl"
+#elif defined(ADA_ISA_AVX512BF16) && !defined(__AVX512BF16__)
+#error "avx512bf16 wants -mavx512bf16, too"
 #elif defined(ADA_ISA_NEON) && !(defined(__aarch64__) && defined(__ARM_NEON))
 #error "neon wants AArch64"
 #elif (defined(ADA_ISA_SCALAR) || defined(ADA_ISA_REF)) && (defined(__AVX__) || defined(__FMA__))
@@ -33,6 +38,7 @@
 #include "simd/k_adam.h"
 #include "simd/k_convert.h"
 #include "simd/k_matmul.h"
+#include "simd/k_pairs.h"
 #include "simd/k_attend.h"
 #include "simd/k_image.h"
 
@@ -44,6 +50,9 @@
 extern const struct ada_kernels TABLE(ADA_ISA);
 const struct ada_kernels TABLE(ADA_ISA) = {
     .isa = STRING(ADA_ISA),
+#if defined(__AVX512BF16__) && defined(ADA_ISA_AVX512) && !defined(ADA_EMULATED)
+    .pairs = 1,
+#endif
 #define K(name, class, ret, args) .name = k_##name,
 #include "simd/kernels.def"
 #undef K

@@ -40,6 +40,8 @@
  *   mm_widen: one half, b [k, 16], of k lines (k even) of w. mm_widen_back: b[i][j] = W[i][j], 32 × 16, from
  *     8 lines of w.
  *   mm_turn, on 32-bit words: b[j·ldb + i] = x[i·ldx + j], i < n, j < k.
+ * k_pairs.h:
+ *   mm_pairs: tile.h; 2k + 1 roundings, denormals may count as 0. mm_zip: y[i] = a[i] below b[i].
  * k_attend.h, s [n] products of a query with a block of keys, of which it sees [lo, hi); with f(s) = scale·s,
  * or cap·tanh(scale·s/cap) where cap > 0; stat = {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first:
  *   attend_row: s becomes e^(f(s) - greatest), 0 where unseen; stat moves on; returns the factor that what
@@ -72,6 +74,7 @@ enum {
 
 struct ada_kernels {
     const char *isa;
+    int pairs; /* whether mm_pairs is one instruction a pair: faster than mm_tile on what was widened */
 #define K(name, class, ret, args) ret(*name) args;
 #include "simd/kernels.def"
 #undef K

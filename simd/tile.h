@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The operands of the product kernel mm_tile, up to 32 columns wide.
+ * The operands of the product kernels mm_tile, up to 32 columns wide, and mm_pairs.
  * Must not know: where they came from (weights, keys, probabilities).
  * Invariant: each element is one chain, acc = fma(x, b, acc) for j = 0 … k-1, from c or from +0; a product
  * cut into several k ranges, with c carrying the sums, has the bits of the uncut one. */
@@ -7,6 +7,7 @@
 #define ADA_SIMD_TILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct ada_tile {
     float *y;       /* [m, n], rows ldy apart: c + x·b, or y + (c + x·b) with add */
@@ -25,5 +26,20 @@ typedef struct ada_tile {
     size_t nahead;
     size_t run, stride; /* they lie in runs of `run` bytes, a multiple of 64, `stride` apart; 0: in one */
 } ada_tile;
+
+/* The operands of mm_pairs: words are two bf16, the one with the smaller index in the low half. */
+typedef struct ada_pair_tile {
+    float *y; /* [m, 32], rows ldy apart: c + x·b */
+    size_t ldy;
+    const float *c; /* [m, 32], rows ldc apart; may be y; NULL: zeros */
+    size_t ldc;
+    const uint32_t *x; /* pair j of row i at x[i·ldx + j], or, transposed, at x[j·ldx + i] */
+    size_t ldx;
+    int transposed;
+    size_t m;
+    const uint32_t *b; /* two halves of 16 columns, ldb words apart; a half's pairs are `step` words apart */
+    size_t ldb, step;
+    size_t k; /* pairs */
+} ada_pair_tile;
 
 #endif

@@ -123,8 +123,8 @@ ROW(swiglu_back, out(j, n, 12); out(j, n, 20); in(j, n, ANY); in(j, n, ANY);
     const double g = F(3)[i]; if (b == 1) return 10 * U * w + fabs(d) * TINY + TINY;
     return fabs(d * F(4)[i]) * (14 * U * gate(g, g, 1) + TINY) + TINY)
 
-ROW(softcap, j->s[0] = 3.0f; out(j, n, 2); in(j, n, ANY), s->softcap(F(0), F(1), j->s[0], n),
-    return 6 * U * j->s[0])
+ROW(softcap, j->s[0] = 3.0f; out(j, n, 2);
+    in(j, n, ANY), s->softcap(F(0), F(1), j->s[0], n), return 6 * U * j->s[0])
 ROW(softcap_back, j->s[0] = 3.0f; out(j, n, 6); in(j, n, ANY);
     in(j, n, ANY), s->softcap_back(F(0), F(1), F(2), j->s[0], n), const double t = F(2)[i] / (double)j->s[0];
     return fabs((double)F(1)[i]) * (4 * U * (1 + t * t) + TINY) + TINY)
@@ -307,13 +307,52 @@ ROW(mm_rows, inout(j, k *y_gap(j), ANY); in(j, k *(even(n) + 1), ANY);
     if (h >= columns(j)) return 0; double e = 0;
     for (size_t q = 0; q < even(n); q++) e += fabs((double)F(1)[row * (even(n) + 1) + q] * pair(p[2], q, h));
     return ((double)n + 4) * (U * e + 0x1p-149) + (n / 4 % 2 ? 2 * U * (fabs(F(0)[i]) + w) : 0))
-ROW(mm_widen, inout(j, 16 * even(n), ANY);
-    buf(j, F32, IN, PAIRS, even(n) * 16, 0),
-    s->mm_widen(F(0), (uint32_t *)p[1] + n / 2 % 2 * 16, even(n)), return 0)
-ROW(mm_widen_back, inout(j, 512, ANY);
-    buf(j, F32, IN, PAIRS, 256, 0), s->mm_widen_back(F(0), p[1]), return 0)
+ROW(mm_widen, inout(j, 16 * even(n), ANY); buf(j, F32, IN, PAIRS, even(n) * 16, 0),
+                                           s->mm_widen(F(0), (uint32_t *)p[1] + n / 2 % 2 * 16, even(n)),
+                                           return 0)
+ROW(mm_widen_back, inout(j, 512, ANY); buf(j, F32, IN, PAIRS, 256, 0), s->mm_widen_back(F(0), p[1]), return 0)
 ROW(mm_turn, inout(j, k *(n + 3), ANY);
     in(j, n *(k + 2), ANY), s->mm_turn(F(0), n + 3, F(1), k + 2, n, k), return 0)
+
+/* ---- k_pairs.h: n pairs, k rows ---- */
+static size_t pair_gap(const struct job *j) {
+    return turned(j) ? j->k + 1 : j->n + 1;
+}
+static ada_pair_tile pair_tile(const struct job *j, void *const *p) {
+    return (ada_pair_tile){.y = F(0),
+                           .ldy = 32 + j->n % 3,
+                           .c = j->n % 3 ? F(1) : NULL,
+                           .ldc = 33,
+                           .x = p[2],
+                           .ldx = pair_gap(j),
+                           .transposed = turned(j),
+                           .m = j->k,
+                           .b = p[3],
+                           .ldb = half_gap(j),
+                           .step = b_step(j),
+                           .k = j->n};
+}
+static double half_of(const void *words, size_t i, int odd) {
+    const uint32_t w = ((const uint32_t *)words)[i];
+    return float_of(odd ? w & 0xffff0000 : w << 16);
+}
+/* Two roundings a pair, of sums no greater than |c| + Σ|x·b|; a denormal may be 0 wherever it comes up. */
+ROW(
+    mm_pairs, inout(j, k *(32 + n % 3), ANY); in(j, k * 33, ANY);
+    buf(j, F32, IN, PAIRS, turned(j) ? n *(k + 1) : k *(n + 1), 0);
+    buf(j, F32, IN, PAIRS, half_gap(j) + b_step(j) * n, 0), const ada_pair_tile t = pair_tile(j, p);
+    s->mm_pairs(&t), const size_t row = i / (32 + n % 3), h = i % (32 + n % 3); if (h >= 32) return 0;
+    const double c = n % 3 ? fabs(F(1)[row * 33 + h]) : 0;
+    double sum = c, lost = 0x1p-125 * (double)(2 * n + 2); for (size_t q = 0; q < n;
+                                                                q++) for (int odd = 0; odd < 2; odd++) {
+        const double x = fabs(half_of(p[2], turned(j) ? q * (k + 1) + row : row * (n + 1) + q, odd));
+        const double y = fabs(half_of(p[3], h / 16 * half_gap(j) + h % 16 + q * b_step(j), odd));
+        sum += x * y;
+        if (fmin(x, y) < 0x1p-126) lost += x * y;
+        if (fmin(x, y) < 0x1p-126 && isinf(fmax(x, y))) return NAN; /* ∞ · 0 */
+    } return (2 * (double)n + 2) * U * sum + lost)
+ROW(mm_zip, out(j, n, 0); buf(j, U16, IN, ANY, n, 0);
+    buf(j, U16, IN, ANY, n, 0), s->mm_zip(p[0], p[1], p[2], n), return 0)
 
 /* ---- k_attend.h: the keys seen, a state of the softmax and a cap follow from n ---- */
 static size_t seen_from(const struct job *j) {
@@ -384,11 +423,11 @@ enum { ROWS = sizeof rows / sizeof rows[0] };
 /* What a row needs beyond kernels.def: the oracle binds for any float; k matters; n comes in blocks. */
 static void rows_ready(void) {
     static const char *const dense[] = {
-        "add",         "mul",        "scale",    "axpy",          "relu",    "relu_back",   "silu",
-        "gelu_quick",  "gelu_tanh",  "gelu_erf", "max",           "argmax",  "f32_to_bf16", "f32_to_f16",
-        "bf16_to_f32", "f16_to_f32", "mm_widen", "mm_widen_back", "mm_turn", "planes",
-        NULL};
-    static const char *const two[] = {"row_matmul", "row_matmul_t", "outer_add", "mm_tile",
+        "add",         "mul",        "scale",       "axpy",       "relu",     "relu_back",
+        "silu",        "gelu_quick", "gelu_tanh",   "gelu_erf",   "max",      "argmax",
+        "f32_to_bf16", "f32_to_f16", "bf16_to_f32", "f16_to_f32", "mm_widen", "mm_widen_back",
+        "mm_turn",     "mm_zip",     "planes",      NULL};
+    static const char *const two[] = {"row_matmul", "row_matmul_t", "outer_add", "mm_tile", "mm_pairs",
                                       "mm_rows",    "mm_turn",      "resample",  NULL};
     for (size_t i = 0; i < ROWS; i++) {
         struct row *r = &rows[i];

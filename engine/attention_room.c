@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Owns: how the operands of a block lie for mm_tile and for mm_pairs. Must not know: masks. Invariant: where
+ * n is odd, the last pair's other half is 0. */
+#include "engine/attention_room.h"
+
+#include <string.h>
+
+/* Words of a row of n halves. */
+static size_t words(size_t n) {
+    return (n + 1) / 2;
+}
+/* Pairs of rows before a head's, when each has n rows. */
+static size_t head_pairs(size_t head, size_t n) {
+    return head * words(n);
+}
+
+bool ada_room_pairs(ada_dtype type) {
+    return type == ADA_BF16 && ada_k.pairs;
+}
+
+static ada_status layout_pairs(ada_attn_room *r, ada_arena *a, size_t rows, bool train) {
+    size_t w = r->w, hs = sizeof(uint16_t), ws = sizeof(uint32_t);
+    ADA_TRY(ada_arena_zero(a, &r->qh, rows * w, hs));
+    ADA_TRY(ada_arena_zero(a, &r->kh, ADA_KEYS * w, hs));
+    ADA_TRY(ada_arena_zero(a, &r->vh, ADA_KEYS * w, hs));
+    ADA_TRY(ada_arena_zero(a, &r->kth, ADA_KEYS * words(r->hd), ws));
+    ADA_TRY(ada_arena_zero(a, &r->vz, ADA_KEYS / 2 * w, ws));
+    ADA_TRY(ada_arena_zero(a, &r->sh, rows * ADA_KEYS, hs));
+    if (!train) return ADA_OK;
+    ADA_TRY(ada_arena_zero(a, &r->outh, rows * w, hs));
+    ADA_TRY(ada_arena_zero(a, &r->vth, ADA_KEYS * words(r->hd), ws));
+    ADA_TRY(ada_arena_zero(a, &r->kz, ADA_KEYS / 2 * w, ws));
+    /* a head of one row is a pair, too */
+    ADA_TRY(ada_arena_zero(a, &r->qz, rows * w, ws));
+    ADA_TRY(ada_arena_zero(a, &r->outz, rows * w, ws));
+    ADA_TRY(ada_arena_zero(a, &r->dph, rows * ADA_KEYS, hs));
+    ADA_TRY(ada_arena_zero(a, &r->sz, ADA_QUERIES / 2 * ADA_KEYS, ws));
+    ADA_TRY(ada_arena_zero(a, &r->dpz, ADA_QUERIES / 2 * ADA_KEYS, ws));
+    return ada_arena_zero(a, &r->wide, 2 * w, sizeof(float));
+}
+
+static ada_status layout_floats(ada_attn_room *r, ada_arena *a, size_t rows, bool train) {
+    size_t w = r->w, fs = sizeof(float);
+    ADA_TRY(ada_arena_zero(a, &r->q, rows * w, fs));
+    ADA_TRY(ada_arena_zero(a, &r->k, ADA_KEYS * w, fs));
+    ADA_TRY(ada_arena_zero(a, &r->v, ADA_KEYS * w, fs));
+    ADA_TRY(ada_arena_zero(a, &r->kt, ADA_KEYS * r->hd, fs));
+    if (!train) return ADA_OK;
+    ADA_TRY(ada_arena_zero(a, &r->out, rows * w, fs));
+    ADA_TRY(ada_arena_zero(a, &r->wide, w, fs));
+    return ada_arena_zero(a, &r->vt, ADA_KEYS * r->hd, fs);
+}
+
+ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size_t rows, bool pairs,
+                           bool train) {
+    size_t w = (head_dim + ADA_TILE - 1) / ADA_TILE * ADA_TILE;
+    *r = (ada_attn_room){.pairs = pairs, .hd = head_dim, .w = w};
+    ADA_TRY(pairs ? layout_pairs(r, a, rows, train) : layout_floats(r, a, rows, train));
+    ADA_TRY(ada_arena_zero(a, &r->o, rows * w, sizeof(float)));
+    ADA_TRY(ada_arena_zero(a, &r->s, rows * ADA_KEYS, sizeof(float)));
+    ADA_TRY(ada_arena_zero(a, &r->stat, rows * 2, sizeof(float)));
+    return train ? ada_arena_zero(a, &r->dp, rows * ADA_KEYS, sizeof(float)) : ADA_OK;
+}
+
+/* ---- operands ---- */
+
+static void put(const ada_attn_room *r, size_t row, ada_dtype type, float *f, uint16_t *h, const void *from) {
+    if (r->pairs)
+        memcpy(h + row * r->w, from, r->hd * sizeof *h);
+    else
+        ada_widen(type, f + row * r->w, from, r->hd);
+}
+
+void ada_room_query(ada_attn_room *r, size_t row, ada_dtype type, const void *q) {
+    put(r, row, type, r->q, r->qh, q);
+}
+
+void ada_room_out(ada_attn_room *r, size_t row, ada_dtype type, const void *out) {
+    put(r, row, type, r->out, r->outh, out);
+}
+
+float ada_room_dot(ada_attn_room *r, size_t row, ada_dtype type, const void *o) {
+    const float *out = r->pairs ? r->wide + r->w : r->out + row * r->w;
+    ada_widen(type, r->wide, o, r->hd);
+    if (r->pairs) ada_widen(type, r->wide + r->w, r->outh + row * r->w, r->hd);
+    return ada_k.dot(r->wide, out, r->hd);
+}
+
+/* n rows of halves, `columns` of ld, as pairs of rows. */
+static void zip(uint32_t *to, const uint16_t *from, size_t ld, size_t n, size_t columns) {
+    static const uint16_t zero[ADA_TILE];
+    for (size_t i = 0; i + 1 < n; i += 2, to += ld)
+        ada_k.mm_zip(to, from + i * ld, from + (i + 1) * ld, columns);
+    if (n % 2)
+        for (size_t j = 0; j < columns; j += ADA_TILE) {
+            size_t left = columns - j < ADA_TILE ? columns - j : ADA_TILE;
+            ada_k.mm_zip(to + j, from + (n - 1) * ld + j, zero, left);
+        }
+}
+
+void ada_room_rows_ready(ada_attn_room *r, size_t heads, size_t n) {
+    for (size_t i = 0; r->pairs && i < heads; i++) {
+        zip(r->qz + head_pairs(i, n) * r->w, r->qh + i * n * r->w, r->w, n, r->w);
+        zip(r->outz + head_pairs(i, n) * r->w, r->outh + i * n * r->w, r->w, n, r->w);
+    }
+}
+
+void ada_room_key(ada_attn_room *r, size_t at, ada_dtype type, const void *k, const void *v) {
+    put(r, at, type, r->k, r->kh, k);
+    put(r, at, type, r->v, r->vh, v);
+}
+
+/* Rows [n, columns] of words, ld apart, turned into 16s of rows; what is missing of the last 16 is 0. */
+static void turn(void *to, const void *from, size_t ld, size_t n, size_t columns) {
+    for (size_t i = 0; i < ADA_KEYS; i += 16) {
+        char *at = (char *)to + i * columns * 4;
+        size_t left = n > i ? n - i : 0;
+        if (left < 16) memset(at, 0, 16 * columns * 4);
+        ada_k.mm_turn(at, 16, (const char *)from + i * ld * 4, ld, left < 16 ? left : 16, columns);
+    }
+}
+
+void ada_room_keys_ready(ada_attn_room *r, size_t n, bool back) {
+    if (!r->pairs) {
+        turn(r->kt, r->k, r->w, n, r->hd);
+        if (back) turn(r->vt, r->v, r->w, n, r->hd);
+        return;
+    }
+    turn(r->kth, r->kh, r->w / 2, n, words(r->hd));
+    if (back) {
+        turn(r->vth, r->vh, r->w / 2, n, words(r->hd));
+        zip(r->kz, r->kh, r->w, n, r->w);
+    } else {
+        zip(r->vz, r->vh, r->w, n, r->w);
+    }
+}
+
+/* ---- products ---- */
+
+/* y [m, ADA_KEYS] = x · turned keys for the first n, x in whichever form. */
+static void scores(const ada_attn_room *r, float *y, const float *x, const uint16_t *xh, size_t m,
+                   size_t late, const float *turned, const uint32_t *turnedh, size_t n, bool add) {
+    size_t ld = r->pairs ? r->w / 2 : r->w, inner = r->pairs ? words(r->hd) : r->hd;
+    for (size_t i = 0; i < n; i += ADA_TILE) {
+        size_t from = i ? late : 0;
+        float *to = y + from * ADA_KEYS + i;
+        if (r->pairs)
+            ada_k.mm_pairs(&(ada_pair_tile){.y = to,
+                                            .ldy = ADA_KEYS,
+                                            .c = add ? to : NULL,
+                                            .ldc = ADA_KEYS,
+                                            .x = (const uint32_t *)(const void *)xh + from * ld,
+                                            .ldx = ld,
+                                            .m = m - from,
+                                            .b = turnedh + i * inner,
+                                            .ldb = 16 * inner,
+                                            .step = 16,
+                                            .k = inner});
+        else
+            ada_k.mm_tile(&(ada_tile){.y = to,
+                                      .ldy = ADA_KEYS,
+                                      .n = ADA_TILE,
+                                      .c = add ? to : NULL,
+                                      .ldc = ADA_KEYS,
+                                      .x = x + from * ld,
+                                      .ldx = ld,
+                                      .m = m - from,
+                                      .b = turned + i * inner,
+                                      .ldb = 16 * inner,
+                                      .step = 16,
+                                      .k = inner});
+    }
+}
+
+void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool add) {
+    size_t at = row * r->w;
+    scores(r, r->s + row * ADA_KEYS, r->pairs ? NULL : r->q + at, r->pairs ? r->qh + at : NULL, m, late,
+           r->kt, r->kth, n, add);
+}
+
+void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
+    size_t at = row * r->w;
+    scores(r, r->dp + row * ADA_KEYS, r->pairs ? NULL : r->out + at, r->pairs ? r->outh + at : NULL, m, late,
+           r->vt, r->vth, n, false);
+}
+
+/* y [m, w] += x · b, b [k, w]; x [m, k], or [k, m] if turned, ADA_KEYS apart. */
+static void sums(const ada_attn_room *r, float *y, const float *x, bool turned, size_t m, const float *b,
+                 size_t k) {
+    for (size_t i = 0; i < r->w && m > 0; i += ADA_TILE)
+        ada_k.mm_tile(&(ada_tile){.y = y + i,
+                                  .ldy = r->w,
+                                  .n = ADA_TILE,
+                                  .c = y + i,
+                                  .ldc = r->w,
+                                  .x = x,
+                                  .ldx = ADA_KEYS,
+                                  .transposed = turned,
+                                  .m = m,
+                                  .b = b + i,
+                                  .ldb = 16,
+                                  .step = r->w,
+                                  .k = k});
+}
+
+/* The same of pairs: b [k, w]; x [m, ≥ k] words ldx apart, or [k, m] if turned. */
+static void pair_sums(const ada_attn_room *r, float *y, const uint32_t *x, size_t ldx, bool turned, size_t m,
+                      const uint32_t *b, size_t k) {
+    for (size_t i = 0; i < r->w && m > 0; i += ADA_TILE)
+        ada_k.mm_pairs(&(ada_pair_tile){.y = y + i,
+                                        .ldy = r->w,
+                                        .c = y + i,
+                                        .ldc = r->w,
+                                        .x = x,
+                                        .ldx = ldx,
+                                        .transposed = turned,
+                                        .m = m,
+                                        .b = b + i,
+                                        .ldb = 16,
+                                        .step = r->w,
+                                        .k = k});
+}
+
+/* Rows of s or dp, rounded. */
+static void narrow(uint16_t *to, const float *from, size_t m, size_t n) {
+    for (size_t i = 0; i < m; i++, to += ADA_KEYS, from += ADA_KEYS) {
+        ada_k.f32_to_bf16(to, from, n);
+        if (n % 2) to[n] = 0;
+    }
+}
+
+/* o [m, w] += x [m, n] · b [n, w], of whose rows the first `late` have only ADA_TILE. */
+static void row_sums(ada_attn_room *r, size_t row, const float *x, const uint16_t *xh, size_t m, size_t late,
+                     const float *b, const uint32_t *bz, size_t n) {
+    float *o = r->o + row * r->w, *late_o = o + late * r->w;
+    size_t few = n < ADA_TILE ? n : ADA_TILE, at = row * ADA_KEYS;
+    if (!r->pairs) {
+        sums(r, o, x + at, false, late, b, few);
+        sums(r, late_o, x + at + late * ADA_KEYS, false, m - late, b, n);
+        return;
+    }
+    const uint32_t *w = (const uint32_t *)(const void *)(xh + at);
+    pair_sums(r, o, w, ADA_KEYS / 2, false, late, bz, words(few));
+    pair_sums(r, late_o, w + late * ADA_KEYS / 2, ADA_KEYS / 2, false, m - late, bz, words(n));
+}
+
+void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
+    if (r->pairs) narrow(r->sh + row * ADA_KEYS, r->s + row * ADA_KEYS, m, n);
+    row_sums(r, row, r->s, r->sh, m, late, r->v, r->vz, n);
+}
+
+void ada_room_add_keys(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
+    size_t at = row * ADA_KEYS;
+    if (r->pairs) {
+        narrow(r->sh + at, r->s + at, m, n), narrow(r->dph + at, r->dp + at, m, n);
+        zip(r->sz, r->sh + at, ADA_KEYS, m, ADA_KEYS), zip(r->dpz, r->dph + at, ADA_KEYS, m, ADA_KEYS);
+    }
+    row_sums(r, row, r->dp, r->dph, m, late, r->k, r->kz, n);
+}
+
+/* y [keys, w] += xᵀ · b for some keys of the block; x [m, ADA_KEYS], b [m, w], as floats or pairs of rows. */
+static void key_sums(const ada_attn_room *r, float *y, const float *x, const uint32_t *xz, size_t m,
+                     size_t late, const float *b, const uint32_t *bz, size_t at, size_t keys) {
+    size_t early = at < ADA_TILE ? ADA_TILE - at : 0;
+    if (early > keys) early = keys;
+    float *rest = y + early * r->w;
+    if (!r->pairs) {
+        sums(r, y, x + at, true, early, b, m);
+        sums(r, rest, x + late * ADA_KEYS + at + early, true, keys - early, b + late * r->w, m - late);
+        return;
+    }
+    size_t skip = late / 2; /* pairs of late rows */
+    pair_sums(r, y, xz + at, ADA_KEYS, true, early, bz, words(m));
+    pair_sums(r, rest, xz + skip * ADA_KEYS + at + early, ADA_KEYS, true, keys - early, bz + skip * r->w,
+              words(m) - skip);
+}
+
+void ada_room_add_shares(ada_attn_room *r, size_t head, size_t row, size_t m, size_t late, size_t at,
+                         size_t keys, float *dk, float *dv) {
+    size_t pairs = head_pairs(head, m) * r->w, from = row * r->w, s = row * ADA_KEYS;
+    if (r->pairs) {
+        key_sums(r, dv, NULL, r->sz, m, late, NULL, r->outz + pairs, at, keys);
+        key_sums(r, dk, NULL, r->dpz, m, late, NULL, r->qz + pairs, at, keys);
+    } else {
+        key_sums(r, dv, r->s + s, NULL, m, late, r->out + from, NULL, at, keys);
+        key_sums(r, dk, r->dp + s, NULL, m, late, r->q + from, NULL, at, keys);
+    }
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One thread's scratch of attention, and its products: query rows of a run against one block of keys. Two
+ * forms: f32, of what was widened; and, where the processor multiplies pairs of bf16 in one instruction and
+ * the model is bf16, pairs, with probabilities and their gradients rounded to bf16 and every sum in f32. Must
+ * not know: segments, positions, masks. Invariant: a query's result does not depend on how many stand beside
+ * it, nor on keys whose probability is 0. */
+#ifndef ADA_ENGINE_ATTENTION_ROOM_H
+#define ADA_ENGINE_ATTENTION_ROOM_H
+
+#include "engine/linear.h"
+
+enum {
+    ADA_KEYS = 64,    /* keys of a block */
+    ADA_QUERIES = 64, /* most query rows of a run */
+    ADA_TILE = 32     /* columns of a product */
+};
+
+/* w: head_dim rounded up to ADA_TILE. A row is a query of one of the heads that share keys; a head's rows
+ * stand together. Which of q, out, k, v are in use, floats or halves, is `pairs`. */
+typedef struct ada_attn_room {
+    bool pairs;
+    size_t hd, w;
+    float *s, *dp;                 /* [rows, ADA_KEYS] scores, then probabilities; their gradient */
+    float *o;                      /* [rows, w] the output, or the gradient at the queries */
+    float *stat;                   /* [rows, 2] */
+    float *q, *out, *k, *v;        /* queries and the gradient of their output [rows, w]; [ADA_KEYS, w] */
+    float *kt, *vt;                /* ADA_KEYS / 16 × [head_dim, 16] turned */
+    uint16_t *qh, *outh, *kh, *vh; /* as these, bf16 */
+    uint16_t *sh, *dph;            /* as s and dp */
+    uint32_t *kth, *vth;           /* ADA_KEYS / 16 × [pairs of head_dim, 16] turned */
+    uint32_t *qz, *outz, *kz, *vz; /* pairs of rows, within a head */
+    uint32_t *sz, *dpz;            /* one head's, pairs of rows */
+    float *wide;                   /* [2, w] */
+} ada_attn_room;
+
+/* Whether a model of this type has the pairs here. */
+bool ada_room_pairs(ada_dtype type);
+ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size_t rows, bool pairs,
+                           bool train) ADA_MUST_USE;
+
+/* A row's query, and for backward the gradient of its output [head_dim]. */
+void ada_room_query(ada_attn_room *r, size_t row, ada_dtype type, const void *q);
+void ada_room_out(ada_attn_room *r, size_t row, ada_dtype type, const void *out);
+/* output · gradient of the output */
+float ada_room_dot(ada_attn_room *r, size_t row, ada_dtype type, const void *o);
+/* After all rows of `heads` heads, n rows each, for backward. */
+void ada_room_rows_ready(ada_attn_room *r, size_t heads, size_t n);
+
+/* Key and value `at` of the block; then, after its n keys. */
+void ada_room_key(ada_attn_room *r, size_t at, ada_dtype type, const void *k, const void *v);
+void ada_room_keys_ready(ada_attn_room *r, size_t n, bool back);
+
+/* Rows row … row+m-1, of which the first `late` see nothing of the block from ADA_TILE on; n keys.
+ * s = q · kᵀ, or += with add; dp = out · vᵀ. */
+void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool add);
+void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n);
+/* s of these rows are probabilities now: o += s · v. */
+void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n);
+/* One head: s are probabilities, dp the gradients of its scores now: o += dp · k; and, for keys at …
+ * at+keys-1, dv [keys, w] += sᵀ · out, dk [keys, w] += dpᵀ · q. The first of the two comes first. */
+void ada_room_add_keys(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n);
+void ada_room_add_shares(ada_attn_room *r, size_t head, size_t row, size_t m, size_t late, size_t at,
+                         size_t keys, float *dk, float *dv);
+
+#endif
