@@ -7,7 +7,7 @@
 #include "engine/norm.h"
 
 /* Rows run in panels, so that what a product writes is read back from cache and workspaces stay small. */
-enum { ADA_PANEL = 192 };
+enum { ADA_PANEL = 256 };
 typedef struct ada_panel { /* workspace of a panel; wide: the widest row of any product in a block */
     void *a;               /* [ADA_PANEL, d] of the stack's type */
     float *n;              /* [ADA_PANEL, d] */

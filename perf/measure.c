@@ -6,6 +6,9 @@
 #include "io/os.h"
 #include "simd/kernels.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -29,6 +32,17 @@ SPIN(spin4, 4, )
 #if defined(__x86_64__)
 SPIN(spin8, 8, __attribute__((target("avx2,fma"))))
 SPIN(spin16, 16, __attribute__((target("avx512f"))))
+
+/* Two multiply-adds a lane: pairs of bf16, here zeros, which take as long. */
+__attribute__((target("avx512f,avx512bf16"))) static float spin_pairs(float start) {
+    __m512 a[CHAINS];
+    __m512i b = _mm512_castps_si512(_mm512_set1_ps(start - start));
+    for (int i = 0; i < CHAINS; i++) a[i] = _mm512_set1_ps((float)i);
+    for (int r = 0; r < ROUNDS; r++)
+        for (int i = 0; i < CHAINS; i++) a[i] = _mm512_dpbf16_ps(a[i], (__m512bh)b, (__m512bh)b);
+    for (int i = 1; i < CHAINS; i++) a[0] = _mm512_add_ps(a[0], a[i]);
+    return _mm512_cvtss_f32(a[0]);
+}
 #endif
 
 struct work {
@@ -64,13 +78,14 @@ static double best(int tries, size_t items, ada_par_fn fn, struct work *w) {
     return least;
 }
 
-/* FLOP/s of f32 multiply-adds, all threads, now. */
+/* FLOP/s of multiply-adds, all threads, now: of f32, or of pairs of bf16 where the ISA has them. */
 static double peak(void) {
     struct work w = {.spin = spin4};
     size_t lanes = 4, items = 2 * (size_t)ada_par_threads();
 #if defined(__x86_64__)
     if (!strcmp(ada_k.isa, "avx2")) w.spin = spin8, lanes = 8;
     if (!strcmp(ada_k.isa, "avx512")) w.spin = spin16, lanes = 16;
+    if (!strcmp(ada_k.isa, "avx512bf16")) w.spin = spin_pairs, lanes = 32;
 #endif
     return (double)(items * 2 * lanes * CHAINS) * ROUNDS / best(3, items, spin_once, &w);
 }
