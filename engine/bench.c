@@ -135,14 +135,16 @@ static ada_status time_training(timing *b) {
         for (int32_t k = 0; k < items[i].n; k++)
             if (items[i].wanted[k]) goals[count++] = (ada_goal){i, k, items[i].ids[k + 1], 0.0f};
     for (int32_t i = 0; i < count; i++) goals[i].weight = 1.0f / (float)count;
-    double start = ada_os.now();
-    ada_step_begin(step);
-    ada_step_see(step, items, rows);
-    ADA_TRY(ada_step_start(step));
-    ADA_TRY(ada_step_forward(step, items, rows));
-    ada_step_loss(step, goals, count, loss, true);
-    ada_step_end(step);
-    b->seconds = ada_os.now() - start;
+    for (int i = 0; i < 2; i++) { /* the first finds its memory; a run has that once */
+        double start = ada_os.now();
+        ada_step_begin(step);
+        ada_step_see(step, items, rows);
+        ADA_TRY(ada_step_start(step));
+        ADA_TRY(ada_step_forward(step, items, rows));
+        ada_step_loss(step, goals, count, loss, true);
+        ada_step_end(step);
+        b->seconds = ada_os.now() - start;
+    }
     b->flops = ada_step_flops(step, count, true);
     return ADA_OK;
 }
