@@ -319,8 +319,8 @@ ada_status ada_tower_key(ada_tower *t, char hex[65]) {
     ada_buf b = {0};
     ADA_TRY(own_digest(t));
     ada_status st =
-        ada_buf_printf(&b, "tower %s layer %d rows %d type %s by %s", t->digest, t->o.layer, t->o.rows,
-                       ada_dtype_name(t->type), ada_mat_maker(t->stack.layers[0].up.w));
+        ada_buf_printf(&b, "tower %s layer %d rows %d type %s by %s on %s", t->digest, t->o.layer, t->o.rows,
+                       ada_dtype_name(t->type), ada_mat_maker(t->stack.layers[0].up.w), ada_k.isa);
     if (st == ADA_OK) st = ada_sha_of(b.data, b.len, hex);
     ada_buf_free(&b);
     return st;

@@ -257,7 +257,7 @@ static void threads_share_a_tower(void **state) {
 static void keys_differ_with_what_decides(void **state) {
     (void)state;
     static const ada_tower_opts opts[] = {{0}, {.layer = -2}, {.rows = ADA_TOWER_FULL}, {.f32 = true}};
-    char key[5][65], again[65];
+    char key[6][65], again[65];
     for (int i = 0; i < 4; i++) {
         ada_tower *t = NULL;
         assert_ok(ada_tower_open(&t, golden_path("clip"), &opts[i]));
@@ -268,8 +268,12 @@ static void keys_differ_with_what_decides(void **state) {
     }
     ada_tower *t = tower(golden_path("clip_gelu"), 0, ADA_TOWER_PATCHES, false);
     assert_ok(ada_tower_key(t, key[4]));
+    const char *isa = ada_k.isa;
+    assert_int_equal(ada_simd_init("scalar"), ADA_SIMD_OK);
+    assert_ok(ada_tower_key(t, key[5]));
+    assert_int_equal(ada_simd_init(isa), ADA_SIMD_OK);
     ada_tower_close(&t);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 6; i++)
         for (int k = 0; k < i; k++) assert_string_not_equal(key[i], key[k]);
 }
 
