@@ -61,11 +61,22 @@ static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, 
  * the registers of the ISA. */
 #if defined(ADA_ISA_AVX512)
 enum { MM_ROWS = 12, MM_WIDE = 2 };
+#define MM_CASES(c) c(12) c(11) c(10) c(9) c(8) c(7) c(6) c(5) c(4) c(3) c(2) c(1)
 #elif defined(ADA_ISA_SCALAR)
 enum { MM_ROWS = 1, MM_WIDE = 1 };
+#define MM_CASES(c) c(1)
 #else
 enum { MM_ROWS = 6, MM_WIDE = 1 };
+#define MM_CASES(c) c(6) c(5) c(4) c(3) c(2) c(1)
 #endif
+
+/* Rows of the next tile of those left. A remainder of one or two takes some of the last whole tile's: a tile
+ * of less than three rows has too few chains to fill the pipes. */
+VEC int mm_tile_rows(size_t left)
+{
+    if (MM_ROWS > 3 && left > MM_ROWS && left < MM_ROWS + 3) return MM_ROWS - 2;
+    return left >= MM_ROWS ? MM_ROWS : (int)left;
+}
 
 /* Rows i … i+rows-1 of half h (and h+1 if wide is 2). `full`: no column is missing. */
 VEC void mm_micro(const ada_tile *t, size_t i, size_t h, const int rows, const int wide, const int full,
@@ -111,8 +122,7 @@ VEC void mm_micro(const ada_tile *t, size_t i, size_t h, const int rows, const i
         }
 }
 
-/* All rows of one column strip. A remainder of one or two rows takes some of the last whole tile's: a tile of
- * less than three rows has too few chains to fill the pipes. */
+/* All rows of one column strip. */
 VEC void mm_strip(const ada_tile *t, size_t h, const int wide, const int full, const int transposed)
 {
     const char *ahead = t->ahead;
@@ -122,18 +132,10 @@ VEC void mm_strip(const ada_tile *t, size_t h, const int wide, const int full, c
     for (size_t i = 0; i < t->m;) {
         for (size_t e = next + each; next < e && next < lines; next++)
             __builtin_prefetch(ahead + next / run * t->stride + next % run * 64, 0, 2);
-        size_t left = t->m - i;
-        int rows = left >= MM_ROWS ? MM_ROWS : (int)left;
-        if (MM_ROWS > 3 && left > MM_ROWS && left < MM_ROWS + 3) rows = MM_ROWS - 2;
+        int rows = mm_tile_rows(t->m - i);
         switch (rows) {
 #define ROWS(r) case r: mm_micro(t, i, h, r, wide, full, transposed); break;
-#if defined(ADA_ISA_AVX512)
-        ROWS(12) ROWS(11) ROWS(10) ROWS(9) ROWS(8) ROWS(7)
-#endif
-#if !defined(ADA_ISA_SCALAR)
-        ROWS(6) ROWS(5) ROWS(4) ROWS(3) ROWS(2)
-#endif
-        ROWS(1)
+        MM_CASES(ROWS)
 #undef ROWS
         }
         i += (size_t)rows;
@@ -224,5 +226,4 @@ static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, 
             }
 }
 
-#undef UNROLL
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Products of bf16 pairs with f32 sums: what the processor multiplies in one instruction where it has one
- * (vdpbf16ps), at twice the pace of mm_tile. Contracts: kernels.h, tile.h. Must not know: where pairs came
- * from. Invariant: one chain over pairs an element, whatever the tile and the rows; how a pair is added to
- * the sum, and what becomes of denormals, is the processor's, so that ISAs differ in the last bits. */
+ * (vdpbf16ps), at twice the pace of mm_tile, in k_matmul.h's tiles. Contracts: kernels.h, tile.h. Must not
+ * know: where pairs came from. Invariant: one chain over pairs an element, whatever the tile and the rows;
+ * how a pair is added to the sum, and what becomes of denormals, is the processor's, so that ISAs differ in
+ * the last bits. */
 
 #ifdef ADA_ISA_REF
 static void k_mm_pairs(const ada_pair_tile *t)
@@ -23,12 +24,6 @@ static void k_mm_zip(uint32_t *y, const uint16_t *a, const uint16_t *b, size_t n
     for (size_t i = 0; i < n; i++) y[i] = a[i] | (uint32_t)b[i] << 16;
 }
 #else
-
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 32")
-#endif
 
 /* acc + x's low half · b's + x's high half · b's */
 VEC vf pair_add(vf acc, vi x, vi b)
@@ -70,22 +65,13 @@ VEC void pairs_micro(const ada_pair_tile *t, size_t i, size_t h, const int rows,
         UNROLL for (int v = 0; v < wide; v++) vf_store(y + (size_t)r * t->ldy + v * 16, acc[r][v]);
 }
 
-/* A remainder of one or two rows takes some of the last whole tile's: see mm_strip. */
 VEC void pairs_strip(const ada_pair_tile *t, size_t h, const int transposed)
 {
     for (size_t i = 0; i < t->m;) {
-        size_t left = t->m - i;
-        int rows = left >= MM_ROWS ? MM_ROWS : (int)left;
-        if (MM_ROWS > 3 && left > MM_ROWS && left < MM_ROWS + 3) rows = MM_ROWS - 2;
+        int rows = mm_tile_rows(t->m - i);
         switch (rows) {
 #define ROWS(r) case r: pairs_micro(t, i, h, r, MM_WIDE, transposed); break;
-#if defined(ADA_ISA_AVX512)
-        ROWS(12) ROWS(11) ROWS(10) ROWS(9) ROWS(8) ROWS(7)
-#endif
-#if !defined(ADA_ISA_SCALAR)
-        ROWS(6) ROWS(5) ROWS(4) ROWS(3) ROWS(2)
-#endif
-        ROWS(1)
+        MM_CASES(ROWS)
 #undef ROWS
         }
         i += (size_t)rows;
@@ -110,4 +96,5 @@ static void k_mm_zip(uint32_t *y, const uint16_t *a, const uint16_t *b, size_t n
     });
 }
 #undef UNROLL
+#undef MM_CASES
 #endif
