@@ -45,8 +45,7 @@ ada_status ada_attn_layout(ada_attn_ws **out, ada_arena *a, const ada_config *c,
                            int32_t max_T, int32_t max_segs, int32_t max_path, int32_t max_out, bool train) {
     (void)max_path, (void)max_out;
     int32_t group = c->heads / c->kv_heads;
-    size_t w = ((size_t)c->head_dim + ADA_TILE - 1) / ADA_TILE * ADA_TILE;
-    ada_attn_ws ws = {.w = w, .max_T = max_T};
+    ada_attn_ws ws = {.w = ada_room_width((size_t)c->head_dim), .max_T = max_T};
     ws.run = TILE_ROWS / group < QUERIES ? TILE_ROWS / group : QUERIES;
     if (ws.run < 1) ws.run = 1;
     size_t rows = (size_t)(ws.run * group > QUERIES ? ws.run * group : QUERIES);

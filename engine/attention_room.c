@@ -14,6 +14,10 @@ static size_t head_pairs(size_t head, size_t n) {
     return head * words(n);
 }
 
+size_t ada_room_width(size_t head_dim) {
+    return (head_dim + ADA_TILE - 1) / ADA_TILE * ADA_TILE;
+}
+
 bool ada_room_pairs(ada_dtype type) {
     return type == ADA_BF16 && ada_k.pairs;
 }
@@ -53,7 +57,7 @@ static ada_status layout_floats(ada_attn_room *r, ada_arena *a, size_t rows, boo
 
 ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size_t rows, bool pairs,
                            bool train) {
-    size_t w = (head_dim + ADA_TILE - 1) / ADA_TILE * ADA_TILE;
+    size_t w = ada_room_width(head_dim);
     *r = (ada_attn_room){.pairs = pairs, .hd = head_dim, .w = w};
     ADA_TRY(pairs ? layout_pairs(r, a, rows, train) : layout_floats(r, a, rows, train));
     ADA_TRY(ada_arena_zero(a, &r->o, rows * w, sizeof(float)));
@@ -137,88 +141,68 @@ void ada_room_keys_ready(ada_attn_room *r, size_t n, bool back) {
 
 /* ---- products ---- */
 
-/* y [m, ADA_KEYS] = x · turned keys for the first n, x in whichever form. */
-static void scores(const ada_attn_room *r, float *y, const float *x, const uint16_t *xh, size_t m,
-                   size_t late, const float *turned, const uint32_t *turnedh, size_t n, bool add) {
-    size_t ld = r->pairs ? r->w / 2 : r->w, inner = r->pairs ? words(r->hd) : r->hd;
+/* Elements of x and b: floats or words, of which a product takes either 4 bytes at a time. */
+struct factors {
+    const void *x, *b;
+    size_t ldx, ldb, step, k;
+    bool transposed;
+};
+
+/* y [m, ADA_TILE] = x · b, or += with add. */
+static void product(const ada_attn_room *r, float *y, size_t ldy, bool add, size_t m,
+                    const struct factors *f) {
+    const float *c = add ? y : NULL;
+    if (r->pairs)
+        ada_k.mm_pairs(
+            &(ada_pair_tile){y, ldy, c, ldy, f->x, f->ldx, f->transposed, m, f->b, f->ldb, f->step, f->k});
+    else
+        ada_k.mm_tile(&(ada_tile){.y = y,
+                                  .ldy = ldy,
+                                  .n = ADA_TILE,
+                                  .c = c,
+                                  .ldc = ldy,
+                                  .x = f->x,
+                                  .ldx = f->ldx,
+                                  .transposed = f->transposed,
+                                  .m = m,
+                                  .b = f->b,
+                                  .ldb = f->ldb,
+                                  .step = f->step,
+                                  .k = f->k});
+}
+
+static const void *element(const void *p, size_t i) {
+    return (const char *)p + i * sizeof(float);
+}
+
+/* y [m, ADA_KEYS] = x · turned keys for the first n. */
+static void scores(const ada_attn_room *r, float *y, const void *x, size_t m, size_t late, const void *turned,
+                   size_t n, bool add) {
+    size_t ld = r->pairs ? r->w / 2 : r->w, k = r->pairs ? words(r->hd) : r->hd;
     for (size_t i = 0; i < n; i += ADA_TILE) {
         size_t from = i ? late : 0;
-        float *to = y + from * ADA_KEYS + i;
-        if (r->pairs)
-            ada_k.mm_pairs(&(ada_pair_tile){.y = to,
-                                            .ldy = ADA_KEYS,
-                                            .c = add ? to : NULL,
-                                            .ldc = ADA_KEYS,
-                                            .x = (const uint32_t *)(const void *)xh + from * ld,
-                                            .ldx = ld,
-                                            .m = m - from,
-                                            .b = turnedh + i * inner,
-                                            .ldb = 16 * inner,
-                                            .step = 16,
-                                            .k = inner});
-        else
-            ada_k.mm_tile(&(ada_tile){.y = to,
-                                      .ldy = ADA_KEYS,
-                                      .n = ADA_TILE,
-                                      .c = add ? to : NULL,
-                                      .ldc = ADA_KEYS,
-                                      .x = x + from * ld,
-                                      .ldx = ld,
-                                      .m = m - from,
-                                      .b = turned + i * inner,
-                                      .ldb = 16 * inner,
-                                      .step = 16,
-                                      .k = inner});
+        product(r, y + from * ADA_KEYS + i, ADA_KEYS, add, m - from,
+                &(struct factors){element(x, from * ld), element(turned, i * k), ld, 16 * k, 16, k, false});
     }
 }
 
 void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool add) {
     size_t at = row * r->w;
-    scores(r, r->s + row * ADA_KEYS, r->pairs ? NULL : r->q + at, r->pairs ? r->qh + at : NULL, m, late,
-           r->kt, r->kth, n, add);
+    const void *x = r->pairs ? (void *)(r->qh + at) : (void *)(r->q + at);
+    scores(r, r->s + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->kth : (void *)r->kt, n, add);
 }
 
 void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
     size_t at = row * r->w;
-    scores(r, r->dp + row * ADA_KEYS, r->pairs ? NULL : r->out + at, r->pairs ? r->outh + at : NULL, m, late,
-           r->vt, r->vth, n, false);
+    const void *x = r->pairs ? (void *)(r->outh + at) : (void *)(r->out + at);
+    scores(r, r->dp + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->vth : (void *)r->vt, n, false);
 }
 
-/* y [m, w] += x · b, b [k, w]; x [m, k], or [k, m] if turned, ADA_KEYS apart. */
-static void sums(const ada_attn_room *r, float *y, const float *x, bool turned, size_t m, const float *b,
-                 size_t k) {
+/* y [m, w] += x · b, b [k, w]; x [m, ≥ k] ldx apart, or [k, m] if turned. */
+static void sums(const ada_attn_room *r, float *y, const void *x, size_t ldx, bool turned, size_t m,
+                 const void *b, size_t k) {
     for (size_t i = 0; i < r->w && m > 0; i += ADA_TILE)
-        ada_k.mm_tile(&(ada_tile){.y = y + i,
-                                  .ldy = r->w,
-                                  .n = ADA_TILE,
-                                  .c = y + i,
-                                  .ldc = r->w,
-                                  .x = x,
-                                  .ldx = ADA_KEYS,
-                                  .transposed = turned,
-                                  .m = m,
-                                  .b = b + i,
-                                  .ldb = 16,
-                                  .step = r->w,
-                                  .k = k});
-}
-
-/* The same of pairs: b [k, w]; x [m, ≥ k] words ldx apart, or [k, m] if turned. */
-static void pair_sums(const ada_attn_room *r, float *y, const uint32_t *x, size_t ldx, bool turned, size_t m,
-                      const uint32_t *b, size_t k) {
-    for (size_t i = 0; i < r->w && m > 0; i += ADA_TILE)
-        ada_k.mm_pairs(&(ada_pair_tile){.y = y + i,
-                                        .ldy = r->w,
-                                        .c = y + i,
-                                        .ldc = r->w,
-                                        .x = x,
-                                        .ldx = ldx,
-                                        .transposed = turned,
-                                        .m = m,
-                                        .b = b + i,
-                                        .ldb = 16,
-                                        .step = r->w,
-                                        .k = k});
+        product(r, y + i, r->w, true, m, &(struct factors){x, element(b, i), ldx, 16, r->w, k, turned});
 }
 
 /* Rows of s or dp, rounded. */
@@ -235,13 +219,13 @@ static void row_sums(ada_attn_room *r, size_t row, const float *x, const uint16_
     float *o = r->o + row * r->w, *late_o = o + late * r->w;
     size_t few = n < ADA_TILE ? n : ADA_TILE, at = row * ADA_KEYS;
     if (!r->pairs) {
-        sums(r, o, x + at, false, late, b, few);
-        sums(r, late_o, x + at + late * ADA_KEYS, false, m - late, b, n);
+        sums(r, o, x + at, ADA_KEYS, false, late, b, few);
+        sums(r, late_o, x + at + late * ADA_KEYS, ADA_KEYS, false, m - late, b, n);
         return;
     }
     const uint32_t *w = (const uint32_t *)(const void *)(xh + at);
-    pair_sums(r, o, w, ADA_KEYS / 2, false, late, bz, words(few));
-    pair_sums(r, late_o, w + late * ADA_KEYS / 2, ADA_KEYS / 2, false, m - late, bz, words(n));
+    sums(r, o, w, ADA_KEYS / 2, false, late, bz, words(few));
+    sums(r, late_o, w + late * ADA_KEYS / 2, ADA_KEYS / 2, false, m - late, bz, words(n));
 }
 
 void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
@@ -265,14 +249,15 @@ static void key_sums(const ada_attn_room *r, float *y, const float *x, const uin
     if (early > keys) early = keys;
     float *rest = y + early * r->w;
     if (!r->pairs) {
-        sums(r, y, x + at, true, early, b, m);
-        sums(r, rest, x + late * ADA_KEYS + at + early, true, keys - early, b + late * r->w, m - late);
+        sums(r, y, x + at, ADA_KEYS, true, early, b, m);
+        sums(r, rest, x + late * ADA_KEYS + at + early, ADA_KEYS, true, keys - early, b + late * r->w,
+             m - late);
         return;
     }
     size_t skip = late / 2; /* pairs of late rows */
-    pair_sums(r, y, xz + at, ADA_KEYS, true, early, bz, words(m));
-    pair_sums(r, rest, xz + skip * ADA_KEYS + at + early, ADA_KEYS, true, keys - early, bz + skip * r->w,
-              words(m) - skip);
+    sums(r, y, xz + at, ADA_KEYS, true, early, bz, words(m));
+    sums(r, rest, xz + skip * ADA_KEYS + at + early, ADA_KEYS, true, keys - early, bz + skip * r->w,
+         words(m) - skip);
 }
 
 void ada_room_add_shares(ada_attn_room *r, size_t head, size_t row, size_t m, size_t late, size_t at,

@@ -33,6 +33,8 @@ typedef struct ada_attn_room {
     float *wide;                   /* [2, w] */
 } ada_attn_room;
 
+/* w of a room. */
+size_t ada_room_width(size_t head_dim);
 /* Whether a model of this type has the pairs here. */
 bool ada_room_pairs(ada_dtype type);
 ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size_t rows, bool pairs,

@@ -50,7 +50,7 @@
 extern const struct ada_kernels TABLE(ADA_ISA);
 const struct ada_kernels TABLE(ADA_ISA) = {
     .isa = STRING(ADA_ISA),
-#if defined(__AVX512BF16__) && defined(ADA_ISA_AVX512) && !defined(ADA_EMULATED)
+#ifdef ADA_ISA_AVX512BF16
     .pairs = 1,
 #endif
 #define K(name, class, ret, args) .name = k_##name,

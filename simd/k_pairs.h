@@ -28,7 +28,7 @@ static void k_mm_zip(uint32_t *y, const uint16_t *a, const uint16_t *b, size_t n
 /* acc + x's low half · b's + x's high half · b's */
 VEC vf pair_add(vf acc, vi x, vi b)
 {
-#if defined(__AVX512BF16__) && !defined(ADA_EMULATED)
+#ifdef ADA_ISA_AVX512BF16
     return _mm512_dpbf16_ps(acc, (__m512bh)x, (__m512bh)b);
 #else
     const vi high = vi_set1((int32_t)0xffff0000);
