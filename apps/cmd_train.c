@@ -18,7 +18,7 @@ struct train {
     struct ada_common common;
     const char *config, *model, *adapter, *dtype;
     int threads;
-    bool dry_run, shuffle;
+    bool dry_run, shuffle, image_from_text;
     ada_dataset_opts keys;
     ada_adapter_opts made; /* of a new adapter */
     ada_train_opts run;
@@ -41,6 +41,8 @@ static const struct ada_opt opts[] = {
               "forgotten at the end" },
     { .name = "adapter", .letter = 'a', F(adapter), .arg = "FILE",
       .help = "start from this adapter, to go on with other data, instead of from a new one" },
+    { .name = "image-from-text", F(image_from_text),
+      .help = "begin what images pass as a copy of what text passes: for images whose rows read like words" },
     { .name = "resume", F(run.resume), .arg = "DIR", .local = true,
       .help = "go on with an interrupted run from its newest checkpoint; needs nothing else" },
     { .name = "dry-run", F(dry_run), .local = true,
@@ -64,6 +66,10 @@ static const struct ada_opt opts[] = {
     { .name = "init-std", F(made.init_std), .arg = "X", .lo = 1e-9, .hi = 1e3,
       .help = "standard deviation of D at the start (U starts at 0); the default is 1/sqrt(width)" },
     ADA_OPT_HEAD("the recipe"),
+    { .name = "loss", F(run.loss), .arg = "NAME", .words = "tokens|embeddings", .def = "tokens",
+      .help = "what is to become small: tokens, the surprise at each; embeddings, of method connector alone, "
+              "the distance of an image's last rows from the completion's embeddings, for which the language "
+              "model does not run" },
     { .name = "lr", F(run.lr), .arg = "X", .lo = 1e-12, .hi = 100, .def = "0.003",
       .help = "the largest learning rate; lower it when the loss jumps" },
     { .name = "schedule", F(run.schedule), .arg = "NAME", .words = "cosine|linear|constant", .def = "cosine",
@@ -245,6 +251,7 @@ static ada_status open_run(struct train *o, struct job *j) {
         ada_model_open(&j->m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads}));
     const char *from = o->run.resume ? o->run.resume : o->adapter;
     ADA_TRY(from ? ada_adapter_open(&j->a, j->m, from) : ada_adapter_new(&j->a, j->m, &made));
+    if (o->image_from_text && !o->run.resume) ADA_TRY(ada_adapter_image_from_text(j->a));
     if (o->run.out) ADA_TRY(ada_buf_printf(&j->run_file, "%s/run.json", o->run.out));
     return ada_trainer_open(&j->t, j->m, j->a, &o->run);
 }

@@ -58,7 +58,7 @@ done
 fetches=
 [ -f "$gguf" ] || fetches=1
 [ -z "$images" ] || [ -f "$tower/config.json" ] || need="$need python3-onnx" fetches=1
-[ -z "$images" ] || [ -d "$drawings" ] || fetches=1
+[ -z "$images" ] || [ -f "$drawings/told.jsonl" ] || fetches=1
 [ -z "$fetches" ] || [ -n "$python" ] || need="$need python3-pip ca-certificates"
 missing=
 for p in $need; do

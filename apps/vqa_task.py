@@ -2,14 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # A task with images: the Python package easy-vqa 1.0 (MIT; 5,000 drawings of one coloured shape on a light
 # ground, 48,248 questions) as JSONL and PNG files. Needs Python's standard library alone.
-# usage: vqa_task.py WHEEL FOLDER     writes into FOLDER, whole or not at all:
-#   images/                 as the package has them
-#   describe.jsonl          what half of the training images show, as their questions' answers tell it
-#   questions.jsonl         PER_IMAGE questions about each image of the other half; test.jsonl: one each
-#   test_shuffled.jsonl     the same rows, each with the image of the next one
-#   …_blind.jsonl           the same rows without images
-# Invariants: the same wheel gives the same files; an image's rows stand together, as many of each, so that a
-# batch of a multiple of them holds whole images, which are computed once; images stand in a hash's order.
+# usage: vqa_task.py WHEEL FOLDER     writes into FOLDER, whole or not at all: images/, and rows, described at
+# the functions that make them. Invariants: the same wheel gives the same files; an image's rows stand together,
+# as many of each, so that a batch of a multiple of them holds whole images, which are computed once; images
+# stand in a hash's order. Of a training image two questions say the same of a thing that is there and of one
+# that is not, so that their wording tells nothing, and two ask what there is; the test's are as they come.
 import hashlib
 import json
 import os
@@ -20,9 +17,9 @@ import zipfile
 
 SHA256 = 'fcb51b309b78c7b00f97b64cdbcbcf5c105f94da1b39c0796cee5a787c4f650f'
 INSIDE = 'easy_vqa/data/'
-PER_IMAGE = 4
 COLORS = ['black', 'blue', 'brown', 'gray', 'green', 'red', 'teal', 'yellow']
 SHAPES = ['circle', 'rectangle', 'triangle']
+NEGATIONS = {'no', 'not'}
 
 
 def order(*names):
@@ -37,43 +34,64 @@ def read(z, part):
     return sorted(((f'images/{part}/{i}.png', qs) for i, qs in images.items()), key=lambda x: order(x[0]))
 
 
+def words(question):
+    return set(question.strip('?').split())
+
+
 def choices(question):
     if not question.startswith('what'):
         return ['no', 'yes']
     return COLORS if ' color ' in question else SHAPES
 
 
-def ask(image, question, answer):
+def ask(question, answer, **more):
     listed = choices(question)
     if answer not in listed:
         sys.exit(f"vqa_task: '{question}' is answered by '{answer}'")
-    return dict(image=image, prompt=f'Question: {question}\nAnswer:', completion=f' {answer}',
+    return dict(more, prompt=f'Question: {question}\nAnswer:', completion=f' {answer}',
                 choices=[f' {c}' for c in listed])
+
+
+def tell(row, told):
+    return dict(row, prompt=told + row['prompt'])
+
+
+def affirms(question, answer):
+    """Whether the thing that is asked about is there."""
+    return (answer == 'yes') != bool(words(question) & NEGATIONS)
 
 
 def shown(questions):
     """The colour and the shape of which the answers speak, None where they don't tell."""
     left = [set(COLORS), set(SHAPES)]
     for question, answer in questions:
-        words = set(question.strip('?').split())
         for kind, names in enumerate((COLORS, SHAPES)):
-            named = words & set(names)
+            named = words(question) & set(names)
             if choices(question) is names:
                 left[kind] &= {answer}
-            elif named and question.startswith('what') or (answer == 'yes') != bool(words & {'no', 'not'}):
+            elif named and question.startswith('what') or affirms(question, answer):
                 left[kind] &= named or left[kind]
             else:
                 left[kind] -= named
     return [next(iter(names)) if len(names) == 1 else None for names in left]
 
 
-def describe(image, questions):
+def description(questions):
     color, shape = shown(questions)
-    if not (color and shape):
-        return []
-    told = [('Description:', f'a {color} {shape}'), ('The color of the shape is', color),
-            ('The shape is a', shape)]
-    return [dict(image=image, prompt=prompt, completion=f' {text}') for prompt, text in told]
+    return f' a {color} {shape}\n' if color and shape else None
+
+
+def balanced(image, questions):
+    """Four of them, as the invariant says, or none."""
+    def wording(question):
+        return bool(words(question) & set(COLORS)), bool(words(question) & NEGATIONS)
+
+    questions = sorted(questions, key=lambda q: order(image, q[0]))
+    what = [q for q in questions if q[0].startswith('what')][:2]
+    whether = [q for q in questions if not q[0].startswith('what')]
+    pair = next(([yes, no] for yes in whether for no in whether if affirms(*yes) and not affirms(*no)
+                 and wording(yes[0]) == wording(no[0])), [])
+    return sorted(pair + what) if len(pair + what) == 4 else []
 
 
 def write(folder, name, rows):
@@ -86,6 +104,10 @@ def blind(rows):
 
 
 def make(z, folder):
+    """describe.jsonl: what half of the training images show, as their questions' answers tell it; told.jsonl:
+    questions about these, told in words; questions.jsonl: about images of the other half; test.jsonl: one about
+    each test image; test_shuffled.jsonl: the same, each with the image of the next; …_blind.jsonl: without
+    images, in training as they come, for from their wording alone more can be guessed."""
     z.extractall(folder, [n for n in z.namelist() if n.startswith(INSIDE) and n.endswith('.png')])
     os.mkdir(f'{folder}/images')
     for part in ('train', 'test'):
@@ -94,16 +116,16 @@ def make(z, folder):
 
     train = read(z, 'train')
     half = len(train) // 2
-    write(folder, 'describe', [row for image in train[:half] for row in describe(*image)])
-    asked = []
-    for image, questions in train[half:]:
-        if len(questions) >= PER_IMAGE:
-            some = sorted(questions, key=lambda q: order(image, q[0]))[:PER_IMAGE]
-            asked += [ask(image, *q) for q in sorted(some)]
+    described = [(image, told, qs) for image, qs in train[:half] if (told := description(qs))]
+    write(folder, 'describe', [dict(image=image, prompt='Description:', completion=told)
+                               for image, told, _ in described])
+    write(folder, 'told', [tell(ask(*q), told) for image, told, qs in described for q in balanced(image, qs)])
+    asked = [ask(*q, image=image) for image, qs in train[half:] for q in balanced(image, qs)]
     write(folder, 'questions', asked)
-    write(folder, 'questions_blind', blind(asked))
+    some = [ask(*q) for image, qs in train[half:] for q in sorted(qs, key=lambda q: order(image, q[0]))[:2]]
+    write(folder, 'questions_blind', some)
 
-    tests = [ask(image, *min(questions, key=lambda q: order(image, q[0])))
+    tests = [ask(*min(questions, key=lambda q: order(image, q[0])), image=image)
              for image, questions in read(z, 'test')]
     write(folder, 'test', tests)
     others = tests[1:] + tests[:1]

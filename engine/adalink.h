@@ -84,8 +84,8 @@ typedef struct ada_compose_opts {
     ada_dataset_opts keys;     /* of these rows */
     uint64_t seed;             /* [0] of the connector's start */
 } ada_compose_opts;
-/* Writes one .h5 of both, frozen, and a connector at its start: random, so that image rows are as spread as
- * the text's. EINVAL, EMISMATCH (tensors), EFORMAT; with the image and its row where one cannot be seen. */
+/* Writes one .h5 of both, frozen, and a connector at its start: random, so that image rows stand around the
+ * mean of the text's and as far from it. EINVAL, EMISMATCH (tensors), EFORMAT; with the image and its row where one cannot be seen. */
 ADA_API ada_status ada_model_compose(const ada_compose_opts *o, const char *out) ADA_MUST_USE;
 /* Writes such an .h5 again, with the connector of an adapter of method "connector" that was trained on it.
  * EMISMATCH: on another; EUNSUPPORTED: another method, or the model was not composed. */
@@ -108,6 +108,8 @@ typedef struct ada_adapter_opts {
 ADA_API ada_status ada_adapter_new(ada_adapter **a, ada_model *m, const ada_adapter_opts *o) ADA_MUST_USE;
 /* EMISMATCH, naming both bases, when the file was made for another model. */
 ADA_API ada_status ada_adapter_open(ada_adapter **a, ada_model *m, const char *path) ADA_MUST_USE;
+/* What images pass becomes a copy of what text passes. EINVAL where it has not both. */
+ADA_API ada_status ada_adapter_image_from_text(ada_adapter *a) ADA_MUST_USE;
 ADA_API ada_status ada_adapter_save(const ada_adapter *a, const char *path) ADA_MUST_USE;
 ADA_API void ada_adapter_close(ada_adapter **a);
 ADA_API size_t ada_adapter_params(const ada_adapter *a); /* trained numbers */
@@ -142,16 +144,20 @@ typedef struct ada_train_opts {
     int patience;             /* [0 = off] validations without a better loss before the run ends */
     int64_t save_every;       /* [0 = at the end only] steps between checkpoints */
     int keep;                 /* [2] checkpoints kept */
-    bool all_tokens;          /* [completion only] loss on prompt tokens too */
-    bool no_shuffle;          /* [shuffled each epoch] rows in file order */
-    const char *resume;       /* [none] folder or checkpoint: all other settings come from it, but for out */
-    uint64_t seed;            /* [0] */
+    const char *loss;   /* ["tokens"] of the next token; or, of method "connector", "embeddings": the last
+                         * rows of a row's images learn to be the embeddings of its completion's tokens,
+                         * rows before them that of a line feed. The language model is not run */
+    bool all_tokens;    /* [completion only] loss on prompt tokens too */
+    bool no_shuffle;    /* [shuffled each epoch] rows in file order */
+    const char *resume; /* [none] folder or checkpoint: all other settings come from it, but for out */
+    uint64_t seed;      /* [0] */
 } ada_train_opts;
 
 typedef struct ada_report {
     int64_t step, total;        /* 1-based, of total */
     double epoch;               /* data position */
-    double loss, lr, grad_norm; /* loss: mean over the step's target tokens, natural log */
+    double loss, lr, grad_norm; /* loss: mean over the step's target tokens, natural log; of embeddings: the
+                                 * squared distance to them as a share of their squared length */
     size_t tokens, targets;     /* of this step; tokens: prompt + completion as the user counts them */
     double seconds, tokens_per_second;
     double eval_loss; /* NaN unless a validation happened at this step */

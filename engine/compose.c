@@ -175,20 +175,26 @@ static ada_status shape_connector(composer *m) {
     return check_shuffle(m);
 }
 
-/* The standard deviation of the numbers that text enters with. */
-static ada_status spread(const composer *m, double *out) {
+/* The rows that text enters with: their mean [d], and by how much a number of a row deviates from it. */
+static ada_status text_rows(composer *m, float *mean, double *std) {
     const ada_tensor *t = m->text.claims.at[ADA_P_EMBED][0].t;
-    size_t n = ada_tensor_count(t);
-    double sum = 0, sumsq = 0, scale = m->text.c.embed_scale > 0 ? (double)m->text.c.embed_scale : 1;
+    size_t n = ada_tensor_count(t), d = (size_t)m->k.d;
+    double *sum, sumsq = 0, of_means = 0, scale = m->text.c.embed_scale > 0 ? m->text.c.embed_scale : 1;
+    ADA_TRY(ada_arena_zero(&m->arena, &sum, d, sizeof *sum));
     for (size_t i = 0; i < n; i += PIECE) {
         size_t len = n - i < PIECE ? n - i : PIECE;
         ADA_TRY(ada_tensor_f32(t, i, len, m->wide));
-        for (size_t j = 0; j < len; j++)
-            sum += (double)m->wide[j], sumsq += (double)m->wide[j] * (double)m->wide[j];
+        for (size_t j = 0; j < len; j++) {
+            double x = scale * (double)m->wide[j];
+            sum[(i + j) % d] += x, sumsq += x * x;
+        }
     }
-    double mean = sum / (double)n;
-    *out = scale * sqrt(fmax(sumsq / (double)n - mean * mean, 0));
-    return isfinite(*out) ? ADA_OK
+    for (size_t j = 0; j < d; j++) {
+        double of_rows = sum[j] * (double)d / (double)n;
+        mean[j] = (float)of_rows, of_means += of_rows * of_rows / (double)d;
+    }
+    *std = sqrt(fmax(sumsq / (double)n - of_means, 0));
+    return isfinite(*std) ? ADA_OK
                           : ada_fail(ADA_ENUMERIC, "the embedding table has numbers that are not finite");
 }
 
@@ -204,20 +210,23 @@ static ada_status draw(composer *m, float **w, int32_t rows, int32_t cols, doubl
     return ADA_OK;
 }
 
-/* Standardised features become rows with the spread of the text's. */
+/* Standardised features become rows around the mean of the text's, and as far from it. */
 static ada_status draw_connector(composer *m) {
     static const double gelu_power = 0.4252; /* of standard normal numbers, squared and averaged */
     ada_connector *k = &m->k;
-    bool two = k->kind == ADA_CONNECTOR_MLP2;
-    int32_t first = two ? k->hidden : k->d;
     uint64_t at = 0;
+    float *mean;
     double std;
-    ADA_TRY(spread(m, &std));
-    ADA_TRY(draw(m, &k->w1, k->in, first, (two ? 1 : std) / sqrt(k->in), &at));
-    ADA_TRY(ada_arena_zero(&m->arena, &k->b1, (size_t)first, sizeof(float)));
-    if (!two) return ADA_OK;
-    ADA_TRY(draw(m, &k->w2, k->hidden, k->d, std / sqrt(gelu_power * k->hidden), &at));
-    return ada_arena_zero(&m->arena, &k->b2, (size_t)k->d, sizeof(float));
+    ADA_TRY(ada_arena_take(&m->arena, &mean, (size_t)k->d, sizeof *mean));
+    ADA_TRY(text_rows(m, mean, &std));
+    if (k->kind == ADA_CONNECTOR_LINEAR) {
+        k->b1 = mean;
+        return draw(m, &k->w1, k->in, k->d, std / sqrt(k->in), &at);
+    }
+    k->b2 = mean;
+    ADA_TRY(draw(m, &k->w1, k->in, k->hidden, 1 / sqrt(k->in), &at));
+    ADA_TRY(ada_arena_zero(&m->arena, &k->b1, (size_t)k->hidden, sizeof(float)));
+    return draw(m, &k->w2, k->hidden, k->d, std / sqrt(gelu_power * k->hidden), &at);
 }
 
 /* ---- what channels are like ---- */

@@ -47,6 +47,7 @@ static const field fields[] = {
     F(patience, WHOLE),
     F(save_every, WIDE),
     F(keep, WHOLE),
+    F(loss, TEXT),
     F(all_tokens, FLAG),
     F(no_shuffle, FLAG),
     F(seed, WIDE),
@@ -123,6 +124,8 @@ static ada_status check(const ada_train_opts *o) {
     if (!(o->lr > 0.0) || !isfinite(o->lr)) return ada_fail(ADA_EINVAL, "lr %g is not above 0", o->lr);
     if (o->steps < 0 || !(o->epochs >= 0.0))
         return ada_fail(ADA_EINVAL, "steps and epochs must not be below 0");
+    if (strcmp(o->loss, "tokens") != 0 && strcmp(o->loss, "embeddings") != 0)
+        return ada_fail(ADA_EINVAL, "unknown loss '%s': tokens or embeddings", o->loss);
     if (o->batch < 1 || o->grad_accum < 1)
         return ada_fail(ADA_EINVAL, "batch and grad-accum must be at least 1");
     if (o->max_length < 2)
@@ -150,6 +153,7 @@ ada_status ada_settings_resolve(ada_train_opts *out, const ada_train_opts *o, ad
         if (!*s) return ADA_ENOMEM;
     }
     if (!r.schedule) r.schedule = "cosine";
+    if (!r.loss) r.loss = "tokens";
     default_real(&r.lr, 3e-3);
     default_real(&r.warmup, 0.06);
     if (r.steps == 0) default_real(&r.epochs, 3.0);

@@ -105,6 +105,10 @@ void ada_step_see(ada_step *s, const ada_item *items, int32_t n) {
     }
 }
 
+void ada_step_see_token(ada_step *s, int32_t id) {
+    ada_join_add(s->join, &id, 1);
+}
+
 ada_status ada_step_start(ada_step *s) {
     ADA_TRY(ada_join_start(s->join));
     return s->source ? ada_join_start(s->source) : ADA_OK;
@@ -157,6 +161,43 @@ void ada_step_loss(ada_step *s, const ada_goal *goals, int32_t n, float *loss, b
     ada_stack_backward(&s->m->stack, p, s->pass, s->dh, s->dx);
     ada_join_back(s->join, p->ids, p->T, s->dx);
     if (s->source_train) encode_back(s);
+}
+
+/* The first of a path's image rows; *n: how many. They stand together but for marks between tiles, of which
+ * the last tile's count. */
+static const int32_t *last_image(const ada_step *s, const ada_item *item, int32_t *n) {
+    const int32_t *ids = s->source ? item->source : item->ids;
+    int32_t end = s->source ? item->nsource : item->n, first;
+    while (end > 0 && ids[end - 1] < s->m->c.vocab) end--;
+    for (first = end; first > 0 && ids[first - 1] >= s->m->c.vocab;) first--;
+    *n = end - first;
+    return ids + first;
+}
+
+int32_t ada_step_spelled(const ada_step *s, const ada_item *item, int32_t *rows) {
+    int32_t tokens = 0;
+    (void)last_image(s, item, rows);
+    for (int32_t i = 0; i + 1 < item->n; i++) tokens += item->wanted[i];
+    return tokens;
+}
+
+void ada_step_spell(ada_step *s, const ada_item *item, int32_t fill, float scale, double sum[2]) {
+    ada_join *images = s->source ? s->source : s->join;
+    float *x = s->source ? s->sx : s->x, *dx = s->source ? s->sdx : s->dx, *to = s->goal_h;
+    int32_t n, at = item->n - 1; /* of a token: where it is an input */
+    const int32_t *ids = last_image(s, item, &n);
+    ada_join_rows(images, ids, n, x);
+    for (int32_t i = n; i-- > 0;) {
+        float *off = x + (size_t)i * s->d;
+        while (at > 0 && !item->wanted[at - 1]) at--;
+        ada_join_rows(s->join, at > 0 ? &item->ids[at] : &fill, 1, to);
+        if (at > 0) at--;
+        sum[1] += (double)ada_k.dot(to, to, s->d);
+        ada_k.axpy(off, to, -1, s->d);
+        sum[0] += (double)ada_k.dot(off, off, s->d);
+        if (scale != 0) ada_k.scale(dx + (size_t)i * s->d, off, scale, s->d);
+    }
+    if (scale != 0) ada_join_back(images, ids, n, dx);
 }
 
 void ada_step_end(ada_step *s) {

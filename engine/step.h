@@ -34,6 +34,7 @@ ada_status ada_step_layout(ada_step **s, ada_arena *arena, const ada_model *m, a
 /* begin, see every item, start; then for each pack forward and loss; then end (training only). */
 void ada_step_begin(ada_step *s);
 void ada_step_see(ada_step *s, const ada_item *items, int32_t n);
+void ada_step_see_token(ada_step *s, int32_t id);
 ada_status ada_step_start(ada_step *s) ADA_MUST_USE;
 ada_status ada_step_pack(ada_step *s, const ada_item *sorted,
                          int32_t n) ADA_MUST_USE; /* packs without computing */
@@ -41,6 +42,13 @@ ada_status ada_step_forward(ada_step *s, const ada_item *sorted, int32_t n) ADA_
 /* loss [n] = -log p of each goal; with `back`, adds the gradient of Σ weight·loss to what end hands to the
  * adapter. */
 void ada_step_loss(ada_step *s, const ada_goal *goals, int32_t n, float *loss, bool back);
+/* How many tokens an item has to spell, and with how many rows of its last image or tile. */
+int32_t ada_step_spelled(const ada_step *s, const ada_item *item, int32_t *rows);
+/* Rather than forward and loss: how far the last rows of an item's last image are from the embeddings of the
+ * tokens that it predicts and goes on from, the rows before them from that of `fill`, a token seen. Adds the
+ * squared distance to sum[0] and the squared length of the embeddings to sum[1]; scale ≠ 0: adds scale times
+ * the distance to what end hands to the adapter. */
+void ada_step_spell(ada_step *s, const ada_item *item, int32_t fill, float scale, double sum[2]);
 void ada_step_end(ada_step *s);
 
 const ada_packer *ada_step_packer(const ada_step *s);

@@ -7,6 +7,7 @@
 #include "engine/settings.h"
 #include "io/os.h"
 #include "io/replace.h"
+#include "io/tok.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -78,12 +79,44 @@ static ada_status run_chunk(ada_trainer *t, const ada_example *ex, const ada_ite
     return ADA_OK;
 }
 
+double ada_trainer_spell_flops(const ada_trainer *t, const ada_item *items, int32_t n) {
+    double sum = 0;
+    for (int32_t i = 0, rows; i < n; i++) {
+        (void)ada_step_spelled(t->step, &items[i], &rows);
+        sum += 6.0 * rows * (double)ada_adapter_params(t->a);
+    }
+    return sum;
+}
+
+/* Distance and length of these items, as ada_step_spell has them. */
+static void spell(ada_trainer *t, const ada_item *items, int32_t n, float scale, double sum[2]) {
+    for (int32_t i = 0; i < n; i++) ada_step_spell(t->step, &items[i], t->fill, scale, sum);
+}
+
+static ada_status start(ada_trainer *t, int32_t n) {
+    ada_step_begin(t->step);
+    ada_step_see(t->step, t->items, n);
+    if (t->spells) ada_step_see_token(t->step, t->fill);
+    return ada_step_start(t->step);
+}
+
+static void spell_gradients(ada_trainer *t, ada_pass_sum *sum) {
+    double length[2] = {0}, all[2] = {0};
+    spell(t, t->items, t->per_step, 0, length);
+    spell(t, t->items, t->per_step, (float)(2 / length[1]), all);
+    sum->loss = all[0] / all[1];
+    sum->flops = ada_trainer_spell_flops(t, t->items, t->per_step);
+}
+
 ada_status ada_trainer_gradients(ada_trainer *t, int64_t s, ada_pass_sum *sum) {
     ada_trainer_draw(t, s, sum);
     ada_adapter_zero_grad(t->a);
-    ada_step_begin(t->step);
-    ada_step_see(t->step, t->items, t->per_step);
-    ADA_TRY(ada_step_start(t->step));
+    ADA_TRY(start(t, t->per_step));
+    if (t->spells) {
+        spell_gradients(t, sum);
+        ada_step_end(t->step);
+        return ADA_OK;
+    }
     float weight = (float)(1.0 / (double)sum->targets);
     for (int32_t i = 0, n; i < t->per_step; i += n) {
         n = ada_trainer_chunk(t, t->rows.ex, i, t->per_step);
@@ -96,6 +129,7 @@ ada_status ada_trainer_gradients(ada_trainer *t, int64_t s, ada_pass_sum *sum) {
 
 static ada_status validate(ada_trainer *t, double *loss) {
     ada_pass_sum sum = {0};
+    double spelled[2] = {0};
     const ada_rows *r = &t->eval_rows;
     for (size_t at = 0; at < r->n;) {
         int32_t n = 0;
@@ -105,13 +139,14 @@ static ada_status validate(ada_trainer *t, double *loss) {
         }
         n = ada_trainer_chunk(t, r->ex, 0, n);
         ada_items_sort(t->items, n);
-        ada_step_begin(t->step);
-        ada_step_see(t->step, t->items, n);
-        ADA_TRY(ada_step_start(t->step));
-        ADA_TRY(run_chunk(t, r->ex, t->items, n, 0.0f, false, &sum));
+        ADA_TRY(start(t, n));
+        if (t->spells)
+            spell(t, t->items, n, 0, spelled);
+        else
+            ADA_TRY(run_chunk(t, r->ex, t->items, n, 0.0f, false, &sum));
         at += (size_t)n;
     }
-    *loss = sum.loss / (double)r->targets;
+    *loss = t->spells ? spelled[0] / spelled[1] : sum.loss / (double)r->targets;
     return ADA_OK;
 }
 
@@ -383,6 +418,11 @@ static ada_status set_limits(ada_trainer *t) {
     t->lim.source_path = (int32_t)at_least(x.longest_source, v.longest_source);
     t->lim.sources = at_most(sources, at_least(ADA_CHUNK_TOKENS, t->lim.source_path));
     t->lim.source_unique = at_most(sources, vocab + t->lim.image_rows);
+    if (t->spells) { /* the language model has nothing to do */
+        t->lim.rows = longest, t->lim.sources = t->lim.source_path;
+        t->lim.goals = t->lim.items = 1;
+        t->lim.unique = at_most(inputs + 1, vocab + t->lim.image_rows);
+    }
     return ADA_OK;
 }
 
@@ -454,6 +494,35 @@ static ada_status set_counts(ada_trainer *t) {
     return ada_arena_take(&t->data, &t->order, t->rows.n, sizeof *t->order);
 }
 
+/* Rows before a completion's say a line feed, or the end where the tokenizer has none. */
+static ada_status find_fill(ada_trainer *t) {
+    ada_ids ids = {0};
+    ada_status st = ada_tok_encode(t->m->tok, "\n", 1, 0, &ids);
+    t->fill = ids.len > 0 ? ids.data[ids.len - 1] : ada_tok_eos(t->m->tok);
+    ada_ids_free(&ids);
+    if (st == ADA_OK && t->fill < 0) st = ada_fail(ADA_EUNSUPPORTED, "the tokenizer has no line feed");
+    return st;
+}
+
+static ada_status check_spelling(const ada_trainer *t, const ada_rows *r) {
+    for (size_t i = 0; i < r->n; i++) {
+        ada_item item = ada_example_item(&r->ex[i], 0);
+        int32_t rows, tokens = ada_step_spelled(t->step, &item, &rows);
+        if (tokens > rows || rows == 0)
+            return ada_fail(ADA_EINVAL, "%s:%zu: a completion of %d tokens for %d rows of an image", r->path,
+                            r->ex[i].line, tokens, rows);
+    }
+    return ADA_OK;
+}
+
+static ada_status settle_loss(ada_trainer *t) {
+    t->spells = strcmp(t->o.loss, "embeddings") == 0;
+    if (!t->spells) return ADA_OK;
+    if (!t->a->method->connects)
+        return ada_fail(ADA_EINVAL, "loss 'embeddings' is of method 'connector' alone");
+    return find_fill(t);
+}
+
 static ada_status keep_room_for_best(ada_trainer *t) {
     for (int i = 0; t->eval_rows.n > 0 && i < t->a->nparams; i++)
         ADA_TRY(ada_arena_take(&t->data, &t->state.best[i], t->a->params[i].n, sizeof(float)));
@@ -486,10 +555,11 @@ static ada_status build(ada_trainer *t, const ada_train_opts *o, ada_buf *checkp
     ADA_TRY(read_options(t, o, checkpoint));
     ADA_TRY(make_settings(t));
     ADA_TRY(ada_schedule_parse(t->o.schedule, &t->schedule));
+    ADA_TRY(settle_loss(t));
     ADA_TRY(load_rows(t));
     ADA_TRY(set_counts(t));
     ADA_TRY(keep_room_for_best(t));
-    ADA_TRY(ada_model_prepare(t->m, ADA_FORWARD | ADA_BACKWARD));
+    if (!t->spells) ADA_TRY(ada_model_prepare(t->m, ADA_FORWARD | ADA_BACKWARD));
     ADA_TRY(ada_adapter_trainable(t->a));
     if (checkpoint->data) {
         ADA_TRY(ada_state_load(t->a, &t->state, checkpoint->data));
@@ -500,7 +570,9 @@ static ada_status build(ada_trainer *t, const ada_train_opts *o, ada_buf *checkp
     memcpy(t->state.eval_digest, t->eval_rows.digest, sizeof t->state.eval_digest);
     ADA_TRY(set_limits(t));
     t->before = ada_os_rss();
-    return lay_out_work(t);
+    ADA_TRY(lay_out_work(t));
+    if (t->spells) ADA_TRY(check_spelling(t, &t->rows));
+    return t->spells ? check_spelling(t, &t->eval_rows) : ADA_OK;
 }
 
 ada_status ada_trainer_open(ada_trainer **out, ada_model *m, ada_adapter *a, const ada_train_opts *o) {

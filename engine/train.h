@@ -25,6 +25,8 @@ struct ada_trainer {
     int32_t per_step; /* rows of a step */
     int32_t *order;   /* [rows.n] of epoch order_epoch */
     int64_t order_epoch;
+    bool spells;  /* its loss is of embeddings */
+    int32_t fill; /* then: the token of rows without another */
     ada_step_limits lim;
     ada_step *step;
     ada_item *items; /* [per_step] */
@@ -48,6 +50,8 @@ typedef struct ada_pass_sum {
 ada_status ada_trainer_gradients(ada_trainer *t, int64_t s, ada_pass_sum *sum) ADA_MUST_USE;
 /* Sorted items of step s, without computing anything. */
 void ada_trainer_draw(ada_trainer *t, int64_t s, ada_pass_sum *sum);
+/* Multiply-adds × 2 of these items where the loss is of embeddings, both ways. */
+double ada_trainer_spell_flops(const ada_trainer *t, const ada_item *items, int32_t n);
 /* How many items from `first` on fit one pack. */
 int32_t ada_trainer_chunk(const ada_trainer *t, const ada_example *ex, int32_t first, int32_t n);
 
