@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # A task with images: the Python package easy-vqa 1.0 (MIT; 5,000 drawings of one coloured shape on a light
 # ground, 48,248 questions) as JSONL and PNG files. Needs Python's standard library alone.
-# usage: vqa_task.py WHEEL FOLDER     writes into FOLDER, whole or not at all: images/, and rows, described at
-# the functions that make them. Invariants: the same wheel gives the same files; an image's rows stand together,
-# as many of each, so that a batch of a multiple of them holds whole images, which are computed once; images
-# stand in a hash's order. Of a training image two questions say the same of a thing that is there and of one
-# that is not, so that their wording tells nothing, and two ask what there is; the test's are as they come.
+# usage: vqa_task.py WHEEL FOLDER     writes into FOLDER, whole or not at all: images/, and rows as make() says
+# Invariants: the same wheel gives the same files; an image's rows stand together, as many of each, so that a
+# batch of a multiple of them holds whole images, which are computed once; images stand in a hash's order. Of
+# a training image two questions say the same of a thing that is there and of one that is not, so that their
+# wording tells nothing, and two ask what there is; the test's are as they come.
 import hashlib
 import json
 import os
@@ -105,9 +105,9 @@ def blind(rows):
 
 def make(z, folder):
     """describe.jsonl: what half of the training images show, as their questions' answers tell it; told.jsonl:
-    questions about these, told in words; questions.jsonl: about images of the other half; test.jsonl: one about
-    each test image; test_shuffled.jsonl: the same, each with the image of the next; …_blind.jsonl: without
-    images, in training as they come, for from their wording alone more can be guessed."""
+    questions about these, told in words; questions.jsonl: about images of the other half; test.jsonl: one
+    about each test image; test_shuffled.jsonl: the same, each with the image of the next; …_blind.jsonl:
+    without images, in training as they come, for from their wording alone more can be guessed."""
     z.extractall(folder, [n for n in z.namelist() if n.startswith(INSIDE) and n.endswith('.png')])
     os.mkdir(f'{folder}/images')
     for part in ('train', 'test'):

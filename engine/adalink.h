@@ -85,7 +85,8 @@ typedef struct ada_compose_opts {
     uint64_t seed;             /* [0] of the connector's start */
 } ada_compose_opts;
 /* Writes one .h5 of both, frozen, and a connector at its start: random, so that image rows stand around the
- * mean of the text's and as far from it. EINVAL, EMISMATCH (tensors), EFORMAT; with the image and its row where one cannot be seen. */
+ * mean of the text's and as far from it. EINVAL, EMISMATCH (tensors), EFORMAT; with the image and its row
+ * where one cannot be seen. */
 ADA_API ada_status ada_model_compose(const ada_compose_opts *o, const char *out) ADA_MUST_USE;
 /* Writes such an .h5 again, with the connector of an adapter of method "connector" that was trained on it.
  * EMISMATCH: on another; EUNSUPPORTED: another method, or the model was not composed. */

@@ -8,7 +8,7 @@
 
 typedef struct ada_head {
     float *norm, *norm_b; /* [d]; b may be NULL */
-    ada_linear out; /* [vocab, d]; with c.tie its w is the embedding's */
+    ada_linear out;       /* [vocab, d]; with c.tie its w is the embedding's */
     const ada_config *c;
     ada_dtype type;
 } ada_head;

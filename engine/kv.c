@@ -11,7 +11,7 @@
 struct ada_kv {
     ada_arena arena;
     char *data;
-    int32_t *len;                          /* [slots] */
+    int32_t *len;                                  /* [slots] */
     size_t layers, slots, heads, size, row, strip; /* bytes: an element, [head_dim], [capacity, head_dim] */
 };
 

@@ -15,12 +15,12 @@ struct ada_model {
     ada_config c;
     ada_dtype type;
     const struct ada_arch *arch;
-    char *name;      /* base_name: config's _name_or_path, general.name, or the file's stem */
-    char digest[65]; /* of the source tensors; "" until ada_model_digest */
-    ada_stack stack; /* of an encoder-decoder: the decoder */
+    char *name;        /* base_name: config's _name_or_path, general.name, or the file's stem */
+    char digest[65];   /* of the source tensors; "" until ada_model_digest */
+    ada_stack stack;   /* of an encoder-decoder: the decoder */
     ada_stack encoder; /* .layers NULL: there is none */
     ada_head head;
-    ada_vision *vision; /* NULL: it has no eyes */
+    ada_vision *vision;      /* NULL: it has no eyes */
     const ada_tensor *table; /* the embedding in the file where not tied; NULL: the head's rows */
     ada_tok *tok;            /* NULL when the file has none that we can read; tok_why says it */
     ada_chat *chat;          /* NULL when the model has no template we know; chat_why says it */

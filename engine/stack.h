@@ -20,20 +20,20 @@ typedef struct ada_layer {
         qkv; /* [(heads + 2·kv_heads)·head_dim, d], rows q then k then v; of the last layer: k then v */
     ada_linear q; /* the last layer's query alone, [heads·head_dim, d], since only the wanted rows need it */
     ada_linear o; /* [d, heads·head_dim] */
-    ada_linear up;   /* [2·ffn, d], gate rows then up rows; without a gate [ffn, d] */
-    ada_linear down; /* [d, ffn] */
+    ada_linear up;     /* [2·ffn, d], gate rows then up rows; without a gate [ffn, d] */
+    ada_linear down;   /* [d, ffn] */
     float *cross_norm; /* [d], and the rest of a sublayer that reads an encoder's rows, where there is one */
     ada_linear cross_q, cross_kv, cross_o; /* [heads·head_dim, d], [2·kv_heads·head_dim, d], [d, …] */
 } ada_layer;
 
 typedef struct ada_stack {
     ada_config c;
-    ada_dtype type;    /* of matmul inputs, weights and kept activations: ADA_BF16 or ADA_F32 */
-    ada_layer *layers; /* [c.layers] */
-    float *inv_freq;   /* [rotary dimensions / 2] after scaling; NULL: no rotary positions */
-    float *inv_local;  /* of windowed layers, where theirs differ */
-    float rope_mscale; /* 1 unless yarn */
-    float *positions;  /* [max_positions, d] added to the rows, with ADA_POS_LEARNED */
+    ada_dtype type;      /* of matmul inputs, weights and kept activations: ADA_BF16 or ADA_F32 */
+    ada_layer *layers;   /* [c.layers] */
+    float *inv_freq;     /* [rotary dimensions / 2] after scaling; NULL: no rotary positions */
+    float *inv_local;    /* of windowed layers, where theirs differ */
+    float rope_mscale;   /* 1 unless yarn */
+    float *positions;    /* [max_positions, d] added to the rows, with ADA_POS_LEARNED */
     ada_attn_bias *bias; /* [c.layers] with ADA_POS_BUCKETS, or NULL */
     float *memory_norm;  /* [d] the norm at an encoder's end, with c.encoder_layers */
 } ada_stack;

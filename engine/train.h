@@ -16,8 +16,8 @@ struct ada_trainer {
     ada_adapter *a;
     ada_train_opts o; /* resolved */
     ada_json *settings;
-    ada_arena data; /* options, examples, order */
-    ada_arena work; /* fixed: everything a step touches */
+    ada_arena data;     /* options, examples, order */
+    ada_arena work;     /* fixed: everything a step touches */
     ada_images *images; /* NULL: the model has no eyes */
     ada_rows rows, eval_rows;
     ada_schedule schedule;
@@ -34,7 +34,7 @@ struct ada_trainer {
     float *loss;     /* [lim.goals] */
     ada_state state;
     bool files_ready;
-    int folder; /* the locked output folder; -1: none */
+    int folder;     /* the locked output folder; -1: none */
     double seconds; /* in steps of this session, and how many */
     int64_t steps_here;
     size_t before; /* resident bytes before `work` was touched */

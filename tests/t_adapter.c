@@ -5,6 +5,7 @@
 #include "engine/adapter.h"
 #include "engine/embed.h"
 #include "engine/par.h"
+#include "engine/vision.h"
 #include "tests/tiny.h"
 
 enum { D = 37, R = 5, ROWS = 50 };
@@ -276,6 +277,27 @@ static void threads_do_not_matter(void **state) {
     assert_memory_equal(g[0], g[1], sizeof g[0]);
 }
 
+static void image_from_text(void **state) {
+    (void)state;
+    static ada_vision eyes;
+    ada_model seeing = {.c = {.d = D, .vocab = ROWS}, .vision = &eyes};
+    ada_adapter *a = NULL;
+    assert_ok(ada_adapter_new(&a, &seeing, &(ada_adapter_opts){.rank = R, .bias = true}));
+    assert_int_equal(a->nparams, 8);
+    for (int i = 0; i < 8; i++)
+        for (size_t k = 0; k < a->params[i].n; k++) a->params[i].p[k] = (float)i + (float)k / 1000;
+    assert_ok(ada_adapter_image_from_text(a));
+    for (int i = 0; i < 8; i++)
+        for (size_t k = 0; k < a->params[i].n; k++)
+            assert_true(a->params[i].p[k] == (float)(i % 4) + (float)k / 1000);
+    ada_adapter_close(&a);
+    for (int text = 0; text < 2; text++) {
+        assert_ok(ada_adapter_new(&a, &seeing, &(ada_adapter_opts){.modalities = text ? "text" : "image"}));
+        assert_fails(ada_adapter_image_from_text(a), ADA_EINVAL, "not both a text and an image part");
+        ada_adapter_close(&a);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(formula_and_gradients),
                                        cmocka_unit_test(start),
@@ -283,6 +305,7 @@ int main(void) {
                                        cmocka_unit_test(join),
                                        cmocka_unit_test(modalities),
                                        cmocka_unit_test(connector),
+                                       cmocka_unit_test(image_from_text),
                                        cmocka_unit_test(threads_do_not_matter)};
     return cmocka_run_group_tests(tests, tiny_begin, io_test_end);
 }

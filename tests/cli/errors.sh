@@ -15,6 +15,7 @@ t train --rank 0
 t train --rank
 t train --lr=-1
 t train --schedule cosinus
+t train --loss words
 t train --eval_data x
 t train --no-rank
 t train --bias=yes

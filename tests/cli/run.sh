@@ -43,6 +43,23 @@ run compose --vision "$ADA_TESTS/golden/siglip" --text base --pixel-shuffle 3 -o
 check "a shuffle that does not fit is not exit 2" [ $? -eq 2 ]
 check "what failed leaves a trace" [ ! -e blind.h5 ]
 
+# ---- a connector that spells, and an image part that begins as the text part ----
+printf '{"image": "%s", "prompt": "it is", "completion": " saw"}\n' \
+    "$ADA_TESTS/golden/vlm/llava_clip/a.png" >told.jsonl
+set -- train -m seeing.h5 -d told.jsonl --batch 1 -q
+check "a connector spells" run "$@" --method connector --loss embeddings --steps 60 --lr 0.01 -o told
+check "it does not learn to" awk '{ last = $1; if (NR == 1) first = $1 }
+    END { exit !(NR == 60 && last < first / 20) }' <<END
+$(losses told)
+END
+run "$@" --loss embeddings --steps 1 -o none
+check "a loss of another method is not exit 2" [ $? -eq 2 ]
+check "a loss of another method is not named" errs "is of method 'connector' alone"
+check "an image part begins as the text part" run "$@" --image-from-text --steps 1 -o begun
+run "$@" --modalities image --image-from-text --steps 1 -o none
+check "no text part is not exit 2" [ $? -eq 2 ]
+check "no text part is not named" errs "has not both a text and an image part"
+
 # ---- tokenize ----
 t tokenize -m base.h5 -p 'the answer is an apple'
 t tokenize -m base.h5 -p '<|im_start|>'
