@@ -117,23 +117,13 @@ void ada_adapter_close(ada_adapter **a) {
     *a = NULL;
 }
 
-static ada_param_set *find_param(ada_adapter *a, ada_modality m, const char *what) {
-    const char *name = ada_modality_names[m];
-    size_t n = strlen(name);
-    for (int i = 0; i < a->nparams; i++)
-        if (strncmp(a->params[i].name, name, n) == 0 && strcmp(a->params[i].name + n, what) == 0)
-            return &a->params[i];
-    return NULL;
-}
-
 ada_status ada_adapter_image_from_text(ada_adapter *a) {
-    if (a->first[ADA_TEXT] < 0 || a->first[ADA_IMAGE] < 0)
+    int text = a->first[ADA_TEXT], image = a->first[ADA_IMAGE];
+    if (text < 0 || image < 0)
         return ada_fail(ADA_EINVAL, "the adapter has not both a text and an image part");
-    for (int i = 0; i < a->nparams; i++) {
-        const char *what = strchr(a->params[i].name, '/');
-        const ada_param_set *text = find_param(a, ADA_TEXT, what);
-        ada_param_set *image = find_param(a, ADA_IMAGE, what);
-        if (text && image) memcpy(image->p, text->p, text->n * sizeof *text->p);
+    for (int i = 0; text + i < image; i++) { /* they stand side by side, in one order */
+        const ada_param_set *from = &a->params[text + i];
+        memcpy(a->params[image + i].p, from->p, from->n * sizeof *from->p);
     }
     return ADA_OK;
 }

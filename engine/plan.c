@@ -12,8 +12,11 @@ static ada_status step_flops(ada_trainer *t, int64_t s, double *flops) {
     ada_pass_sum sum;
     ada_trainer_draw(t, s, &sum);
     *flops = 0.0;
-    if (t->spells) *flops = ada_trainer_spell_flops(t, t->items, t->per_step);
-    for (int32_t i = 0, n; !t->spells && i < t->per_step; i += n) {
+    if (t->spells) {
+        *flops = ada_trainer_spell_flops(t);
+        return ADA_OK;
+    }
+    for (int32_t i = 0, n; i < t->per_step; i += n) {
         int32_t targets = 0;
         n = ada_trainer_chunk(t, t->rows.ex, i, t->per_step);
         for (int32_t k = i; k < i + n; k++) targets += t->rows.ex[t->items[k].owner].targets;

@@ -79,10 +79,10 @@ static ada_status run_chunk(ada_trainer *t, const ada_example *ex, const ada_ite
     return ADA_OK;
 }
 
-double ada_trainer_spell_flops(const ada_trainer *t, const ada_item *items, int32_t n) {
+double ada_trainer_spell_flops(const ada_trainer *t) {
     double sum = 0;
-    for (int32_t i = 0, rows; i < n; i++) {
-        (void)ada_step_spelled(t->step, &items[i], &rows);
+    for (int32_t i = 0, rows; i < t->per_step; i++) {
+        (void)ada_step_spelled(t->step, &t->items[i], &rows);
         sum += 6.0 * rows * (double)ada_adapter_params(t->a);
     }
     return sum;
@@ -105,25 +105,28 @@ static void spell_gradients(ada_trainer *t, ada_pass_sum *sum) {
     spell(t, t->items, t->per_step, 0, length);
     spell(t, t->items, t->per_step, (float)(2 / length[1]), all);
     sum->loss = all[0] / all[1];
-    sum->flops = ada_trainer_spell_flops(t, t->items, t->per_step);
+    sum->flops = ada_trainer_spell_flops(t);
+}
+
+static ada_status token_gradients(ada_trainer *t, ada_pass_sum *sum) {
+    float weight = (float)(1.0 / (double)sum->targets);
+    for (int32_t i = 0, n; i < t->per_step; i += n) {
+        n = ada_trainer_chunk(t, t->rows.ex, i, t->per_step);
+        ADA_TRY(run_chunk(t, t->rows.ex, t->items + i, n, weight, true, sum));
+    }
+    sum->loss /= (double)sum->targets;
+    return ADA_OK;
 }
 
 ada_status ada_trainer_gradients(ada_trainer *t, int64_t s, ada_pass_sum *sum) {
     ada_trainer_draw(t, s, sum);
     ada_adapter_zero_grad(t->a);
     ADA_TRY(start(t, t->per_step));
-    if (t->spells) {
+    if (t->spells)
         spell_gradients(t, sum);
-        ada_step_end(t->step);
-        return ADA_OK;
-    }
-    float weight = (float)(1.0 / (double)sum->targets);
-    for (int32_t i = 0, n; i < t->per_step; i += n) {
-        n = ada_trainer_chunk(t, t->rows.ex, i, t->per_step);
-        ADA_TRY(run_chunk(t, t->rows.ex, t->items + i, n, weight, true, sum));
-    }
+    else
+        ADA_TRY(token_gradients(t, sum));
     ada_step_end(t->step);
-    sum->loss /= (double)sum->targets;
     return ADA_OK;
 }
 
@@ -505,7 +508,7 @@ static ada_status find_fill(ada_trainer *t) {
 }
 
 static ada_status check_spelling(const ada_trainer *t, const ada_rows *r) {
-    for (size_t i = 0; i < r->n; i++) {
+    for (size_t i = 0; t->spells && i < r->n; i++) {
         ada_item item = ada_example_item(&r->ex[i], 0);
         int32_t rows, tokens = ada_step_spelled(t->step, &item, &rows);
         if (tokens > rows || rows == 0)
@@ -571,8 +574,8 @@ static ada_status build(ada_trainer *t, const ada_train_opts *o, ada_buf *checkp
     ADA_TRY(set_limits(t));
     t->before = ada_os_rss();
     ADA_TRY(lay_out_work(t));
-    if (t->spells) ADA_TRY(check_spelling(t, &t->rows));
-    return t->spells ? check_spelling(t, &t->eval_rows) : ADA_OK;
+    ADA_TRY(check_spelling(t, &t->rows));
+    return check_spelling(t, &t->eval_rows);
 }
 
 ada_status ada_trainer_open(ada_trainer **out, ada_model *m, ada_adapter *a, const ada_train_opts *o) {

@@ -50,8 +50,8 @@ typedef struct ada_pass_sum {
 ada_status ada_trainer_gradients(ada_trainer *t, int64_t s, ada_pass_sum *sum) ADA_MUST_USE;
 /* Sorted items of step s, without computing anything. */
 void ada_trainer_draw(ada_trainer *t, int64_t s, ada_pass_sum *sum);
-/* Multiply-adds × 2 of these items where the loss is of embeddings, both ways. */
-double ada_trainer_spell_flops(const ada_trainer *t, const ada_item *items, int32_t n);
+/* Multiply-adds × 2 of the rows drawn, both ways, where the loss is of embeddings. */
+double ada_trainer_spell_flops(const ada_trainer *t);
 /* How many items from `first` on fit one pack. */
 int32_t ada_trainer_chunk(const ada_trainer *t, const ada_example *ex, int32_t first, int32_t n);
 
