@@ -114,8 +114,8 @@ void ada_memory_fill(ada_memory *m, const ada_pack *p, const float *h) {
         ada_norm_rows r = norm_of(m, m->s->memory_norm, rows);
         ada_norm_forward(&r, type, h + i * n.d, to, m->panel.n, NULL, m->stat + 2 * i);
         for (int32_t l = 0; l < m->s->c.layers; l++) {
-            ada_linear_forward(&m->s->layers[l].cross_kv, to, n.d, rows, m->panel.t, 2 * n.kv, false);
-            ada_narrow_rows(type, ada_at(type, m->kv[l], i * 2 * n.kv), m->panel.t, 2 * n.kv, rows, 2 * n.kv);
+            ada_linear_forward_narrow(&m->s->layers[l].cross_kv, to, n.d, rows, m->panel.t,
+                                      ada_at(type, m->kv[l], i * 2 * n.kv));
         }
     }
 }
@@ -204,8 +204,7 @@ void ada_cross_forward(ada_memory *m, int32_t l, const ada_pack *p, const int32_
         void *in = k->q_in ? ada_at(type, k->q_in, i * w.d) : m->panel.a;
         ada_norm_forward(&r, type, x + i * w.d, in, m->panel.n, ada_at_kept(type, k->x, i * w.d),
                          k->stat ? k->stat + 2 * i : NULL);
-        ada_linear_forward(&y->cross_q, in, w.d, at, m->panel.t, w.q, false);
-        ada_narrow_rows(type, ada_at(type, k->q, i * w.q), m->panel.t, w.q, at, w.q);
+        ada_linear_forward_narrow(&y->cross_q, in, w.d, at, m->panel.t, ada_at(type, k->q, i * w.q));
     }
     ada_attn a = attn_of(m, l, p, rows, n);
     ada_attn_forward(&a, m->attn);
@@ -223,9 +222,8 @@ void ada_cross_backward(ada_memory *m, int32_t l, const ada_pack *p, const int32
     dims w = dims_of(m->s);
     for (size_t i = 0; i < (size_t)n; i += ADA_PANEL) {
         ada_residual o = end_of(m, l, ada_panel_rows(i, (size_t)n));
-        ada_residual_backward(&o, &m->panel, ada_at(type, k->att, i * w.q), w.q, dx + i * w.d, m->panel.t,
-                              w.q);
-        ada_narrow_rows(type, ada_at(type, m->datt, i * w.q), m->panel.t, w.q, o.post.m, w.q);
+        ada_residual_backward_narrow(&o, &m->panel, ada_at(type, k->att, i * w.q), w.q, dx + i * w.d,
+                                     ada_at(type, m->datt, i * w.q));
     }
     ada_attn a = attn_of(m, l, p, rows, n);
     ada_attn_backward(&a, m->attn, m->datt, m->dq, w.q, m->dkv, m->dkv + w.kv, 2 * w.kv);

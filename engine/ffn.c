@@ -31,6 +31,7 @@ static void act_mul_back(ada_act_kind act, float *dg, float *du, const float *dh
 typedef struct {
     const ada_ffn *f;
     const ada_panel *p;
+    const void *up;
     void *h;
 } ffn_job;
 
@@ -43,23 +44,29 @@ static void forward_strip(void *ctx, size_t s, int worker) {
     const ffn_job *j = ctx;
     const ada_ffn *f = j->f;
     size_t w = f->width, n = up_rows(f);
-    for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, f->norm.m); i++) {
-        float *t = j->p->t + i * n;
-        if (f->gate_up) ada_narrow(f->type, ada_at(f->type, f->gate_up, i * n), t, n);
-        if (f->gated)
-            act_mul(f->act, t, t, t + w, w);
-        else
-            ada_act_forward(f->act, t, t, w);
-        ada_narrow(f->type, ada_at(f->type, j->h, i * w), t, w);
-    }
+    float g[PIECE], u[PIECE];
+    for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, f->norm.m); i++)
+        for (size_t c = 0, len; c < w; c += len) {
+            len = w - c < PIECE ? w - c : PIECE;
+            ada_widen(f->type, g, ada_at_const(f->type, j->up, i * n + c), len);
+            if (f->gated) {
+                ada_widen(f->type, u, ada_at_const(f->type, j->up, i * n + w + c), len);
+                act_mul(f->act, g, g, u, len);
+            } else {
+                ada_act_forward(f->act, g, g, len);
+            }
+            ada_narrow(f->type, ada_at(f->type, j->h, i * w + c), g, len);
+        }
 }
 
+/* The activation is of numbers as backward will find them. p->t is scratch of the product, then free. */
 void ada_ffn_forward(const ada_ffn *f, const ada_panel *p, float *x) {
     size_t m = f->norm.m, d = f->norm.d;
-    void *a = f->up_in ? f->up_in : p->a, *h = f->down_in ? f->down_in : p->h;
+    void *a = f->up_in ? f->up_in : p->a, *up = f->gate_up ? f->gate_up : p->h,
+         *h = f->down_in ? f->down_in : p->t;
     ada_norm_forward(&f->norm, f->type, x, a, p->n, f->x, f->stat);
-    ada_linear_forward(f->up, a, d, m, p->t, up_rows(f), false);
-    ada_par_for(ada_strips(m), forward_strip, &(ffn_job){f, p, h});
+    ada_linear_forward_narrow(f->up, a, d, m, p->t, up);
+    ada_par_for(ada_strips(m), forward_strip, &(ffn_job){f, p, up, h});
     ada_residual_forward(&f->end, p, h, f->width, x);
 }
 
@@ -106,7 +113,7 @@ static void backward_strip(void *ctx, size_t s, int worker) {
 void ada_ffn_backward(const ada_ffn *f, const ada_panel *p, float *dx) {
     size_t m = f->norm.m, d = f->norm.d;
     ada_residual_backward(&f->end, p, f->down_in, f->width, dx, p->t, f->width);
-    ada_par_for(ada_strips(m), backward_strip, &(ffn_job){f, p, p->h});
+    ada_par_for(ada_strips(m), backward_strip, &(ffn_job){f, p, NULL, p->h});
     ada_linear_backward(f->up, f->up_in, d, p->h, up_rows(f), m, p->n, d);
     ada_norm_backward(&f->norm, f->type, p->n, f->x, f->stat, p->r, dx, true);
 }

@@ -21,25 +21,15 @@ void ada_narrow_rows(ada_dtype type, void *y, const float *x, size_t ldx, size_t
     ada_par_for(ada_strips(m), narrow_strip, &(narrow_job){type, y, x, ldx, m, n});
 }
 
-typedef struct {
-    const float *b;
-    float *y;
-    size_t ldy, m, n;
-} bias_job;
-
-static void bias_strip(void *ctx, size_t s, int worker) {
-    (void)worker;
-    const bias_job *j = ctx;
-    for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, j->m); i++) {
-        float *y = j->y + i * j->ldy;
-        ada_k.add(y, y, j->b, j->n);
-    }
-}
-
 void ada_linear_forward(const ada_linear *l, const void *x, size_t ldx, size_t m, float *y, size_t ldy,
                         bool add) {
-    ada_matmul(l->w, x, ldx, m, y, ldy, add);
-    if (l->b) ada_par_for(ada_strips(m), bias_strip, &(bias_job){l->b, y, ldy, m, ada_mat_rows(l->w)});
+    ada_matmul(l->w, x, ldx, m, &(ada_end){.y = y, .ld = ldy, .add = add, .bias = l->b});
+}
+
+void ada_linear_forward_narrow(const ada_linear *l, const void *x, size_t ldx, size_t m, float *scratch,
+                               void *y) {
+    ada_matmul(l->w, x, ldx, m,
+               &(ada_end){.y = scratch, .ld = ada_mat_rows(l->w), .bias = l->b, .narrow = y});
 }
 
 /* One item of the weight gradient: GRAD_ROWS rows of g, all of its columns in pieces, all rows of the batch.
@@ -67,11 +57,22 @@ static void grad_rows(void *ctx, size_t item, int worker) {
     }
 }
 
-void ada_linear_backward(const ada_linear *l, const void *x, size_t ldx, const void *dy, size_t lddy,
-                         size_t m, float *dx, size_t lddx) {
-    ada_matmul_back(l->w, dy, lddy, m, dx, lddx, false);
+static void weight_gradient(const ada_linear *l, const void *x, size_t ldx, const void *dy, size_t lddy,
+                            size_t m) {
     if (!l->g) return;
     size_t n = ada_mat_rows(l->w), k = ada_mat_cols(l->w);
     grad_job j = {l, ada_mat_type(l->w), x, dy, ldx, lddy, m, n, k};
     ada_par_for((n + GRAD_ROWS - 1) / GRAD_ROWS, grad_rows, &j);
+}
+
+void ada_linear_backward(const ada_linear *l, const void *x, size_t ldx, const void *dy, size_t lddy,
+                         size_t m, float *dx, size_t lddx) {
+    ada_matmul_back(l->w, dy, lddy, m, &(ada_end){.y = dx, .ld = lddx});
+    weight_gradient(l, x, ldx, dy, lddy, m);
+}
+
+void ada_linear_backward_narrow(const ada_linear *l, const void *x, size_t ldx, const void *dy, size_t lddy,
+                                size_t m, float *scratch, void *dx) {
+    ada_matmul_back(l->w, dy, lddy, m, &(ada_end){.y = scratch, .ld = ada_mat_cols(l->w), .narrow = dx});
+    weight_gradient(l, x, ldx, dy, lddy, m);
 }

@@ -66,8 +66,14 @@ void ada_narrow_rows(ada_dtype type, void *y, const float *x, size_t ldx, size_t
  * elements. */
 void ada_linear_forward(const ada_linear *l, const void *x, size_t ldx, size_t m, float *y, size_t ldy,
                         bool add);
+/* The same into y [m, n] of the weight's type, packed. scratch [m, n]. */
+void ada_linear_forward_narrow(const ada_linear *l, const void *x, size_t ldx, size_t m, float *scratch,
+                               void *y);
 /* dx [m, k] = dy [m, n] · w; where g is set, g += dyᵀ · x as well (x may be NULL otherwise). */
 void ada_linear_backward(const ada_linear *l, const void *x, size_t ldx, const void *dy, size_t lddy,
                          size_t m, float *dx, size_t lddx);
+/* The same into dx [m, k] of the weight's type, packed. scratch [m, k]. */
+void ada_linear_backward_narrow(const ada_linear *l, const void *x, size_t ldx, const void *dy, size_t lddy,
+                                size_t m, float *scratch, void *dx);
 
 #endif

@@ -382,12 +382,30 @@ static void multiply_block(struct product *p) {
     }
 }
 
-static void multiply(struct product *p) {
+void ada_end_row(const ada_end *end, size_t i, size_t outer) {
+    float *y = end->y + i * end->ld;
+    if (end->bias) ada_k.add(y, y, end->bias, outer);
+    if (end->narrow) ada_k.f32_to_bf16((uint16_t *)end->narrow + i * outer, y, outer);
+}
+
+struct ending {
+    const ada_end *end;
+    size_t m, outer;
+};
+
+static void end_rows(void *ctx, size_t strip, int worker) {
+    const struct ending *e = ctx;
+    (void)worker;
+    for (size_t i = strip * 4; i < e->m && i < strip * 4 + 4; i++) ada_end_row(e->end, i, e->outer);
+}
+
+static void multiply(struct product *p, const ada_end *end) {
     if (p->m == 0) return;
     (void)pthread_mutex_lock(&scratch.busy);
     if (p->w->dnnl) {
-        ada_dnnl_multiply(p->w->dnnl, p->back, p->x, p->ldx, p->m, p->y, p->ldy, p->add);
+        ada_dnnl_multiply(p->w->dnnl, p->back, p->x, p->ldx, p->m, end);
     } else {
+        struct ending e = {end, p->m, p->outer};
         size_t bytes = p->w->type == ADA_BF16 ? sizeof(uint16_t) : sizeof(float);
         for (size_t m = p->m; m > 0; m -= p->m) {
             p->m = m < scratch.rows ? m : scratch.rows;
@@ -395,27 +413,39 @@ static void multiply(struct product *p) {
             p->x += p->m * p->ldx * bytes;
             p->y += p->m * p->ldy;
         }
+        if (end->bias || end->narrow) ada_par_for(pieces(e.m, 4), end_rows, &e);
     }
     (void)pthread_mutex_unlock(&scratch.busy);
 }
 
-void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, float *y, size_t ldy, bool add) {
-    multiply(&(struct product){
-        .w = w, .x = x, .ldx = ldx, .m = m, .inner = w->k, .outer = w->n, .y = y, .ldy = ldy, .add = add});
+/* An f32 weight's result is narrowed by going elsewhere. */
+static ada_end settle(const ada_mat *w, const ada_end *end, size_t outer) {
+    if (w->type != ADA_F32 || !end->narrow) return *end;
+    return (ada_end){.y = end->narrow, .ld = outer, .bias = end->bias};
 }
 
-void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, float *dx, size_t ldx,
-                     bool add) {
+static void product(const ada_mat *w, bool back, const void *x, size_t ldx, size_t m, const ada_end *end) {
+    size_t inner = back ? w->n : w->k, outer = back ? w->k : w->n;
+    ada_end e = settle(w, end, outer);
     multiply(&(struct product){.w = w,
-                               .x = dy,
-                               .ldx = ldy,
+                               .x = x,
+                               .ldx = ldx,
                                .m = m,
-                               .inner = w->n,
-                               .outer = w->k,
-                               .y = dx,
-                               .ldy = ldx,
-                               .add = add,
-                               .back = true});
+                               .inner = inner,
+                               .outer = outer,
+                               .y = e.y,
+                               .ldy = e.ld,
+                               .add = e.add,
+                               .back = back},
+             &e);
+}
+
+void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, const ada_end *end) {
+    product(w, false, x, ldx, m, end);
+}
+
+void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, const ada_end *end) {
+    product(w, true, dy, ldy, m, end);
 }
 
 static ada_status reserve(size_t rows, size_t columns, int team) {

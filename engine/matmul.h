@@ -41,11 +41,21 @@ void ada_mat_row(const ada_mat *w, size_t i, float *out);
 /* Bytes of packed weight read by one product in a direction. */
 size_t ada_mat_bytes(const ada_mat *w);
 
-/* y [m, n] (ldy floats apart) = x [m, k] · Wᵀ, x of the weight's type (ldx elements apart); add: y += instead
- * of =. */
-void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, float *y, size_t ldy, bool add);
-/* dx [m, k] = dy [m, n] · W, likewise; needs ADA_BACKWARD. */
-void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, float *dx, size_t ldx, bool add);
+/* How a product of m rows of `outer` columns ends. */
+typedef struct ada_end {
+    float *y; /* [m, outer], rows ld apart */
+    size_t ld;
+    bool add;          /* to what y has, instead of over it */
+    const float *bias; /* [outer], added to each row; or NULL */
+    void *narrow; /* [m, outer] of the weight's type, packed: there the sums go; then y [m, outer], packed,
+                   * is scratch, and nothing is added to. Or NULL */
+} ada_end;
+/* x [m, k] · Wᵀ, x of the weight's type (ldx elements apart). */
+void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, const ada_end *end);
+/* dy [m, n] · W, likewise; needs ADA_BACKWARD. */
+void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, const ada_end *end);
+/* For makers: row i of y, its product done, gets its bias and is narrowed to bf16. */
+void ada_end_row(const ada_end *end, size_t i, size_t outer);
 /* Scratch of the two products is the maker's own, sized here before the first call for m rows at most. */
 ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k) ADA_MUST_USE;
 void ada_matmul_release(void); /* frees the shared scratch and primitives, at exit */

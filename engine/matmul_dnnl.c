@@ -3,7 +3,7 @@
  * descriptors: the first part bridges them.
  *
  * Weights of one shape share a `struct kind`: the layouts that the library asked for, and its primitives, one
- * for each bucket of rows (times direction and add), made when first used and again for another team. More
+ * for each bucket of rows (times direction and end), made when first used and again for another team. More
  * rows are cut into buckets; a rest below 16 is padded up to the next. Must not know: layers. Invariant: the
  * primitives of a kind all read one packed layout, in implementations of one name, and rows that lie one
  * after the other: of rows further apart the library sums in another order. */
@@ -18,6 +18,7 @@
 #include <string.h>
 
 enum { BUCKETS = 10, PAD = 16 };
+enum { ADD = 1, BIAS = 2, NARROW = 4, HOWS = 8 }; /* how a product ends; nothing narrowed is added to */
 static const size_t bucket_rows[BUCKETS] = {512, 256, 128, 64, 32, 16, 8, 4, 2, 1};
 
 /* ---- what differs between versions ---- */
@@ -68,8 +69,8 @@ static bool sum_append(dnnl_post_ops_t ops) {
     return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef) == dnnl_success;
 }
 static bool product_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const layout *x, const layout *w,
-                             const layout *y, dnnl_primitive_attr_t attr) {
-    return dnnl_matmul_primitive_desc_create(pd, e, *x, *w, NULL, *y, attr) == dnnl_success;
+                             const layout *b, const layout *y, dnnl_primitive_attr_t attr) {
+    return dnnl_matmul_primitive_desc_create(pd, e, *x, *w, b ? *b : NULL, *y, attr) == dnnl_success;
 }
 static bool reorder_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const layout *from,
                              const layout *to) {
@@ -113,9 +114,9 @@ static bool sum_append(dnnl_post_ops_t ops) {
     return dnnl_post_ops_append_sum(ops, 1) == dnnl_success;
 }
 static bool product_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const layout *x, const layout *w,
-                             const layout *y, dnnl_primitive_attr_t attr) {
+                             const layout *b, const layout *y, dnnl_primitive_attr_t attr) {
     dnnl_matmul_desc_t d;
-    return dnnl_matmul_desc_init(&d, x, w, NULL, y) == dnnl_success &&
+    return dnnl_matmul_desc_init(&d, x, w, b, y) == dnnl_success &&
            dnnl_primitive_desc_create(pd, &d, attr, e, NULL) == dnnl_success;
 }
 static bool reorder_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const layout *from,
@@ -129,16 +130,16 @@ static bool reorder_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const l
 struct made {
     int team;           /* for which; 0: not yet */
     dnnl_primitive_t p; /* NULL: the library would not */
-    dnnl_memory_t x, y;
+    dnnl_memory_t x, y, bias;
 };
 struct kind {
     size_t n, k;
     ada_dtype type;
     bool pinned, wanted;
     char impl[48];
-    layout packed[2];                /* [forward, back] */
-    struct blocks blocks;            /* of the first */
-    struct made made[2][2][BUCKETS]; /* [back][add] */
+    layout packed[2];                   /* [forward, back] */
+    struct blocks blocks;               /* of the first */
+    struct made made[2][HOWS][BUCKETS]; /* [back][how] */
     struct kind *next;
 };
 struct ada_dnnl {
@@ -156,7 +157,7 @@ static struct {
     dnnl_stream_t stream;
     struct kind *kinds;
     size_t weights, primitives;
-    float *pad; /* x [PAD, width], y [PAD, width], then two rows for the slow path */
+    float *pad; /* x, y and narrow [PAD, width] each, then two rows for the slow path */
     size_t width;
 } door;
 
@@ -182,17 +183,18 @@ static bool matrix(layout *l, size_t rows, size_t cols, dnnl_data_type_t type, s
 }
 
 /* The product of m rows with a weight laid out as `w`; the implementation's name into impl [48]. */
-static bool describe(dnnl_primitive_desc_t *pd, const struct kind *k, bool back, bool add, size_t m,
-                     const layout *w, layout *x, layout *y, char *impl) {
+static bool describe(dnnl_primitive_desc_t *pd, const struct kind *k, bool back, int how, size_t m,
+                     const layout *w, layout *x, layout *b, layout *y, char *impl) {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_post_ops_t ops = NULL;
     const char *name = NULL;
     bool ok = matrix(x, m, inner(k, back), data_type(k->type), inner(k, back), 1) &&
-              matrix(y, m, outer(k, back), dnnl_f32, outer(k, back), 1) &&
+              matrix(b, 1, outer(k, back), dnnl_f32, outer(k, back), 1) &&
+              matrix(y, m, outer(k, back), how & NARROW ? data_type(k->type) : dnnl_f32, outer(k, back), 1) &&
               dnnl_primitive_attr_create(&attr) == dnnl_success && dnnl_post_ops_create(&ops) == dnnl_success;
-    if (ok && add) ok = sum_append(ops) && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
+    if (ok && how & ADD) ok = sum_append(ops) && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
     *pd = NULL;
-    ok = ok && product_describe(pd, door.engine, x, w, y, attr);
+    ok = ok && product_describe(pd, door.engine, x, w, how & BIAS ? b : NULL, y, attr);
     if (ok && dnnl_primitive_desc_query(*pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success)
         snprintf(impl, 48, "%s", name);
     if (ops) dnnl_post_ops_destroy(ops);
@@ -201,13 +203,14 @@ static bool describe(dnnl_primitive_desc_t *pd, const struct kind *k, bool back,
 }
 
 /* One bucket's description: its implementation, and the layout if `chosen` is asked. */
-static bool probe(const struct kind *k, bool back, size_t m, const layout *w, layout *chosen, char *impl) {
+static bool probe(const struct kind *k, bool back, int how, size_t m, const layout *w, layout *chosen,
+                  char *impl) {
     dnnl_primitive_desc_t pd;
-    layout x = {0}, y = {0};
-    bool ok = describe(&pd, k, back, false, m, w, &x, &y, impl);
+    layout x = {0}, b = {0}, y = {0};
+    bool ok = describe(&pd, k, back, how, m, w, &x, &b, &y, impl);
     if (ok && chosen) ok = layout_chosen(chosen, pd);
     if (pd) dnnl_primitive_desc_destroy(pd);
-    layout_free(&x), layout_free(&y);
+    layout_free(&x), layout_free(&b), layout_free(&y);
     return ok;
 }
 
@@ -222,11 +225,11 @@ static bool kind_settle(struct kind *k) {
         dnnl_dims_t dims = {(dnnl_dim_t)inner(k, back), (dnnl_dim_t)outer(k, back)};
         layout any = {0};
         bool ok = layout_any(&any, dims, data_type(k->type)) &&
-                  probe(k, back, bucket_rows[0], &any, &k->packed[back], back ? impl : k->impl);
+                  probe(k, back, 0, bucket_rows[0], &any, &k->packed[back], back ? impl : k->impl);
         layout_free(&any);
         if (!ok || !(k->pinned || is_brg(k->impl))) return false;
-        for (int i = 0; i < BUCKETS; i++)
-            if (!probe(k, back, bucket_rows[i], &k->packed[back], NULL, impl) ||
+        for (int i = 0; i < HOWS * BUCKETS; i++)
+            if (!probe(k, back, i / BUCKETS, bucket_rows[i % BUCKETS], &k->packed[back], NULL, impl) ||
                 (!k->pinned && strcmp(impl, k->impl) != 0))
                 return false;
     }
@@ -251,18 +254,20 @@ static void made_free(struct made *e) {
     if (e->p) dnnl_primitive_destroy(e->p), door.primitives--;
     if (e->x) dnnl_memory_destroy(e->x);
     if (e->y) dnnl_memory_destroy(e->y);
-    e->p = NULL, e->x = e->y = NULL;
+    if (e->bias) dnnl_memory_destroy(e->bias);
+    e->p = NULL, e->x = e->y = e->bias = NULL;
 }
 
-static void made_fill(struct made *e, const struct kind *k, bool back, bool add, size_t m) {
+static void made_fill(struct made *e, const struct kind *k, bool back, int how, size_t m) {
     dnnl_primitive_desc_t pd;
-    layout x = {0}, y = {0};
+    layout x = {0}, b = {0}, y = {0};
     char impl[48] = "";
-    bool ok = describe(&pd, k, back, add, m, &k->packed[back], &x, &y, impl) &&
+    bool ok = describe(&pd, k, back, how, m, &k->packed[back], &x, &b, &y, impl) &&
               (k->pinned || strcmp(impl, k->impl) == 0) && memory_new(&e->x, &x, door.engine, NULL) &&
-              memory_new(&e->y, &y, door.engine, NULL) && dnnl_primitive_create(&e->p, pd) == dnnl_success;
+              memory_new(&e->y, &y, door.engine, NULL) && memory_new(&e->bias, &b, door.engine, NULL) &&
+              dnnl_primitive_create(&e->p, pd) == dnnl_success;
     if (pd) dnnl_primitive_desc_destroy(pd);
-    layout_free(&x), layout_free(&y);
+    layout_free(&x), layout_free(&b), layout_free(&y);
     if (!ok) {
         made_free(e);
         ada_log(0, "oneDNN refused a product of %zu rows with %zu x %zu: computed slowly", m, k->n, k->k);
@@ -273,12 +278,12 @@ static void made_fill(struct made *e, const struct kind *k, bool back, bool add,
 }
 
 /* One without a primitive where the library refuses: the slow path serves. */
-static const struct made *made_get(struct kind *k, bool back, bool add, int b) {
-    struct made *e = &k->made[back][add][b];
+static const struct made *made_get(struct kind *k, bool back, int how, int b) {
+    struct made *e = &k->made[back][how][b];
     if (e->team != ada_par_threads()) {
         made_free(e);
         e->team = ada_par_threads();
-        made_fill(e, k, back, add, bucket_rows[b]);
+        made_fill(e, k, back, how, bucket_rows[b]);
     }
     return e;
 }
@@ -312,7 +317,7 @@ static bool reorder(dnnl_memory_t to, const layout *packed, const struct kind *k
 static ada_status pack_direction(ada_dnnl *d, ada_arena *weights, bool back, const void *plain) {
     struct kind *k = kind_get(d->n, d->k, d->type, d->pinned);
     if (!k) return ada_fail(ADA_ENOMEM, "no memory for oneDNN");
-    if (!k->wanted || !made_get(k, back, false, BUCKETS - 1)->p)
+    if (!k->wanted || !made_get(k, back, 0, BUCKETS - 1)->p)
         return ada_fail(ADA_EUNSUPPORTED, "oneDNN makes no product with weights of %zu x %zu", d->n, d->k);
     memcpy(d->impl, k->impl, sizeof d->impl);
     d->blocks = k->blocks;
@@ -328,7 +333,7 @@ static ada_status pad_grow(size_t width) {
     if (width <= door.width) return ADA_OK;
     ada_os.release(door.pad);
     door.width = 0;
-    if (!ada_mul_size(width, (2 * PAD + 2) * sizeof(float), &bytes) || !(door.pad = ada_os.alloc(bytes)))
+    if (!ada_mul_size(width, (3 * PAD + 2) * sizeof(float), &bytes) || !(door.pad = ada_os.alloc(bytes)))
         return ada_fail(ADA_ENOMEM, "no memory for the padding of a product of width %zu", width);
     door.width = width;
     return ADA_OK;
@@ -444,7 +449,7 @@ static void widen(const ada_dnnl *d, const void *x, size_t n, float *out) {
 /* What the library refused: row by row of W, on one thread. */
 static void by_rows(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, float *y, size_t ldy,
                     bool add) {
-    float *w = door.pad + 2 * PAD * door.width, *wide = w + door.width, one;
+    float *w = door.pad + 3 * PAD * door.width, *wide = w + door.width, one;
     size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4);
     for (size_t r = 0; back && !add && r < m; r++) memset(y + r * ldy, 0, d->k * sizeof *y);
     for (size_t i = 0; i < d->n; i++) {
@@ -462,54 +467,71 @@ static void by_rows(const ada_dnnl *d, bool back, const char *x, size_t ldx, siz
     }
 }
 
+/* An end from its row i on. */
+static ada_end end_at(const ada_dnnl *d, bool back, const ada_end *end, size_t i) {
+    ada_end e = *end;
+    size_t out = back ? d->k : d->n, bytes = d->type == ADA_BF16 ? 2 : 4;
+    e.y += i * e.ld;
+    if (e.narrow) e.narrow = (char *)e.narrow + i * out * bytes;
+    return e;
+}
+
 /* The rows of bucket b, one after the other. */
-static void bucket(const ada_dnnl *d, bool back, const void *x, int b, float *y, bool add) {
+static void bucket(const ada_dnnl *d, bool back, const void *x, int b, const ada_end *end) {
     struct kind *k = kind_get(d->n, d->k, d->type, d->pinned);
-    const struct made *e = k ? made_get(k, back, add, b) : NULL;
+    int how = (end->add ? ADD : 0) | (end->bias ? BIAS : 0) | (end->narrow ? NARROW : 0);
+    const struct made *e = k ? made_get(k, back, how, b) : NULL;
     if (e && e->p && dnnl_memory_set_data_handle(e->x, (void *)(uintptr_t)x) == dnnl_success &&
-        dnnl_memory_set_data_handle(e->y, y) == dnnl_success) {
-        const dnnl_exec_arg_t args[] = {
-            {DNNL_ARG_SRC, e->x}, {DNNL_ARG_WEIGHTS, d->memory[back]}, {DNNL_ARG_DST, e->y}};
-        if (dnnl_primitive_execute(e->p, door.stream, 3, args) == dnnl_success &&
+        dnnl_memory_set_data_handle(e->y, end->narrow ? end->narrow : end->y) == dnnl_success &&
+        dnnl_memory_set_data_handle(e->bias, (void *)(uintptr_t)end->bias) == dnnl_success) {
+        const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, e->x},
+                                        {DNNL_ARG_WEIGHTS, d->memory[back]},
+                                        {DNNL_ARG_DST, e->y},
+                                        {DNNL_ARG_BIAS, e->bias}};
+        if (dnnl_primitive_execute(e->p, door.stream, end->bias ? 4 : 3, args) == dnnl_success &&
             dnnl_stream_wait(door.stream) == dnnl_success)
             return;
     }
-    by_rows(d, back, x, back ? d->n : d->k, bucket_rows[b], y, back ? d->k : d->n, add);
+    by_rows(d, back, x, back ? d->n : d->k, bucket_rows[b], end->y, back ? d->k : d->n, end->add);
+    for (size_t i = 0; i < bucket_rows[b]; i++) ada_end_row(end, i, back ? d->k : d->n);
 }
 
 /* m ≤ PAD rows, through scratch of the smallest bucket that holds them. */
-static void padded(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, float *y, size_t ldy,
-                   bool add) {
+static void padded(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, const ada_end *end) {
     size_t in = back ? d->n : d->k, out = back ? d->k : d->n, bytes = d->type == ADA_BF16 ? 2 : 4, rows;
     char *px = (char *)door.pad;
-    float *py = door.pad + PAD * door.width;
+    ada_end e = {door.pad + PAD * door.width, out, end->add, end->bias, NULL};
     int b = BUCKETS - 1;
+    if (end->narrow) e.narrow = door.pad + 2 * PAD * door.width;
     while (bucket_rows[b] < m) b--;
     rows = bucket_rows[b];
     for (size_t r = 0; r < m; r++) {
         memcpy(px + r * in * bytes, x + r * ldx * bytes, in * bytes);
-        if (add) memcpy(py + r * out, y + r * ldy, out * sizeof *y);
+        if (e.add) memcpy(e.y + r * out, end->y + r * end->ld, out * sizeof *e.y);
     }
     memset(px + m * in * bytes, 0, (rows - m) * in * bytes);
-    memset(py + m * out, 0, (rows - m) * out * sizeof *py);
-    bucket(d, back, px, b, py, add);
-    for (size_t r = 0; r < m; r++) memcpy(y + r * ldy, py + r * out, out * sizeof *y);
+    memset(e.y + m * out, 0, (rows - m) * out * sizeof *e.y);
+    bucket(d, back, px, b, &e);
+    if (e.narrow) memcpy(end->narrow, e.narrow, m * out * bytes);
+    for (size_t r = 0; !e.narrow && r < m; r++)
+        memcpy(end->y + r * end->ld, e.y + r * out, out * sizeof *e.y);
 }
 
-void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, size_t m, float *y,
-                       size_t ldy, bool add) {
+void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, size_t m,
+                       const ada_end *end) {
     const char *from = x;
-    size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4);
-    bool apart = m > 1 && (ldx != (back ? d->n : d->k) || ldy != (back ? d->k : d->n));
-    for (size_t rows; m; m -= rows, from += rows * bytes, y += rows * ldy) {
+    size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4), out = back ? d->k : d->n;
+    bool apart = m > 1 && (ldx != (back ? d->n : d->k) || (!end->narrow && end->ld != out));
+    for (size_t i = 0, rows; i < m; i += rows, from += rows * bytes) {
         int b = 0;
-        while (bucket_rows[b] > m) b++;
+        ada_end e = end_at(d, back, end, i);
+        while (bucket_rows[b] > m - i) b++;
         rows = bucket_rows[b];
-        if (!apart && (m >= PAD || m == rows)) {
-            bucket(d, back, from, b, y, add);
+        if (!apart && (m - i >= PAD || m - i == rows)) {
+            bucket(d, back, from, b, &e);
         } else {
-            rows = m < PAD ? m : PAD;
-            padded(d, back, from, ldx, rows, y, ldy, add);
+            rows = m - i < PAD ? m - i : PAD;
+            padded(d, back, from, ldx, rows, &e);
         }
     }
 }
@@ -517,8 +539,8 @@ void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, 
 void ada_dnnl_release(void) {
     for (struct kind *k; (k = door.kinds);) {
         door.kinds = k->next;
-        for (int i = 0; i < 4 * BUCKETS; i++)
-            made_free(&k->made[i / 2 / BUCKETS][i / BUCKETS % 2][i % BUCKETS]);
+        for (int i = 0; i < 2 * HOWS * BUCKETS; i++)
+            made_free(&k->made[i / HOWS / BUCKETS][i / BUCKETS % HOWS][i % BUCKETS]);
         layout_free(&k->packed[0]), layout_free(&k->packed[1]);
         ada_os.release(k);
     }

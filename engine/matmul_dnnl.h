@@ -22,8 +22,7 @@ const char *ada_dnnl_maker(const ada_dnnl *d);
 size_t ada_dnnl_bytes(const ada_dnnl *d);
 void ada_dnnl_row(const ada_dnnl *d, size_t i, float *out);
 /* As ada_matmul and ada_matmul_back. */
-void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, size_t m, float *y,
-                       size_t ldy, bool add);
+void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, size_t m, const ada_end *end);
 void ada_dnnl_release(void);
 
 #endif

@@ -19,12 +19,23 @@ void ada_residual_forward(const ada_residual *r, const ada_panel *p, const void 
     if (r->post.w) ada_norm_add(&r->post, r->type, p->n, r->keep, r->stat, x);
 }
 
-void ada_residual_backward(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh,
-                           const float *dx, float *dh, size_t lddh) {
+/* p->a: the gradient at the product. */
+static void before_product(const ada_residual *r, const ada_panel *p, const float *dx) {
     size_t m = r->post.m, d = r->post.d;
     if (r->post.w)
         ada_norm_add_backward(&r->post, r->type, dx, r->keep, r->stat, p->r, p->n, p->a);
     else
         ada_narrow_rows(r->type, p->a, dx, d, m, d);
-    ada_linear_backward(r->out, h, ldh, p->a, d, m, dh, lddh);
+}
+
+void ada_residual_backward(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh,
+                           const float *dx, float *dh, size_t lddh) {
+    before_product(r, p, dx);
+    ada_linear_backward(r->out, h, ldh, p->a, r->post.d, r->post.m, dh, lddh);
+}
+
+void ada_residual_backward_narrow(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh,
+                                  const float *dx, void *dh) {
+    before_product(r, p, dx);
+    ada_linear_backward_narrow(r->out, h, ldh, p->a, r->post.d, r->post.m, p->t, dh);
 }

@@ -36,5 +36,8 @@ void ada_residual_forward(const ada_residual *r, const ada_panel *p, const void 
  * normed p->n and p->r, are overwritten. */
 void ada_residual_backward(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh,
                            const float *dx, float *dh, size_t lddh);
+/* The same into dh [m, k] of `type`, packed; p->t is overwritten. */
+void ada_residual_backward_narrow(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh,
+                                  const float *dx, void *dh);
 
 #endif

@@ -268,6 +268,7 @@ static void project(const projection *j, const float *x, void *y) {
     const ada_panel *p = &j->w->panel;
     ada_dtype type = j->s->type;
     size_t d = (size_t)j->s->c.d, n = ada_mat_rows(j->l->w);
+    bool plain = dims_of(&j->s->c).half == 0 && !j->s->layers[j->layer].q_norm;
     for (size_t i = 0; i < j->m; i += ADA_PANEL) {
         size_t m = ada_panel_rows(i, j->m);
         void *a = j->in ? ada_at(type, j->in, i * d) : p->a;
@@ -275,6 +276,10 @@ static void project(const projection *j, const float *x, void *y) {
         if (j->map) r.map = j->map + i;
         ada_norm_forward(&r, type, j->map ? x : x + i * d, a, p->n, ada_at_kept(type, j->keep, i * d),
                          j->keep ? j->stat + 2 * i : NULL);
+        if (plain) {
+            ada_linear_forward_narrow(j->l, a, d, m, p->t, ada_at(type, y, i * n));
+            continue;
+        }
         ada_linear_forward(j->l, a, d, m, p->t, n, false);
         ada_par_for(ada_strips(m), heads_strip, &(rotation){j, i, m, ada_at(type, y, i * n), p->t, false});
     }
@@ -387,8 +392,8 @@ static void finish_back(const ada_stack *s, const ada_pass *w, int32_t l, int pa
         ada_residual o = attn_end(s, k, y, i, f.norm.m);
         if (parts & FFN && !s->c.parallel) ada_ffn_backward(&f, p, dx + i * d);
         if (!(parts & ATTENTION)) continue;
-        ada_residual_backward(&o, p, ada_at(s->type, k->att, i * q), q, dx + i * d, p->t, q);
-        ada_narrow_rows(s->type, ada_at(s->type, w->datt, i * q), p->t, q, f.norm.m, q);
+        ada_residual_backward_narrow(&o, p, ada_at(s->type, k->att, i * q), q, dx + i * d,
+                                     ada_at(s->type, w->datt, i * q));
         if (s->c.parallel) ada_ffn_backward(&f, p, dx + i * d);
     }
 }

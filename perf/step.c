@@ -21,11 +21,11 @@ struct bench {
     ada_attn_ws *attn;
     ada_head_ws *head_ws;
     ada_arena weights, work;
-    float *x, *h, *dh, *dx;        /* [T, D] */
-    float *loss, *weight, *lse;    /* [T], [T], [T, HEADS] */
-    float *f;                      /* [T, 2·FFN] */
-    uint16_t *in, *att, *datt;     /* [T, 2·FFN], [T, D], [T, D] */
-    int32_t *target;               /* [T] */
+    float *x, *h, *dh, *dx;     /* [T, D] */
+    float *loss, *weight, *lse; /* [T], [T], [T, HEADS] */
+    float *f;                   /* [T, 2·FFN] */
+    uint16_t *in, *att, *datt;  /* [T, 2·FFN], [T, D], [T, D] */
+    int32_t *target;            /* [T] */
 };
 
 static float draw(void) {
@@ -50,9 +50,17 @@ static ada_status pack_weight(struct bench *b, ada_linear *l, size_t n, size_t k
 static ada_status build(struct bench *b, int32_t layers) {
     float *ones;
     b->stack = (ada_stack){.type = ADA_BF16, .rope_mscale = 1};
-    b->stack.c = (ada_config){.d = D, .layers = layers, .heads = HEADS, .kv_heads = 3, .head_dim = 64,
-                              .ffn = FFN, .vocab = VOCAB, .max_positions = 8192, .norm_eps = 1e-5f,
-                              .gated = true, .tie = true};
+    b->stack.c = (ada_config){.d = D,
+                              .layers = layers,
+                              .heads = HEADS,
+                              .kv_heads = 3,
+                              .head_dim = 64,
+                              .ffn = FFN,
+                              .vocab = VOCAB,
+                              .max_positions = 8192,
+                              .norm_eps = 1e-5f,
+                              .gated = true,
+                              .tie = true};
     ADA_TRY(ada_arena_take(&b->weights, &ones, D, sizeof *ones));
     for (size_t i = 0; i < D; i++) ones[i] = 1;
     ADA_TRY(ada_arena_take(&b->weights, &b->stack.inv_freq, 32, sizeof(float)));
@@ -126,9 +134,9 @@ static void multiply(void *ctx) {
         for (size_t i = 0; i < T; i += ADA_PANEL) {
             size_t m = T - i < ADA_PANEL ? T - i : ADA_PANEL;
             if (p->back)
-                ada_matmul_back(w, p->b->in + i * n, n, m, p->b->f, k, false);
+                ada_matmul_back(w, p->b->in + i * n, n, m, &(ada_end){.y = p->b->f, .ld = k});
             else
-                ada_matmul(w, p->b->in + i * k, k, m, p->b->f, n, false);
+                ada_matmul(w, p->b->in + i * k, k, m, &(ada_end){.y = p->b->f, .ld = n});
         }
     }
 }
@@ -136,13 +144,21 @@ static void multiply(void *ctx) {
 static double products(struct bench *b, const char *name, size_t at, bool back) {
     struct products p = {b, at, back};
     const ada_mat *w = linear_of(&p, 0)->w;
-    return perf_flops(name, 2.0 * (double)(ada_mat_rows(w) * ada_mat_cols(w)) * b->pack.T *
-                                b->stack.c.layers, multiply, &p);
+    return perf_flops(name, 2.0 * (double)(ada_mat_rows(w) * ada_mat_cols(w)) * b->pack.T * b->stack.c.layers,
+                      multiply, &p);
 }
 
 static ada_attn attention(struct bench *b) {
-    return (ada_attn){.c = &b->stack.c, .type = ADA_BF16, .pack = &b->pack, .m = b->pack.T, .q = b->in,
-                      .ldq = QKV, .k = b->in + D, .v = b->in + D + KV, .ldkv = QKV, .o = b->att,
+    return (ada_attn){.c = &b->stack.c,
+                      .type = ADA_BF16,
+                      .pack = &b->pack,
+                      .m = b->pack.T,
+                      .q = b->in,
+                      .ldq = QKV,
+                      .k = b->in + D,
+                      .v = b->in + D + KV,
+                      .ldkv = QKV,
+                      .o = b->att,
                       .lse = b->lse};
 }
 static void attend(void *ctx) {

@@ -85,12 +85,45 @@ static void define(const struct operands *o, bool back, float *y) {
         }
 }
 
+static void run_to(const ada_mat *mat, bool back, const void *x, size_t ldx, size_t m, ada_end end) {
+    if (back)
+        ada_matmul_back(mat, x, ldx, m, &end);
+    else
+        ada_matmul(mat, x, ldx, m, &end);
+}
+
 static void run(const ada_mat *mat, bool back, const void *x, size_t ldx, size_t m, float *y, size_t ldy,
                 bool add) {
-    if (back)
-        ada_matmul_back(mat, x, ldx, m, y, ldy, add);
-    else
-        ada_matmul(mat, x, ldx, m, y, ldy, add);
+    run_to(mat, back, x, ldx, m, (ada_end){.y = y, .ld = ldy, .add = add});
+}
+
+static float value(const void *p, size_t i, ada_dtype type) {
+    return type == ADA_BF16 ? ada_bf16_value(((const uint16_t *)p)[i]) : ((const float *)p)[i];
+}
+
+/* Every end of products of which `want` [m, n] is the plain one and `sum` the one that is added. */
+static void ends(const ada_mat *mat, const struct operands *o, bool back, const float *want, const float *sum,
+                 const float *start, const float *bias) {
+    size_t m = o->m, n = o->n, ldy = n + 5;
+    float *y = list(m * ldy, 4);
+    char *narrow = list(m * n + 8, 4);
+    for (int add = 0; add < 2; add++) {
+        memcpy(y, start, m * ldy * sizeof *y);
+        run_to(mat, back, o->a, o->lda, m, (ada_end){.y = y, .ld = ldy, .add = add, .bias = bias});
+        for (size_t i = 0; i < m * ldy; i++) {
+            size_t at = i / ldy * n + i % ldy;
+            assert_true(y[i] == (i % ldy >= n ? 7.0f : (add ? sum : want)[at] + bias[i % ldy]));
+        }
+    }
+    for (int with = 0; with < 2; with++) {
+        memset(narrow, 0x55, (m * n + 8) * 4);
+        run_to(mat, back, o->a, o->lda, m,
+               (ada_end){.y = y, .ld = n, .bias = with ? bias : NULL, .narrow = narrow});
+        for (size_t i = 0; i < m * n; i++)
+            assert_true(value(narrow, i, o->type) == rounded(want[i] + (with ? bias[i % n] : 0), o->type));
+        assert_int_equal(narrow[m * n * (o->type == ADA_BF16 ? 2 : 4)], 0x55);
+    }
+    free(y), free(narrow);
 }
 
 static void same_rows(const float *y, size_t ldy, const float *want, size_t m, size_t n) {
@@ -109,6 +142,8 @@ static void check(size_t m, size_t n, size_t k, ada_dtype type, bool back) {
     define(&o, back, want);
     for (size_t i = 0; i < m * ldy; i++) start[i] = i % ldy < n ? draw() : 7.0f;
     for (size_t i = 0; i < m * n; i++) sum[i] = start[i / n * ldy + i % n] + want[i];
+    float *bias = list(n, 4);
+    for (size_t i = 0; i < n; i++) bias[i] = draw();
     for (int team = 1; team <= 4; team++) {
         ada_par_force(team);
         assert_int_equal(ada_matmul_reserve(m, n, k), ADA_OK);
@@ -118,6 +153,7 @@ static void check(size_t m, size_t n, size_t k, ada_dtype type, bool back) {
         memcpy(y, start, m * ldy * sizeof *y);
         run(mat, back, o.a, o.lda, m, y, ldy, true);
         same_rows(y, ldy, sum, m, n);
+        ends(mat, &o, back, want, sum, start, bias);
     }
     /* the same rows in pieces of 1, 2, … */
     for (size_t i = 0, piece = 1; i < m; i += piece, piece += 3) {
@@ -128,7 +164,7 @@ static void check(size_t m, size_t n, size_t k, ada_dtype type, bool back) {
     }
     ada_mat_close(&mat);
     ada_arena_free(&arena);
-    free(y), free(want), free(sum), free(start);
+    free(y), free(want), free(sum), free(start), free(bias);
     operands_free(&o);
 }
 
@@ -178,7 +214,7 @@ static void specials(void **state) {
     ada_mat *mat = pack(&arena, o.w, 40, 300, ADA_F32);
     float y[5 * 40];
     assert_int_equal(ada_matmul_reserve(5, 40, 300), ADA_OK);
-    ada_matmul(mat, o.a, o.lda, 5, y, 40, false);
+    run(mat, false, o.a, o.lda, 5, y, 40, false);
     for (size_t i = 0; i < 5; i++)
         for (size_t h = 0; h < 40; h++)
             assert_true(h == 3   ? isnan(y[i * 40 + h])
@@ -248,7 +284,8 @@ static void refusals(void **state) {
 }
 
 /* A pinned oneDNN against our own. Each sums k products of values below 1 in f32 in an order of its own:
- * after Higham both are within k·u·Σ|x·w| of the true sum, so they differ by 2 k u k at most. */
+ * after Higham both are within k·u·Σ|x·w| of the true sum, so they differ by 2 k u k at most; a bias and what
+ * is added to are terms, too. */
 static void check_library(size_t m, size_t n, size_t k, ada_dtype type, bool back) {
     struct operands o = operands_new(m, n, k, type);
     ada_arena arena = {0};
@@ -261,16 +298,29 @@ static void check_library(size_t m, size_t n, size_t k, ada_dtype type, bool bac
     if (strncmp(ada_mat_maker(lib), "own/", 4) == 0) assert_int_equal(type, ADA_BF16);
     assert_int_equal(ada_mat_prepare(lib, &arena, ADA_FORWARD | ADA_BACKWARD), ADA_OK);
     assert_int_equal(ada_mat_prepare(lib, &arena, ADA_BACKWARD), ADA_OK);
-    float *y = list(m * ldy, 4), *z = list(m * ldy, 4), *a = list(cols, 4), *b = list(cols, 4);
-    double bound = 2 * (double)k * (double)k * 0x1p-24;
-    for (int add = 0; add < 2; add++)
+    float *y = list(m * ldy, 4), *z = list(m * ldy, 4), *a = list(cols, 4), *b = list(cols, 4),
+          *p = list(m * n, 4), *q = list(m * n, 4);
+    float *bias = list(n, 4);
+    for (size_t i = 0; i < n; i++) bias[i] = draw();
+    for (int how = 0; how < 6; how++) /* added or not, with a bias or not; narrowed, with one or not */
         for (int team = 1; team <= 3; team += 2) {
+            bool narrow = how >= 4;
+            size_t ld = narrow ? n : ldy;
+            double terms = (double)k + how % 2 + (how / 2 == 1), bound = 2 * terms * terms * 0x1p-24;
             ada_par_force(team);
             assert_int_equal(ada_matmul_reserve(m, n > k ? n : k, n > k ? n : k), ADA_OK);
             for (size_t i = 0; i < m * ldy; i++) y[i] = z[i] = i % ldy < n ? draw() : 7.0f;
-            run(own, back, o.a, o.lda, m, y, ldy, add);
-            run(lib, back, o.a, o.lda, m, z, ldy, add);
-            for (size_t i = 0; i < m * ldy; i++)
+            ada_end end = {.y = y, .ld = ld, .add = how / 2 == 1, .bias = how % 2 ? bias : NULL};
+            if (narrow) end.narrow = p;
+            run_to(own, back, o.a, o.lda, m, end);
+            if (narrow) end.narrow = q;
+            end.y = z;
+            run_to(lib, back, o.a, o.lda, m, end);
+            for (size_t i = 0; narrow && i < m * n; i++) {
+                double one = (double)value(p, i, type), two = (double)value(q, i, type);
+                assert_true(fabs(one - two) <= bound + (type == ADA_BF16 ? 0x1p-8 * fabs(one) : 0));
+            }
+            for (size_t i = 0; !narrow && i < m * ldy; i++)
                 assert_true(i % ldy < n ? fabs((double)y[i] - (double)z[i]) <= bound : z[i] == 7.0f);
         }
     for (size_t i = 0; i < rows; i++) {
@@ -279,7 +329,7 @@ static void check_library(size_t m, size_t n, size_t k, ada_dtype type, bool bac
     }
     ada_mat_close(&lib), ada_mat_close(&own);
     ada_arena_free(&arena);
-    free(y), free(z), free(a), free(b);
+    free(y), free(z), free(a), free(b), free(p), free(q), free(bias);
     operands_free(&o);
 }
 
@@ -312,23 +362,32 @@ static void library_bits(void **state) {
             for (size_t i = 0; i < M; i++) memcpy(tight + i * K * bytes, row(&o, i), K * bytes);
             held += strncmp(ada_mat_maker(mat), "brg:", 4) == 0;
             assert_int_equal(ada_mat_prepare(mat, &arena, ADA_BACKWARD), ADA_OK);
-            float *want = list(M * N, 4), *y = list(M * N, 4);
+            float *want[4], *y = list(M * N, 4), *spare = list(M * N, 4);
+            for (int how = 0; how < 4; how++) want[how] = list(M * N, 4);
             for (int team = 1; team <= 4; team++) {
                 ada_par_force(team);
                 assert_int_equal(ada_matmul_reserve(M, K, K), ADA_OK);
-                if (team == 1) run(mat, back, tight, K, M, want, N, false);
-                for (size_t p = 0; p < 2 * sizeof pieces / sizeof *pieces; p++) {
-                    size_t ldx = p % 2 ? o.lda : K, piece = pieces[p / 2];
-                    const char *x = p % 2 ? o.a : tight;
-                    for (size_t i = 0; i < M; i += piece)
-                        run(mat, back, x + i * ldx * bytes, ldx, M - i < piece ? M - i : piece, y + i * N, N,
-                            false);
-                    assert_memory_equal(y, want, M * N * sizeof *y);
+                for (int how = 0; how < 4; how++) { /* with a bias, narrowed */
+                    ada_end whole = {.y = want[how], .ld = N, .bias = how % 2 ? o.w : NULL};
+                    if (how / 2) whole.narrow = want[how], whole.y = spare;
+                    if (team == 1) run_to(mat, back, tight, K, M, whole);
+                    for (size_t p = 0; p < 2 * sizeof pieces / sizeof *pieces; p++) {
+                        size_t ldx = p % 2 ? o.lda : K, piece = pieces[p / 2], out = how / 2 ? bytes : 4;
+                        const char *x = p % 2 ? o.a : tight;
+                        for (size_t i = 0; i < M; i += piece) {
+                            ada_end e = whole;
+                            e.y = how / 2 ? spare : y + i * N;
+                            if (how / 2) e.narrow = (char *)y + i * N * bytes;
+                            run_to(mat, back, x + i * ldx * bytes, ldx, M - i < piece ? M - i : piece, e);
+                        }
+                        assert_memory_equal(y, want[how], M * N * out);
+                    }
                 }
             }
             ada_mat_close(&mat);
             ada_arena_free(&arena);
-            free(want), free(y), free(tight);
+            for (int how = 0; how < 4; how++) free(want[how]);
+            free(y), free(spare), free(tight);
             operands_free(&o);
         }
     setenv("ADALINK_MATMUL", "own", 1);
