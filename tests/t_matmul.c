@@ -285,7 +285,7 @@ static void refusals(void **state) {
 
 /* A pinned oneDNN against our own. Each sums k products of values below 1 in f32 in an order of its own:
  * after Higham both are within k·u·Σ|x·w| of the true sum, so they differ by 2 k u k at most; a bias and what
- * is added to are terms, too. Narrowed, each may then go half a unit of bf16 its own way, 2⁻⁸ of it at most. */
+ * is added to are terms, too. Narrowed, each may go half a unit of bf16 its own way, 2⁻⁸ of it at most. */
 static void check_library(size_t m, size_t n, size_t k, ada_dtype type, bool back) {
     struct operands o = operands_new(m, n, k, type);
     ada_arena arena = {0};
