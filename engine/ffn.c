@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Owns: the feed-forward op pair. Must not know: where its rows come from.
- * Backward works on pieces of a row that fit in L1 beside each other: widen, differentiate, narrow. */
+ * Both ways work on pieces of a row that fit in L1 beside each other: widen, activate or differentiate,
+ * narrow. */
 #include "engine/ffn.h"
 #include "engine/act.h"
 
@@ -28,35 +29,38 @@ static void act_mul_back(ada_act_kind act, float *dg, float *du, const float *dh
     ada_act_backward(act, dg, da, g, n);
 }
 
-typedef struct {
+typedef struct ffn_job {
     const ada_ffn *f;
     const ada_panel *p;
-    const void *up;
+    const void *up; /* [m, up_rows], of the weights' type */
     void *h;
+    void (*piece)(const struct ffn_job *j, size_t i, size_t c, size_t n); /* columns c … c+n-1 of row i */
 } ffn_job;
 
 static size_t up_rows(const ada_ffn *f) {
     return f->gated ? 2 * f->width : f->width;
 }
 
-static void forward_strip(void *ctx, size_t s, int worker) {
+static void in_pieces(void *ctx, size_t s, int worker) {
     (void)worker;
     const ffn_job *j = ctx;
+    size_t w = j->f->width;
+    for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, j->f->norm.m); i++)
+        for (size_t c = 0; c < w; c += PIECE) j->piece(j, i, c, w - c < PIECE ? w - c : PIECE);
+}
+
+static void forward_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
     const ada_ffn *f = j->f;
-    size_t w = f->width, n = up_rows(f);
+    size_t w = f->width, at = i * up_rows(f) + c;
     float g[PIECE], u[PIECE];
-    for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, f->norm.m); i++)
-        for (size_t c = 0, len; c < w; c += len) {
-            len = w - c < PIECE ? w - c : PIECE;
-            ada_widen(f->type, g, ada_at_const(f->type, j->up, i * n + c), len);
-            if (f->gated) {
-                ada_widen(f->type, u, ada_at_const(f->type, j->up, i * n + w + c), len);
-                act_mul(f->act, g, g, u, len);
-            } else {
-                ada_act_forward(f->act, g, g, len);
-            }
-            ada_narrow(f->type, ada_at(f->type, j->h, i * w + c), g, len);
-        }
+    ada_widen(f->type, g, ada_at_const(f->type, j->up, at), n);
+    if (f->gated) {
+        ada_widen(f->type, u, ada_at_const(f->type, j->up, at + w), n);
+        act_mul(f->act, g, g, u, n);
+    } else {
+        ada_act_forward(f->act, g, g, n);
+    }
+    ada_narrow(f->type, ada_at(f->type, j->h, i * w + c), g, n);
 }
 
 /* The activation is of numbers as backward will find them. p->t is scratch of the product, then free. */
@@ -66,22 +70,21 @@ void ada_ffn_forward(const ada_ffn *f, const ada_panel *p, float *x) {
          *h = f->down_in ? f->down_in : p->t;
     ada_norm_forward(&f->norm, f->type, x, a, p->n, f->x, f->stat);
     ada_linear_forward_narrow(f->up, a, d, m, p->t, up);
-    ada_par_for(ada_strips(m), forward_strip, &(ffn_job){f, p, up, h});
+    ada_par_for(ada_strips(m), in_pieces, &(ffn_job){f, p, up, h, forward_piece});
     ada_residual_forward(&f->end, p, h, f->width, x);
 }
 
-/* Columns c … c+n-1 of row i. */
 static void gated_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
     const ada_ffn *f = j->f;
     size_t w = f->width, at = i * 2 * w + c;
     size_t next = c + n < w ? at + n : (i + 1) * 2 * w;
     float g[PIECE], u[PIECE];
     if (next < f->norm.m * 2 * w) { /* its pieces are too short for the processor to notice */
-        ada_fetch(f->type, f->gate_up, next, n);
-        ada_fetch(f->type, f->gate_up, next + w, n);
+        ada_fetch(f->type, j->up, next, n);
+        ada_fetch(f->type, j->up, next + w, n);
     }
-    ada_widen(f->type, g, ada_at_const(f->type, f->gate_up, at), n);
-    ada_widen(f->type, u, ada_at_const(f->type, f->gate_up, at + w), n);
+    ada_widen(f->type, g, ada_at_const(f->type, j->up, at), n);
+    ada_widen(f->type, u, ada_at_const(f->type, j->up, at + w), n);
     act_mul_back(f->act, g, u, j->p->t + i * w + c, g, u, n);
     ada_narrow(f->type, ada_at(f->type, j->h, at), g, n);
     ada_narrow(f->type, ada_at(f->type, j->h, at + w), u, n);
@@ -91,29 +94,16 @@ static void plain_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
     const ada_ffn *f = j->f;
     size_t at = i * f->width + c;
     float u[PIECE], *dh = j->p->t + at;
-    ada_widen(f->type, u, ada_at_const(f->type, f->gate_up, at), n);
+    ada_widen(f->type, u, ada_at_const(f->type, j->up, at), n);
     ada_act_backward(f->act, dh, dh, u, n);
     ada_narrow(f->type, ada_at(f->type, j->h, at), dh, n);
-}
-
-static void backward_strip(void *ctx, size_t s, int worker) {
-    (void)worker;
-    const ffn_job *j = ctx;
-    size_t w = j->f->width;
-    for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, j->f->norm.m); i++)
-        for (size_t c = 0; c < w; c += PIECE) {
-            size_t n = w - c < PIECE ? w - c : PIECE;
-            if (j->f->gated)
-                gated_piece(j, i, c, n);
-            else
-                plain_piece(j, i, c, n);
-        }
 }
 
 void ada_ffn_backward(const ada_ffn *f, const ada_panel *p, float *dx) {
     size_t m = f->norm.m, d = f->norm.d;
     ada_residual_backward(&f->end, p, f->down_in, f->width, dx, p->t, f->width);
-    ada_par_for(ada_strips(m), backward_strip, &(ffn_job){f, p, NULL, p->h});
+    ada_par_for(ada_strips(m), in_pieces,
+                &(ffn_job){f, p, f->gate_up, p->h, f->gated ? gated_piece : plain_piece});
     ada_linear_backward(f->up, f->up_in, d, p->h, up_rows(f), m, p->n, d);
     ada_norm_backward(&f->norm, f->type, p->n, f->x, f->stat, p->r, dx, true);
 }

@@ -418,10 +418,11 @@ static void multiply(struct product *p, const ada_end *end) {
     (void)pthread_mutex_unlock(&scratch.busy);
 }
 
-/* An f32 weight's result is narrowed by going elsewhere. */
+/* Scratch of a narrowed result is not added to; an f32 weight's is narrowed by going elsewhere. */
 static ada_end settle(const ada_mat *w, const ada_end *end, size_t outer) {
-    if (w->type != ADA_F32 || !end->narrow) return *end;
-    return (ada_end){.y = end->narrow, .ld = outer, .bias = end->bias};
+    if (!end->narrow) return *end;
+    if (w->type == ADA_F32) return (ada_end){.y = end->narrow, .ld = outer, .bias = end->bias};
+    return (ada_end){.y = end->y, .ld = end->ld, .bias = end->bias, .narrow = end->narrow};
 }
 
 static void product(const ada_mat *w, bool back, const void *x, size_t ldx, size_t m, const ada_end *end) {

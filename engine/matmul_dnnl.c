@@ -18,7 +18,7 @@
 #include <string.h>
 
 enum { BUCKETS = 10, PAD = 16 };
-enum { ADD = 1, BIAS = 2, NARROW = 4, HOWS = 8 }; /* how a product ends; nothing narrowed is added to */
+enum { BIAS = 1, ADD = 2, NARROW = 4, HOWS = 6 }; /* how a product ends; what is narrowed is never added to */
 static const size_t bucket_rows[BUCKETS] = {512, 256, 128, 64, 32, 16, 8, 4, 2, 1};
 
 /* ---- what differs between versions ---- */
@@ -479,7 +479,7 @@ static ada_end end_at(const ada_dnnl *d, bool back, const ada_end *end, size_t i
 /* The rows of bucket b, one after the other. */
 static void bucket(const ada_dnnl *d, bool back, const void *x, int b, const ada_end *end) {
     struct kind *k = kind_get(d->n, d->k, d->type, d->pinned);
-    int how = (end->add ? ADD : 0) | (end->bias ? BIAS : 0) | (end->narrow ? NARROW : 0);
+    int how = (end->narrow ? NARROW : end->add ? ADD : 0) | (end->bias ? BIAS : 0);
     const struct made *e = k ? made_get(k, back, how, b) : NULL;
     if (e && e->p && dnnl_memory_set_data_handle(e->x, (void *)(uintptr_t)x) == dnnl_success &&
         dnnl_memory_set_data_handle(e->y, end->narrow ? end->narrow : end->y) == dnnl_success &&

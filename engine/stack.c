@@ -278,10 +278,11 @@ static void project(const projection *j, const float *x, void *y) {
                          j->keep ? j->stat + 2 * i : NULL);
         if (plain) {
             ada_linear_forward_narrow(j->l, a, d, m, p->t, ada_at(type, y, i * n));
-            continue;
+        } else {
+            ada_linear_forward(j->l, a, d, m, p->t, n, false);
+            ada_par_for(ada_strips(m), heads_strip,
+                        &(rotation){j, i, m, ada_at(type, y, i * n), p->t, false});
         }
-        ada_linear_forward(j->l, a, d, m, p->t, n, false);
-        ada_par_for(ada_strips(m), heads_strip, &(rotation){j, i, m, ada_at(type, y, i * n), p->t, false});
     }
 }
 
