@@ -154,16 +154,19 @@ typedef struct header { /* the attributes of /adapter */
 } header;
 
 /* What files from before it was written lack. */
-static void attr_later(ada_h5_in *f, const char *object, const char *name, char *out, size_t room,
-                       const char *before) {
-    if (attr_text(f, object, name, out, room) == ADA_OK) return;
+static ada_status attr_later(ada_h5_in *f, const char *object, const char *name, char *out, size_t room,
+                             const char *before) {
+    ada_status st = attr_text(f, object, name, out, room);
+    if (st != ADA_EMISMATCH) return st;
     ada_error_clear();
     snprintf(out, room, "%s", before);
+    return ADA_OK;
 }
 
 static ada_status read_low_rank(ada_h5_in *f, const char *at, header *h) {
-    attr_later(f, at, "site", h->site, sizeof h->site, ada_site_names[ADA_SITE_DECODER]);
-    attr_later(f, at, "modalities", h->modalities, sizeof h->modalities, ada_modality_names[ADA_TEXT]);
+    const char *text = ada_modality_names[ADA_TEXT], *decoder = ada_site_names[ADA_SITE_DECODER];
+    ADA_TRY(attr_later(f, at, "site", h->site, sizeof h->site, decoder));
+    ADA_TRY(attr_later(f, at, "modalities", h->modalities, sizeof h->modalities, text));
     ADA_TRY(attr_text(f, at, "activation", h->activation, sizeof h->activation));
     ADA_TRY(ada_h5_get_attr_i64(f, at, "rank", &h->rank));
     ADA_TRY(ada_h5_get_attr_i64(f, at, "bias", &h->bias));
