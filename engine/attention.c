@@ -32,18 +32,20 @@ struct ada_attn_ws {
     ada_attn_room *rooms; /* [threads] */
     struct run *runs;
     int32_t nruns, run; /* run: most query rows of one */
-    int32_t *from;      /* [segs + 1] first query row of each segment */
-    int32_t *next;      /* [segs] next segment of the same tree, -1 at its end */
-    int32_t *last;      /* [segs] of a root, or of a memory's segment: its tree's last segment so far */
-    int32_t *root;      /* [trees] -1: nobody reads that segment of the memory */
-    float *dk, *dv;     /* [heads, T, w] each query head's share; training only */
+    uint64_t calls;
+    int32_t *from;     /* [segs + 1] first query row of each segment */
+    int32_t *run_from; /* [segs + 1] its first run */
+    int32_t *next;     /* [segs] next segment of the same tree, -1 at its end */
+    int32_t *last;     /* [segs] of a root, or of a memory's segment: its tree's last segment so far */
+    int32_t *root;     /* [trees] -1: nobody reads that segment of the memory */
+    float *dk, *dv;    /* [heads, T, w] each query head's share; training only */
     int32_t max_T;
     size_t w;
 };
 
 ada_status ada_attn_layout(ada_attn_ws **out, ada_arena *a, const ada_config *c, ada_dtype type,
                            int32_t max_T, int32_t max_segs, int32_t max_path, int32_t max_out, bool train) {
-    (void)max_path, (void)max_out;
+    (void)max_out;
     int32_t group = c->heads / c->kv_heads;
     ada_attn_ws ws = {.w = ada_room_width((size_t)c->head_dim), .max_T = max_T};
     ws.run = TILE_ROWS / group < QUERIES ? TILE_ROWS / group : QUERIES;
@@ -56,13 +58,14 @@ ada_status ada_attn_layout(ada_attn_ws **out, ada_arena *a, const ada_config *c,
     ADA_TRY(ada_arena_take(a, out, 1, sizeof **out));
     ADA_TRY(ada_arena_take(a, &ws.runs, runs, sizeof *ws.runs));
     ADA_TRY(ada_arena_take(a, &ws.from, segs + 1, sizeof *ws.from));
+    ADA_TRY(ada_arena_take(a, &ws.run_from, segs + 1, sizeof *ws.run_from));
     ADA_TRY(ada_arena_take(a, &ws.next, segs, sizeof *ws.next));
     ADA_TRY(ada_arena_take(a, &ws.last, segs, sizeof *ws.last));
     ADA_TRY(ada_arena_take(a, &ws.root, segs, sizeof *ws.root));
     ADA_TRY(ada_arena_take(a, &ws.rooms, team, sizeof *ws.rooms));
     for (size_t i = 0; i < team; i++) {
         ada_attn_room r;
-        ADA_TRY(ada_room_layout(&r, a, (size_t)c->head_dim, rows, ada_room_pairs(type), train));
+        ADA_TRY(ada_room_layout(&r, a, (size_t)c->head_dim, rows, max_path, ada_room_pairs(type), train));
         if (!a->counting) ws.rooms[i] = r;
     }
     if (train) {
@@ -86,8 +89,7 @@ struct call {
     size_t keys; /* rows of k and v */
     const struct ada_attn_bias *bias;
     const void *dout;
-    float *dq, *dk, *dv;
-    size_t lddq, lddkv;
+    ada_attn_grad d;
     size_t together; /* query heads of a task of backward */
 };
 
@@ -114,7 +116,7 @@ static void survey(const struct call *c) {
     ws->nruns = 0;
     for (int32_t g = 0; g < p->nsegs; g++) {
         const ada_segment *e = &p->segs[g];
-        ws->from[g] = q;
+        ws->from[g] = q, ws->run_from[g] = ws->nruns;
         if (c->a->rows)
             while (q < c->a->m && c->a->rows[q] < e->start + e->len) q++;
         else
@@ -122,7 +124,8 @@ static void survey(const struct call *c) {
         for (int32_t i = ws->from[g]; i < q; i += ws->run)
             ws->runs[ws->nruns++] = (struct run){g, i, q - i < ws->run ? q - i : ws->run};
     }
-    ws->from[p->nsegs] = q;
+    ws->from[p->nsegs] = q, ws->run_from[p->nsegs] = ws->nruns;
+    ws->calls++;
 }
 
 static int32_t row_of(const struct call *c, int32_t q) {
@@ -242,10 +245,12 @@ struct block {
 static struct block block_open(const struct call *c, ada_attn_room *r, const struct run *run,
                                struct range keys, int32_t head, bool back) {
     struct block b = {.keys = keys, .late = late_rows(c, run, keys)};
+    ada_room_owner owner = {c->ws->calls, run->seg, head};
     int32_t slot;
     b.pieces = cut(c, run->seg, keys.pos, keys.n, b.piece, &slot);
+    if (ada_room_block(r, &owner, keys.pos, keys.n)) return b;
     gather(c, r, b.piece, b.pieces, slot, keys.pos, head);
-    ada_room_keys_ready(r, (size_t)keys.n, back);
+    ada_room_keys_ready(r, back);
     return b;
 }
 
@@ -277,9 +282,13 @@ static void forward_task(void *ctx, size_t item, int worker) {
     const struct call *c = ctx;
     const ada_attn *a = c->a;
     ada_attn_room *r = &c->ws->rooms[worker];
-    /* late runs have the most keys: first */
-    size_t kv_heads = (size_t)a->c->kv_heads, head = item % kv_heads;
-    const struct run *run = &c->ws->runs[(size_t)c->ws->nruns - 1 - item / kv_heads];
+    /* segment by segment, head by head, run by run: one thread's next item has the same keys */
+    size_t kv_heads = (size_t)a->c->kv_heads;
+    const int32_t *first = c->ws->run_from + c->ws->runs[item / kv_heads].seg;
+    size_t runs = (size_t)(first[1] - first[0]);
+    item -= (size_t)first[0] * kv_heads;
+    size_t head = item / runs;
+    const struct run *run = &c->ws->runs[(size_t)first[0] + item % runs];
     size_t n = (size_t)run->n, m = n * c->group, heads = (size_t)a->c->heads;
     for (size_t row = 0; row < m; row++) {
         size_t q = (size_t)run->first + row % n, h = head * c->group + row / n;
@@ -367,9 +376,10 @@ static void backward_run(const struct call *c, ada_attn_room *r, const struct ru
         for (size_t i = 0; i < count; i++) backward_head(c, r, run, &b, first + i, i);
         key = b.keys.pos + b.keys.n;
     }
-    for (size_t row = 0; row < n * count; row++)
-        memcpy(c->dq + ((size_t)run->first + row % n) * c->lddq + (first + row / n) * c->hd,
-               r->o + row * c->w, c->hd * sizeof(float));
+    for (size_t row = 0; row < n * count; row++) {
+        size_t to = ((size_t)run->first + row % n) * c->d.lddq + (first + row / n) * c->hd;
+        ada_narrow(c->d.type, ada_at(c->d.type, c->d.dq, to), r->o + row * c->w, c->hd);
+    }
 }
 
 static void clear_shares(const struct call *c, const ada_segment *e, size_t first) {
@@ -396,21 +406,23 @@ static void backward_task(void *ctx, size_t item, int worker) {
     }
 }
 
-/* A row's dk and dv: the shares of the heads that read the kv head. */
-static void join_row(void *ctx, size_t item, int worker) {
+/* What a kv head gets: the shares of the heads that read it. share: the first one's. */
+static void join(const struct call *c, void *to, const float *share) {
+    float sum[ADA_MAX_HEAD_DIM];
+    for (size_t h = 1; h < c->group; h++)
+        ada_k.add(sum, h == 1 ? share : sum, share + h * c->keys * c->w, c->hd);
+    ada_narrow(c->d.type, to, c->group > 1 ? sum : share, c->hd);
+}
+
+static void join_rows(void *ctx, size_t item, int worker) {
     const struct call *c = ctx;
     size_t T = c->keys, first = item * QUERIES, last = first + QUERIES < T ? first + QUERIES : T;
     (void)worker;
     for (size_t row = first; row < last; row++)
-        for (size_t h = 0; h < (size_t)c->a->c->heads; h++) {
-            size_t from = (h * T + row) * c->w, to = row * c->lddkv + h / c->group * c->hd;
-            if (h % c->group == 0) {
-                memcpy(c->dk + to, c->ws->dk + from, c->hd * sizeof(float));
-                memcpy(c->dv + to, c->ws->dv + from, c->hd * sizeof(float));
-            } else {
-                ada_k.add(c->dk + to, c->dk + to, c->ws->dk + from, c->hd);
-                ada_k.add(c->dv + to, c->dv + to, c->ws->dv + from, c->hd);
-            }
+        for (size_t h = 0; h < (size_t)c->a->c->kv_heads; h++) {
+            size_t from = (h * c->group * T + row) * c->w, to = row * c->d.lddkv + h * c->hd;
+            join(c, ada_at(c->d.type, c->d.dk, to), c->ws->dk + from);
+            join(c, ada_at(c->d.type, c->d.dv, to), c->ws->dv + from);
         }
 }
 
@@ -442,15 +454,14 @@ static size_t plant(const ada_pack *p, ada_attn_ws *ws) {
     return trees;
 }
 
-void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, float *dq, size_t lddq,
-                       float *dk, float *dv, size_t lddkv) {
+void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, const ada_attn_grad *grad) {
     struct call c = call_of(a, ws);
-    c.dout = dout, c.dq = dq, c.lddq = lddq, c.dk = dk, c.dv = dv, c.lddkv = lddkv;
+    c.dout = dout, c.d = *grad;
     survey(&c);
     size_t trees = a->memory ? plant_readers(a, ws) : plant(a->pack, ws);
     size_t enough = 2 * (size_t)ada_par_threads();
     bool room = c.group * QUERIES <= TILE_ROWS;
     c.together = room && trees * (size_t)a->c->kv_heads >= enough ? c.group : 1;
     ada_par_for(trees * (size_t)a->c->heads / c.together, backward_task, &c);
-    ada_par_for((c.keys + QUERIES - 1) / QUERIES, join_row, &c);
+    ada_par_for((c.keys + QUERIES - 1) / QUERIES, join_rows, &c);
 }

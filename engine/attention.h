@@ -51,9 +51,14 @@ typedef struct ada_attn {
 } ada_attn;
 
 void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws);
-/* dout [m, heads·head_dim] of a->type, packed. dq [m, …] (lddq apart), dk, dv [T, …] (lddkv apart) are
- * overwritten. */
-void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, float *dq, size_t lddq,
-                       float *dk, float *dv, size_t lddkv);
+/* Gradients at q, k and v, all overwritten; of `type`, which is F32 or the call's. */
+typedef struct ada_attn_grad {
+    ada_dtype type;
+    void *dq;      /* [m, heads·head_dim] */
+    void *dk, *dv; /* [T, kv_heads·head_dim] */
+    size_t lddq, lddkv;
+} ada_attn_grad;
+/* dout [m, heads·head_dim] of a->type, packed. */
+void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, const ada_attn_grad *grad);
 
 #endif

@@ -22,18 +22,29 @@ bool ada_room_pairs(ada_dtype type) {
     return type == ADA_BF16 && ada_k.pairs;
 }
 
+static ada_status layout_keys(ada_room_keys *b, ada_arena *a, const ada_attn_room *r, bool train) {
+    size_t w = r->w, fs = sizeof(float), ws = sizeof(uint32_t);
+    if (!r->pairs) {
+        ADA_TRY(ada_arena_zero(a, &b->k, ADA_KEYS * w, fs));
+        ADA_TRY(ada_arena_zero(a, &b->v, ADA_KEYS * w, fs));
+        ADA_TRY(ada_arena_zero(a, &b->kt, ADA_KEYS * r->hd, fs));
+        return train ? ada_arena_zero(a, &b->vt, ADA_KEYS * r->hd, fs) : ADA_OK;
+    }
+    ADA_TRY(ada_arena_zero(a, &b->kth, ADA_KEYS * words(r->hd), ws));
+    ADA_TRY(ada_arena_zero(a, &b->vz, ADA_KEYS / 2 * w, ws));
+    if (!train) return ADA_OK;
+    ADA_TRY(ada_arena_zero(a, &b->vth, ADA_KEYS * words(r->hd), ws));
+    return ada_arena_zero(a, &b->kz, ADA_KEYS / 2 * w, ws);
+}
+
 static ada_status layout_pairs(ada_attn_room *r, ada_arena *a, size_t rows, bool train) {
     size_t w = r->w, hs = sizeof(uint16_t), ws = sizeof(uint32_t);
     ADA_TRY(ada_arena_zero(a, &r->qh, rows * w, hs));
     ADA_TRY(ada_arena_zero(a, &r->kh, ADA_KEYS * w, hs));
     ADA_TRY(ada_arena_zero(a, &r->vh, ADA_KEYS * w, hs));
-    ADA_TRY(ada_arena_zero(a, &r->kth, ADA_KEYS * words(r->hd), ws));
-    ADA_TRY(ada_arena_zero(a, &r->vz, ADA_KEYS / 2 * w, ws));
     ADA_TRY(ada_arena_zero(a, &r->sh, rows * ADA_KEYS, hs));
     if (!train) return ADA_OK;
     ADA_TRY(ada_arena_zero(a, &r->outh, rows * w, hs));
-    ADA_TRY(ada_arena_zero(a, &r->vth, ADA_KEYS * words(r->hd), ws));
-    ADA_TRY(ada_arena_zero(a, &r->kz, ADA_KEYS / 2 * w, ws));
     /* a head of one row is a pair, too */
     ADA_TRY(ada_arena_zero(a, &r->qz, rows * w, ws));
     ADA_TRY(ada_arena_zero(a, &r->outz, rows * w, ws));
@@ -46,19 +57,18 @@ static ada_status layout_pairs(ada_attn_room *r, ada_arena *a, size_t rows, bool
 static ada_status layout_floats(ada_attn_room *r, ada_arena *a, size_t rows, bool train) {
     size_t w = r->w, fs = sizeof(float);
     ADA_TRY(ada_arena_zero(a, &r->q, rows * w, fs));
-    ADA_TRY(ada_arena_zero(a, &r->k, ADA_KEYS * w, fs));
-    ADA_TRY(ada_arena_zero(a, &r->v, ADA_KEYS * w, fs));
-    ADA_TRY(ada_arena_zero(a, &r->kt, ADA_KEYS * r->hd, fs));
     if (!train) return ADA_OK;
     ADA_TRY(ada_arena_zero(a, &r->out, rows * w, fs));
-    ADA_TRY(ada_arena_zero(a, &r->wide, w, fs));
-    return ada_arena_zero(a, &r->vt, ADA_KEYS * r->hd, fs);
+    return ada_arena_zero(a, &r->wide, w, fs);
 }
 
-ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size_t rows, bool pairs,
-                           bool train) {
+ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size_t rows, int32_t keys,
+                           bool pairs, bool train) {
     size_t w = ada_room_width(head_dim);
+    int32_t blocks = keys / ADA_KEYS + 1;
     *r = (ada_attn_room){.pairs = pairs, .hd = head_dim, .w = w};
+    r->blocks = blocks < ADA_BLOCKS ? blocks : ADA_BLOCKS;
+    for (int32_t i = 0; i < r->blocks; i++) ADA_TRY(layout_keys(&r->kept[i], a, r, train));
     ADA_TRY(pairs ? layout_pairs(r, a, rows, train) : layout_floats(r, a, rows, train));
     ADA_TRY(ada_arena_zero(a, &r->o, rows * w, sizeof(float)));
     ADA_TRY(ada_arena_zero(a, &r->s, rows * ADA_KEYS, sizeof(float)));
@@ -69,10 +79,15 @@ ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size
 /* ---- operands ---- */
 
 static void put(const ada_attn_room *r, size_t row, ada_dtype type, float *f, uint16_t *h, const void *from) {
-    if (r->pairs)
-        memcpy(h + row * r->w, from, r->hd * sizeof *h);
-    else
+    enum { LINE = 64 };
+    size_t bytes = r->hd * sizeof *h, i = 0;
+    char *to = (char *)(h + row * r->w);
+    if (!r->pairs) {
         ada_widen(type, f + row * r->w, from, r->hd);
+        return;
+    }
+    for (; i + LINE <= bytes; i += LINE) memcpy(to + i, (const char *)from + i, LINE); /* no call */
+    if (i < bytes) memcpy(to + i, (const char *)from + i, bytes - i);
 }
 
 void ada_room_query(ada_attn_room *r, size_t row, ada_dtype type, const void *q) {
@@ -109,9 +124,20 @@ void ada_room_rows_ready(ada_attn_room *r, size_t heads, size_t n) {
     }
 }
 
+bool ada_room_block(ada_attn_room *r, const ada_room_owner *owner, int32_t pos, int32_t n) {
+    if (memcmp(&r->owner, owner, sizeof *owner) != 0) {
+        r->owner = *owner;
+        for (int32_t i = 0; i < r->blocks; i++) r->kept[i].n = 0;
+    }
+    r->b = &r->kept[pos / ADA_KEYS % r->blocks];
+    if (r->b->pos == pos && r->b->n >= n) return true;
+    r->b->pos = pos, r->b->n = n;
+    return false;
+}
+
 void ada_room_key(ada_attn_room *r, size_t at, ada_dtype type, const void *k, const void *v) {
-    put(r, at, type, r->k, r->kh, k);
-    put(r, at, type, r->v, r->vh, v);
+    put(r, at, type, r->b->k, r->kh, k);
+    put(r, at, type, r->b->v, r->vh, v);
 }
 
 /* Rows [n, columns] of words, ld apart, turned into 16s of rows; what is missing of the last 16 is 0. */
@@ -124,18 +150,20 @@ static void turn(void *to, const void *from, size_t ld, size_t n, size_t columns
     }
 }
 
-void ada_room_keys_ready(ada_attn_room *r, size_t n, bool back) {
+void ada_room_keys_ready(ada_attn_room *r, bool back) {
+    const ada_room_keys *b = r->b;
+    size_t n = (size_t)b->n;
     if (!r->pairs) {
-        turn(r->kt, r->k, r->w, n, r->hd);
-        if (back) turn(r->vt, r->v, r->w, n, r->hd);
+        turn(b->kt, b->k, r->w, n, r->hd);
+        if (back) turn(b->vt, b->v, r->w, n, r->hd);
         return;
     }
-    turn(r->kth, r->kh, r->w / 2, n, words(r->hd));
+    turn(b->kth, r->kh, r->w / 2, n, words(r->hd));
     if (back) {
-        turn(r->vth, r->vh, r->w / 2, n, words(r->hd));
-        zip(r->kz, r->kh, r->w, n, r->w);
+        turn(b->vth, r->vh, r->w / 2, n, words(r->hd));
+        zip(b->kz, r->kh, r->w, n, r->w);
     } else {
-        zip(r->vz, r->vh, r->w, n, r->w);
+        zip(b->vz, r->vh, r->w, n, r->w);
     }
 }
 
@@ -189,13 +217,13 @@ static void scores(const ada_attn_room *r, float *y, const void *x, size_t m, si
 void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool add) {
     size_t at = row * r->w;
     const void *x = r->pairs ? (void *)(r->qh + at) : (void *)(r->q + at);
-    scores(r, r->s + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->kth : (void *)r->kt, n, add);
+    scores(r, r->s + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->b->kth : (void *)r->b->kt, n, add);
 }
 
 void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
     size_t at = row * r->w;
     const void *x = r->pairs ? (void *)(r->outh + at) : (void *)(r->out + at);
-    scores(r, r->dp + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->vth : (void *)r->vt, n, false);
+    scores(r, r->dp + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->b->vth : (void *)r->b->vt, n, false);
 }
 
 /* y [m, w] += x · b, b [k, w]; x [m, ≥ k] ldx apart, or [k, m] if turned. */
@@ -207,6 +235,7 @@ static void sums(const ada_attn_room *r, float *y, const void *x, size_t ldx, bo
 
 /* Rows of s or dp, rounded. */
 static void narrow(uint16_t *to, const float *from, size_t m, size_t n) {
+    if (n == ADA_KEYS) ada_k.f32_to_bf16(to, from, m * n), m = 0;
     for (size_t i = 0; i < m; i++, to += ADA_KEYS, from += ADA_KEYS) {
         ada_k.f32_to_bf16(to, from, n);
         if (n % 2) to[n] = 0;
@@ -230,7 +259,7 @@ static void row_sums(ada_attn_room *r, size_t row, const float *x, const uint16_
 
 void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
     if (r->pairs) narrow(r->sh + row * ADA_KEYS, r->s + row * ADA_KEYS, m, n);
-    row_sums(r, row, r->s, r->sh, m, late, r->v, r->vz, n);
+    row_sums(r, row, r->s, r->sh, m, late, r->b->v, r->b->vz, n);
 }
 
 void ada_room_add_keys(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
@@ -239,7 +268,7 @@ void ada_room_add_keys(ada_attn_room *r, size_t row, size_t m, size_t late, size
         narrow(r->sh + at, r->s + at, m, n), narrow(r->dph + at, r->dp + at, m, n);
         zip(r->sz, r->sh + at, ADA_KEYS, m, ADA_KEYS), zip(r->dpz, r->dph + at, ADA_KEYS, m, ADA_KEYS);
     }
-    row_sums(r, row, r->dp, r->dph, m, late, r->k, r->kz, n);
+    row_sums(r, row, r->dp, r->dph, m, late, r->b->k, r->b->kz, n);
 }
 
 /* y [keys, w] += xᵀ · b for some keys of the block; x [m, ADA_KEYS], b [m, w], as floats or pairs of rows. */

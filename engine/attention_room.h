@@ -12,33 +12,52 @@
 enum {
     ADA_KEYS = 64,    /* keys of a block */
     ADA_QUERIES = 64, /* most query rows of a run */
-    ADA_TILE = 32     /* columns of a product */
+    ADA_TILE = 32,    /* columns of a product */
+    ADA_BLOCKS = 16   /* most blocks that a room keeps */
 };
+
+/* A block of keys and their values, as products take them: floats or pairs. */
+typedef struct ada_room_keys {
+    int32_t pos, n;      /* its first key; how many, 0: none yet */
+    float *k, *v;        /* [ADA_KEYS, w] */
+    float *kt, *vt;      /* ADA_KEYS / 16 × [head_dim, 16] turned */
+    uint32_t *kth, *vth; /* ADA_KEYS / 16 × [pairs of head_dim, 16] turned */
+    uint32_t *kz, *vz;   /* pairs of rows */
+} ada_room_keys;
+
+/* Whose blocks a room keeps. */
+typedef struct ada_room_owner {
+    uint64_t call;
+    int32_t seg, head;
+} ada_room_owner;
 
 /* w: head_dim rounded up to ADA_TILE. A row is a query of one of the heads that share keys; a head's rows
  * stand together. Which of q, out, k, v are in use, floats or halves, is `pairs`. */
 typedef struct ada_attn_room {
     bool pairs;
     size_t hd, w;
-    float *s, *dp;                 /* [rows, ADA_KEYS] scores, then probabilities; their gradient */
-    float *o;                      /* [rows, w] the output, or the gradient at the queries */
-    float *stat;                   /* [rows, 2] */
-    float *q, *out, *k, *v;        /* queries and the gradient of their output [rows, w]; [ADA_KEYS, w] */
-    float *kt, *vt;                /* ADA_KEYS / 16 × [head_dim, 16] turned */
-    uint16_t *qh, *outh, *kh, *vh; /* as these, bf16 */
-    uint16_t *sh, *dph;            /* as s and dp */
-    uint32_t *kth, *vth;           /* ADA_KEYS / 16 × [pairs of head_dim, 16] turned */
-    uint32_t *qz, *outz, *kz, *vz; /* pairs of rows, within a head */
-    uint32_t *sz, *dpz;            /* one head's, pairs of rows */
-    float *wide;                   /* [2, w] */
+    float *s, *dp;       /* [rows, ADA_KEYS] scores, then probabilities; their gradient */
+    float *o;            /* [rows, w] the output, or the gradient at the queries */
+    float *stat;         /* [rows, 2] */
+    float *q, *out;      /* queries and the gradient of their output [rows, w] */
+    uint16_t *qh, *outh; /* as these, bf16 */
+    uint16_t *kh, *vh;   /* [ADA_KEYS, w] a block's, until it is ready */
+    uint16_t *sh, *dph;  /* as s and dp */
+    uint32_t *qz, *outz; /* pairs of rows, within a head */
+    uint32_t *sz, *dpz;  /* one head's, pairs of rows */
+    float *wide;         /* [2, w] */
+    ada_room_owner owner;
+    ada_room_keys kept[ADA_BLOCKS], *b; /* the first `blocks` of them; the current one */
+    int32_t blocks;
 } ada_attn_room;
 
 /* w of a room. */
 size_t ada_room_width(size_t head_dim);
 /* Whether a model of this type has the pairs here. */
 bool ada_room_pairs(ada_dtype type);
-ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size_t rows, bool pairs,
-                           bool train) ADA_MUST_USE;
+/* For `rows` queries at once; keys: most of a path, of whose blocks as many are kept as there is room for. */
+ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size_t rows, int32_t keys,
+                           bool pairs, bool train) ADA_MUST_USE;
 
 /* A row's query, and for backward the gradient of its output [head_dim]. */
 void ada_room_query(ada_attn_room *r, size_t row, ada_dtype type, const void *q);
@@ -48,9 +67,11 @@ float ada_room_dot(ada_attn_room *r, size_t row, ada_dtype type, const void *o);
 /* After all rows of `heads` heads, n rows each, for backward. */
 void ada_room_rows_ready(ada_attn_room *r, size_t heads, size_t n);
 
-/* Key and value `at` of the block; then, after its n keys. */
+/* Makes the block of n keys from `pos` on the current one. False: it is not kept, and wants its keys. */
+bool ada_room_block(ada_attn_room *r, const ada_room_owner *owner, int32_t pos, int32_t n);
+/* Key and value `at` of the current block; then, after all of its keys. */
 void ada_room_key(ada_attn_room *r, size_t at, ada_dtype type, const void *k, const void *v);
-void ada_room_keys_ready(ada_attn_room *r, size_t n, bool back);
+void ada_room_keys_ready(ada_attn_room *r, bool back);
 
 /* Rows row … row+m-1, of which the first `late` see nothing of the block from ADA_TILE on; n keys.
  * s = q · kᵀ, or += with add; dp = out · vᵀ. */

@@ -23,11 +23,11 @@ struct ada_memory {
     void *rows;     /* [S, d] normed */
     void **kv;      /* [layers]: [S, 2·kv], k then v */
     kept *layers;   /* [layers] */
-    ada_panel panel;
+    ada_panels panels;
     ada_attn_ws *attn;
-    void *datt;         /* [readers, heads·head_dim] training only, as the rest */
-    float *dq;          /* [readers, heads·head_dim] */
-    float *dkv, *drows; /* [S, 2·kv], [S, d] */
+    void *datt, *dq; /* [readers, heads·head_dim] training only, as the rest */
+    void *dkv;       /* [S, 2·kv] */
+    float *drows;    /* [S, d] */
 };
 
 typedef struct {
@@ -58,11 +58,19 @@ static ada_status layout_layer(kept *k, ada_arena *a, const ada_stack *s, const 
 
 static ada_status layout_train(ada_memory *m, ada_arena *a, const ada_memory_limits *lim) {
     dims n = dims_of(m->s);
-    size_t S = (size_t)lim->rows, T = (size_t)lim->readers, fs = sizeof(float);
-    ADA_TRY(ada_arena_rows(a, &m->datt, T, n.q, ada_type_size(m->s->type)));
-    ADA_TRY(ada_arena_rows(a, &m->dq, T, n.q, fs));
-    ADA_TRY(ada_arena_rows(a, &m->dkv, S, 2 * n.kv, fs));
-    return ada_arena_rows(a, &m->drows, S, n.d, fs);
+    size_t S = (size_t)lim->rows, T = (size_t)lim->readers, ts = ada_type_size(m->s->type);
+    ADA_TRY(ada_arena_rows(a, &m->datt, T, n.q, ts));
+    ADA_TRY(ada_arena_rows(a, &m->dq, T, n.q, ts));
+    ADA_TRY(ada_arena_rows(a, &m->dkv, S, 2 * n.kv, ts));
+    return ada_arena_rows(a, &m->drows, S, n.d, sizeof(float));
+}
+
+static bool alone(const ada_stack *s) {
+    bool all = true;
+    for (const ada_layer *y = s->layers; y < s->layers + s->c.layers; y++)
+        all = all && ada_linear_alone(&y->cross_q) && ada_linear_alone(&y->cross_kv) &&
+              ada_linear_alone(&y->cross_o);
+    return all;
 }
 
 ada_status ada_memory_layout(ada_memory **out, ada_arena *a, const ada_stack *s,
@@ -89,7 +97,7 @@ ada_status ada_memory_layout(ada_memory **out, ada_arena *a, const ada_stack *s,
         }
         if (!a->counting) m.kv[l] = kv, m.layers[l] = k;
     }
-    ADA_TRY(ada_panel_layout(&m.panel, a, s->type, (size_t)most, n.d, n.wide));
+    ADA_TRY(ada_panels_layout(&m.panels, a, s->type, (size_t)most, n.d, n.wide, alone(s)));
     ADA_TRY(ada_attn_layout(&m.attn, a, &s->c, s->type, most, segs, most, most, lim->train));
     if (lim->train) ADA_TRY(layout_train(&m, a, lim));
     if (!a->counting) **out = m;
@@ -103,21 +111,22 @@ static ada_norm_rows norm_of(const ada_memory *m, const float *w, size_t rows) {
     return (ada_norm_rows){.kind = c->norm, .w = w, .eps = c->norm_eps, .m = rows, .d = (size_t)c->d};
 }
 
-void ada_memory_fill(ada_memory *m, const ada_pack *p, const float *h) {
+static void fill_panel(const void *ctx, const ada_panel *p, size_t i, size_t rows) {
+    const ada_memory *m = ctx;
     ada_dtype type = m->s->type;
     dims n = dims_of(m->s);
+    void *to = ada_at(type, m->rows, i * n.d);
+    ada_norm_rows r = norm_of(m, m->s->memory_norm, rows);
+    ada_norm_forward(&r, type, m->h + i * n.d, to, p->n, NULL, m->stat + 2 * i);
+    for (int32_t l = 0; l < m->s->c.layers; l++)
+        ada_linear_forward_narrow(&m->s->layers[l].cross_kv, to, n.d, rows, p->t,
+                                  ada_at(type, m->kv[l], i * 2 * n.kv));
+}
+
+void ada_memory_fill(ada_memory *m, const ada_pack *p, const float *h) {
     m->pack = p, m->h = h;
-    if (m->drows) memset(m->drows, 0, (size_t)p->T * n.d * sizeof *m->drows);
-    for (size_t i = 0; i < (size_t)p->T; i += ADA_PANEL) {
-        size_t rows = ada_panel_rows(i, (size_t)p->T);
-        void *to = ada_at(type, m->rows, i * n.d);
-        ada_norm_rows r = norm_of(m, m->s->memory_norm, rows);
-        ada_norm_forward(&r, type, h + i * n.d, to, m->panel.n, NULL, m->stat + 2 * i);
-        for (int32_t l = 0; l < m->s->c.layers; l++) {
-            ada_linear_forward_narrow(&m->s->layers[l].cross_kv, to, n.d, rows, m->panel.t,
-                                      ada_at(type, m->kv[l], i * 2 * n.kv));
-        }
-    }
+    if (m->drows) memset(m->drows, 0, (size_t)p->T * (size_t)m->s->c.d * sizeof *m->drows);
+    ada_panels_run(&m->panels, (size_t)p->T, fill_panel, m);
 }
 
 void ada_memory_read(ada_memory *m, const int32_t *reads) {
@@ -141,27 +150,33 @@ static void add_strip(void *ctx, size_t strip, int worker) {
     ada_k.add(j->to + first, j->to + first, j->from + first, end - first);
 }
 
-/* From the gradient at one layer's keys and values to that at the normed rows. */
-static void gather_rows(ada_memory *m, int32_t l) {
+typedef struct {
+    ada_memory *m;
+    int32_t l;
+    float *x; /* the stream, or a gradient */
+} panel_job;
+
+static void gather_panel(const void *ctx, const ada_panel *p, size_t i, size_t rows) {
+    const panel_job *j = ctx;
+    const ada_memory *m = j->m;
     ada_dtype type = m->s->type;
     dims n = dims_of(m->s);
-    size_t S = (size_t)m->pack->T;
-    for (size_t i = 0; i < S; i += ADA_PANEL) {
-        size_t rows = ada_panel_rows(i, S);
-        ada_narrow_rows(type, m->panel.h, m->dkv + i * 2 * n.kv, 2 * n.kv, rows, 2 * n.kv);
-        ada_linear_backward(&m->s->layers[l].cross_kv, ada_at(type, m->rows, i * n.d), n.d, m->panel.h,
-                            2 * n.kv, rows, m->panel.n, n.d);
-        ada_par_for(ada_strips(rows), add_strip, &(add_job){m->drows + i * n.d, m->panel.n, rows, n.d});
-    }
+    ada_linear_backward(&m->s->layers[j->l].cross_kv, ada_at(type, m->rows, i * n.d), n.d,
+                        ada_at(type, m->dkv, i * 2 * n.kv), 2 * n.kv, rows, p->n, n.d);
+    ada_par_for(ada_strips(rows), add_strip, &(add_job){m->drows + i * n.d, p->n, rows, n.d});
+}
+
+static void memory_back_panel(const void *ctx, const ada_panel *p, size_t i, size_t rows) {
+    const panel_job *j = ctx;
+    const ada_memory *m = j->m;
+    size_t d = (size_t)m->s->c.d;
+    ada_norm_rows r = norm_of(m, m->s->memory_norm, rows);
+    ada_norm_backward(&r, ADA_F32, m->drows + i * d, m->h + i * d, m->stat + 2 * i, p->r, j->x + i * d,
+                      false);
 }
 
 void ada_memory_back(ada_memory *m, float *dh) {
-    size_t d = (size_t)m->s->c.d, S = (size_t)m->pack->T;
-    for (size_t i = 0; i < S; i += ADA_PANEL) {
-        ada_norm_rows r = norm_of(m, m->s->memory_norm, ada_panel_rows(i, S));
-        ada_norm_backward(&r, ADA_F32, m->drows + i * d, m->h + i * d, m->stat + 2 * i, m->panel.r,
-                          dh + i * d, false);
-    }
+    ada_panels_run(&m->panels, (size_t)m->pack->T, memory_back_panel, &(panel_job){m, 0, dh});
 }
 
 /* ---- the sublayer ---- */
@@ -192,51 +207,71 @@ static ada_residual end_of(const ada_memory *m, int32_t l, size_t rows) {
         .out = &m->s->layers[l].cross_o, .type = m->s->type, .post = {.m = rows, .d = (size_t)m->s->c.d}};
 }
 
+static void query_panel(const void *ctx, const ada_panel *p, size_t i, size_t rows) {
+    const panel_job *j = ctx;
+    const ada_memory *m = j->m;
+    ada_dtype type = m->s->type;
+    const ada_layer *y = &m->s->layers[j->l];
+    const kept *k = &m->layers[j->l];
+    dims w = dims_of(m->s);
+    ada_norm_rows r = norm_of(m, y->cross_norm, rows);
+    void *in = k->q_in ? ada_at(type, k->q_in, i * w.d) : p->a;
+    ada_norm_forward(&r, type, j->x + i * w.d, in, p->n, ada_at_kept(type, k->x, i * w.d),
+                     k->stat ? k->stat + 2 * i : NULL);
+    ada_linear_forward_narrow(&y->cross_q, in, w.d, rows, p->t, ada_at(type, k->q, i * w.q));
+}
+
+static void end_panel(const void *ctx, const ada_panel *p, size_t i, size_t rows) {
+    const panel_job *j = ctx;
+    dims w = dims_of(j->m->s);
+    ada_residual o = end_of(j->m, j->l, rows);
+    const void *att = ada_at(j->m->s->type, j->m->layers[j->l].att, i * w.q);
+    ada_residual_forward(&o, p, att, w.q, j->x + i * w.d);
+}
+
 void ada_cross_forward(ada_memory *m, int32_t l, const ada_pack *p, const int32_t *rows, int32_t n,
                        float *x) {
-    ada_dtype type = m->s->type;
-    const ada_layer *y = &m->s->layers[l];
-    const kept *k = &m->layers[l];
-    dims w = dims_of(m->s);
-    for (size_t i = 0; i < (size_t)n; i += ADA_PANEL) {
-        size_t at = ada_panel_rows(i, (size_t)n);
-        ada_norm_rows r = norm_of(m, y->cross_norm, at);
-        void *in = k->q_in ? ada_at(type, k->q_in, i * w.d) : m->panel.a;
-        ada_norm_forward(&r, type, x + i * w.d, in, m->panel.n, ada_at_kept(type, k->x, i * w.d),
-                         k->stat ? k->stat + 2 * i : NULL);
-        ada_linear_forward_narrow(&y->cross_q, in, w.d, at, m->panel.t, ada_at(type, k->q, i * w.q));
-    }
+    const panel_job j = {m, l, x};
+    ada_panels_run(&m->panels, (size_t)n, query_panel, &j);
     ada_attn a = attn_of(m, l, p, rows, n);
     ada_attn_forward(&a, m->attn);
-    for (size_t i = 0; i < (size_t)n; i += ADA_PANEL) {
-        ada_residual o = end_of(m, l, ada_panel_rows(i, (size_t)n));
-        ada_residual_forward(&o, &m->panel, ada_at(type, k->att, i * w.q), w.q, x + i * w.d);
-    }
+    ada_panels_run(&m->panels, (size_t)n, end_panel, &j);
+}
+
+static void end_back_panel(const void *ctx, const ada_panel *p, size_t i, size_t rows) {
+    const panel_job *j = ctx;
+    ada_dtype type = j->m->s->type;
+    dims w = dims_of(j->m->s);
+    ada_residual o = end_of(j->m, j->l, rows);
+    ada_residual_backward_narrow(&o, p, ada_at(type, j->m->layers[j->l].att, i * w.q), w.q, j->x + i * w.d,
+                                 ada_at(type, j->m->datt, i * w.q));
+}
+
+static void query_back_panel(const void *ctx, const ada_panel *p, size_t i, size_t rows) {
+    const panel_job *j = ctx;
+    const ada_memory *m = j->m;
+    ada_dtype type = m->s->type;
+    const ada_layer *y = &m->s->layers[j->l];
+    const kept *k = &m->layers[j->l];
+    dims w = dims_of(m->s);
+    ada_norm_rows r = norm_of(m, y->cross_norm, rows);
+    ada_linear_backward(&y->cross_q, ada_at_kept(type, k->q_in, i * w.d), w.d, ada_at(type, m->dq, i * w.q),
+                        w.q, rows, p->n, w.d);
+    ada_norm_backward(&r, type, p->n, ada_at(type, k->x, i * w.d), k->stat + 2 * i, p->r, j->x + i * w.d,
+                      true);
 }
 
 void ada_cross_backward(ada_memory *m, int32_t l, const ada_pack *p, const int32_t *rows, int32_t n,
                         float *dx) {
-    ada_dtype type = m->s->type;
-    const ada_layer *y = &m->s->layers[l];
-    const kept *k = &m->layers[l];
     dims w = dims_of(m->s);
-    for (size_t i = 0; i < (size_t)n; i += ADA_PANEL) {
-        ada_residual o = end_of(m, l, ada_panel_rows(i, (size_t)n));
-        ada_residual_backward_narrow(&o, &m->panel, ada_at(type, k->att, i * w.q), w.q, dx + i * w.d,
-                                     ada_at(type, m->datt, i * w.q));
-    }
+    const panel_job j = {m, l, dx};
+    ada_panels_run(&m->panels, (size_t)n, end_back_panel, &j);
     ada_attn a = attn_of(m, l, p, rows, n);
-    ada_attn_backward(&a, m->attn, m->datt, m->dq, w.q, m->dkv, m->dkv + w.kv, 2 * w.kv);
-    for (size_t i = 0; i < (size_t)n; i += ADA_PANEL) {
-        size_t at = ada_panel_rows(i, (size_t)n);
-        ada_norm_rows r = norm_of(m, y->cross_norm, at);
-        ada_narrow_rows(type, m->panel.h, m->dq + i * w.q, w.q, at, w.q);
-        ada_linear_backward(&y->cross_q, ada_at_kept(type, k->q_in, i * w.d), w.d, m->panel.h, w.q, at,
-                            m->panel.n, w.d);
-        ada_norm_backward(&r, type, m->panel.n, ada_at(type, k->x, i * w.d), k->stat + 2 * i, m->panel.r,
-                          dx + i * w.d, true);
-    }
-    gather_rows(m, l);
+    ada_dtype type = m->s->type;
+    ada_attn_backward(&a, m->attn, m->datt,
+                      &(ada_attn_grad){type, m->dq, m->dkv, ada_at(type, m->dkv, w.kv), w.q, 2 * w.kv});
+    ada_panels_run(&m->panels, (size_t)n, query_back_panel, &j);
+    ada_panels_run(&m->panels, (size_t)m->pack->T, gather_panel, &j);
 }
 
 /* ---- work ---- */

@@ -240,6 +240,9 @@ size_t ada_mat_cols(const ada_mat *w) {
 ada_dtype ada_mat_type(const ada_mat *w) {
     return w->type;
 }
+bool ada_mat_alone(const ada_mat *w) {
+    return w->dnnl != NULL;
+}
 const char *ada_mat_maker(const ada_mat *w) {
     return w->maker;
 }
@@ -320,7 +323,7 @@ static void task(void *ctx, size_t item, int worker) {
     const struct product *p = ctx;
     struct room *room = &scratch.rooms[worker];
     size_t col = item * p->strip, left = p->outer - col;
-    size_t next = col + (size_t)ada_par_threads() * p->strip;
+    size_t next = col + p->strip;
     ada_tile t = {.ldx = p->ldwide, .m = p->m, .ldb = RANGE * HALF, .step = HALF, .ldc = PANEL};
     for (size_t j = p->from, n; j < p->to; j += n) {
         n = p->to - j < p->range ? p->to - j : p->range;
@@ -401,7 +404,8 @@ static void end_rows(void *ctx, size_t strip, int worker) {
 
 static void multiply(struct product *p, const ada_end *end) {
     if (p->m == 0) return;
-    (void)pthread_mutex_lock(&scratch.busy);
+    bool apart = ada_par_inside(); /* then ada_matmul_apart holds the scratch */
+    if (!apart) (void)pthread_mutex_lock(&scratch.busy);
     if (p->w->dnnl) {
         ada_dnnl_multiply(p->w->dnnl, p->back, p->x, p->ldx, p->m, end);
     } else {
@@ -415,6 +419,21 @@ static void multiply(struct product *p, const ada_end *end) {
         }
         if (end->bias || end->narrow) ada_par_for(pieces(e.m, 4), end_rows, &e);
     }
+    if (apart) return;
+    ada_dnnl_tell();
+    (void)pthread_mutex_unlock(&scratch.busy);
+}
+
+void ada_matmul_apart(size_t n, ada_par_fn body, void *ctx) {
+    (void)pthread_mutex_lock(&scratch.busy);
+    ada_par_for(n, body, ctx);
+    ada_dnnl_tell();
+    (void)pthread_mutex_unlock(&scratch.busy);
+}
+
+void ada_matmul_expect(size_t m) {
+    (void)pthread_mutex_lock(&scratch.busy);
+    ada_dnnl_expect(m);
     (void)pthread_mutex_unlock(&scratch.busy);
 }
 
@@ -477,6 +496,7 @@ ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k) {
     (void)pthread_mutex_lock(&scratch.busy);
     ada_status st =
         reserve(max_m < BLOCK ? max_m : BLOCK, round_up(columns, RANGE) + HALF, ada_par_threads());
+    if (st == ADA_OK) st = ada_dnnl_reserve(ada_par_threads());
     (void)pthread_mutex_unlock(&scratch.busy);
     return st;
 }

@@ -6,6 +6,7 @@
 #ifndef ADA_ENGINE_MATMUL_H
 #define ADA_ENGINE_MATMUL_H
 
+#include "engine/par.h"
 #include "io/tensors.h"
 
 enum { ADA_FORWARD = 1, ADA_BACKWARD = 2 };
@@ -36,6 +37,8 @@ size_t ada_mat_rows(const ada_mat *w); /* n */
 size_t ada_mat_cols(const ada_mat *w); /* k */
 ada_dtype ada_mat_type(const ada_mat *w);
 const char *ada_mat_maker(const ada_mat *w); /* "own/avx2", "brg:avx512_core_bf16" … for inspect and bench */
+/* Whether a body of ada_matmul_apart may multiply by it. */
+bool ada_mat_alone(const ada_mat *w);
 /* Row `i` of W as f32 [k]: the embedding table of a tied model is its head. */
 void ada_mat_row(const ada_mat *w, size_t i, float *out);
 /* Bytes of packed weight read by one product in a direction. */
@@ -54,6 +57,10 @@ typedef struct ada_end {
 void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, const ada_end *end);
 /* dy [m, n] · W, likewise; needs ADA_BACKWARD. */
 void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, const ada_end *end);
+/* ada_par_for with more than one item and thread, whose bodies multiply each on its own. */
+void ada_matmul_apart(size_t n, ada_par_fn body, void *ctx);
+/* Products of m rows will come again and again: they go in one piece. The last few such numbers count. */
+void ada_matmul_expect(size_t m);
 /* For makers: row i of y, its product done, gets its bias and is narrowed to bf16. */
 void ada_end_row(const ada_end *end, size_t i, size_t outer);
 /* Scratch of the two products is the maker's own, sized here before the first call for m rows at most. */

@@ -3,10 +3,11 @@
  * descriptors: the first part bridges them.
  *
  * Weights of one shape share a `struct kind`: the layouts that the library asked for, and its primitives, one
- * for each bucket of rows (times direction and end), made when first used and again for another team. More
- * rows are cut into buckets; a rest below 16 is padded up to the next. Must not know: layers. Invariant: the
- * primitives of a kind all read one packed layout, in implementations of one name, and rows that lie one
- * after the other: of rows further apart the library sums in another order. */
+ * for each size (times direction and end): a bucket of rows, or a number of them that was expected; made when
+ * first used and again for another team. Other numbers are cut; a rest below 16 is padded up to a bucket.
+ * Must not know: layers. Invariant: the primitives of a kind all read one packed layout, in implementations
+ * of one name, and rows that lie one after the other: of rows further apart the library sums in another
+ * order. */
 #include "engine/matmul_dnnl.h"
 #include "engine/par.h"
 #include "io/os.h"
@@ -14,12 +15,14 @@
 #include "simd/kernels.h"
 
 #include <oneapi/dnnl/dnnl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { BUCKETS = 10, PAD = 16 };
+enum { BUCKETS = 21, USUAL = 4, SIZES = BUCKETS + USUAL, PAD = 16 };
 enum { BIAS = 1, ADD = 2, NARROW = 4, HOWS = 6 }; /* how a product ends; what is narrowed is never added to */
-static const size_t bucket_rows[BUCKETS] = {512, 256, 128, 64, 32, 16, 8, 4, 2, 1};
+static const size_t bucket_rows[BUCKETS] = {512, 256, 240, 224, 208, 192, 176, 160, 144, 128, 112,
+                                            96,  80,  64,  48,  32,  16,  8,   4,   2,   1};
 
 /* ---- what differs between versions ---- */
 
@@ -42,8 +45,8 @@ static void layout_free(layout *l) {
     if (*l) dnnl_memory_desc_destroy(*l);
     *l = NULL;
 }
-static bool layout_chosen(layout *l, dnnl_primitive_desc_t pd) {
-    const_dnnl_memory_desc_t md = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+static bool layout_asked(layout *l, dnnl_primitive_desc_t pd, dnnl_query_t what) {
+    const_dnnl_memory_desc_t md = dnnl_primitive_desc_query_md(pd, what, 0);
     return md && dnnl_memory_desc_clone(l, md) == dnnl_success;
 }
 static size_t layout_bytes(const layout *l) {
@@ -88,8 +91,8 @@ static bool layout_any(layout *l, dnnl_dims_t dims, dnnl_data_type_t type) {
 static void layout_free(layout *l) {
     (void)l;
 }
-static bool layout_chosen(layout *l, dnnl_primitive_desc_t pd) {
-    const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+static bool layout_asked(layout *l, dnnl_primitive_desc_t pd, dnnl_query_t what) {
+    const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(pd, what, 0);
     if (md) *l = *md;
     return md != NULL;
 }
@@ -128,18 +131,20 @@ static bool reorder_describe(dnnl_primitive_desc_t *pd, dnnl_engine_t e, const l
 /* ---- kinds of weight, and their primitives ---- */
 
 struct made {
-    int team;           /* for which; 0: not yet */
+    int team; /* for which; 0: not yet */
+    size_t rows;
     dnnl_primitive_t p; /* NULL: the library would not */
-    dnnl_memory_t x, y, bias;
+    dnnl_memory_t x, y, bias, room;
 };
+typedef struct made made_set[2][HOWS][SIZES]; /* [back][how] */
 struct kind {
     size_t n, k;
     ada_dtype type;
     bool pinned, wanted;
     char impl[48];
-    layout packed[2];                   /* [forward, back] */
-    struct blocks blocks;               /* of the first */
-    struct made made[2][HOWS][BUCKETS]; /* [back][how] */
+    layout packed[2];     /* [forward, back] */
+    struct blocks blocks; /* of the first */
+    made_set *made;       /* [door.seats] */
     struct kind *next;
 };
 struct ada_dnnl {
@@ -152,14 +157,28 @@ struct ada_dnnl {
     dnnl_memory_t memory[2];
 };
 
+/* The first seat is for all threads together, the others are for each on its own: nothing that a product
+ * changes is shared between seats. */
 static struct {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     struct kind *kinds;
-    size_t weights, primitives;
-    float *pad; /* x, y and narrow [PAD, width] each, then two rows for the slow path */
+    size_t weights, seats;
+    size_t usual[USUAL], expected; /* of rows: the last USUAL of `expected` */
+    atomic_size_t primitives, refused;
+    float *pad; /* [seats]: x, y and narrow [PAD, width] each, then two rows for the slow path */
     size_t width;
-} door;
+} door = {.seats = 1};
+
+static size_t seat(void) {
+    return (size_t)ada_par_inside();
+}
+static size_t pad_numbers(void) {
+    return (3 * PAD + 2) * door.width;
+}
+static float *pad_of(size_t seat) {
+    return door.pad + seat * pad_numbers();
+}
 
 static bool door_open(void) {
     if (!door.engine && dnnl_engine_create(&door.engine, dnnl_cpu, 0) != dnnl_success) return false;
@@ -192,6 +211,8 @@ static bool describe(dnnl_primitive_desc_t *pd, const struct kind *k, bool back,
               matrix(b, 1, outer(k, back), dnnl_f32, outer(k, back), 1) &&
               matrix(y, m, outer(k, back), how & NARROW ? data_type(k->type) : dnnl_f32, outer(k, back), 1) &&
               dnnl_primitive_attr_create(&attr) == dnnl_success && dnnl_post_ops_create(&ops) == dnnl_success;
+    /* the library's own room belongs to the thread that made the primitive */
+    ok = ok && dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user) == dnnl_success;
     if (ok && how & ADD) ok = sum_append(ops) && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
     *pd = NULL;
     ok = ok && product_describe(pd, door.engine, x, w, how & BIAS ? b : NULL, y, attr);
@@ -208,7 +229,7 @@ static bool probe(const struct kind *k, bool back, int how, size_t m, const layo
     dnnl_primitive_desc_t pd;
     layout x = {0}, b = {0}, y = {0};
     bool ok = describe(&pd, k, back, how, m, w, &x, &b, &y, impl);
-    if (ok && chosen) ok = layout_chosen(chosen, pd);
+    if (ok && chosen) ok = layout_asked(chosen, pd, dnnl_query_weights_md);
     if (pd) dnnl_primitive_desc_destroy(pd);
     layout_free(&x), layout_free(&b), layout_free(&y);
     return ok;
@@ -218,7 +239,7 @@ static bool is_brg(const char *impl) {
     return strncmp(impl, "brg:", 4) == 0;
 }
 
-/* Asks for the layouts of a kind, then that every bucket can use them in the same implementation. */
+/* Asks for the layouts of a kind, then that buckets of all orders can use them in the same implementation. */
 static bool kind_settle(struct kind *k) {
     char impl[48] = "";
     for (int back = 0; back < 2; back++) {
@@ -228,10 +249,11 @@ static bool kind_settle(struct kind *k) {
                   probe(k, back, 0, bucket_rows[0], &any, &k->packed[back], back ? impl : k->impl);
         layout_free(&any);
         if (!ok || !(k->pinned || is_brg(k->impl))) return false;
-        for (int i = 0; i < HOWS * BUCKETS; i++)
-            if (!probe(k, back, i / BUCKETS, bucket_rows[i % BUCKETS], &k->packed[back], NULL, impl) ||
-                (!k->pinned && strcmp(impl, k->impl) != 0))
-                return false;
+        for (int how = 0; how < HOWS; how++)
+            for (size_t m = bucket_rows[0]; m > 0; m /= 2)
+                if (!probe(k, back, how, m, &k->packed[back], NULL, impl) ||
+                    (!k->pinned && strcmp(impl, k->impl) != 0))
+                    return false;
     }
     return layout_blocks(&k->packed[0], &k->blocks);
 }
@@ -239,9 +261,15 @@ static bool kind_settle(struct kind *k) {
 static struct kind *kind_get(size_t n, size_t k, ada_dtype type, bool pinned) {
     for (struct kind *i = door.kinds; i; i = i->next)
         if (i->n == n && i->k == k && i->type == type && i->pinned == pinned) return i;
+    size_t bytes = door.seats * sizeof(made_set);
     struct kind *i = door_open() ? ada_os.alloc(sizeof *i) : NULL;
-    if (!i) return NULL;
-    *i = (struct kind){.n = n, .k = k, .type = type, .pinned = pinned, .next = door.kinds};
+    made_set *made = i ? ada_os.alloc(bytes) : NULL;
+    if (!made) {
+        ada_os.release(i);
+        return NULL;
+    }
+    memset(made, 0, bytes);
+    *i = (struct kind){.n = n, .k = k, .type = type, .pinned = pinned, .made = made, .next = door.kinds};
     i->wanted = kind_settle(i);
     door.kinds = i;
     if (pinned && !i->wanted)
@@ -255,35 +283,59 @@ static void made_free(struct made *e) {
     if (e->x) dnnl_memory_destroy(e->x);
     if (e->y) dnnl_memory_destroy(e->y);
     if (e->bias) dnnl_memory_destroy(e->bias);
-    e->p = NULL, e->x = e->y = e->bias = NULL;
+    if (e->room) dnnl_memory_destroy(e->room);
+    e->p = NULL, e->x = e->y = e->bias = e->room = NULL;
 }
 
 static void made_fill(struct made *e, const struct kind *k, bool back, int how, size_t m) {
     dnnl_primitive_desc_t pd;
-    layout x = {0}, b = {0}, y = {0};
+    layout x = {0}, b = {0}, y = {0}, room = {0};
     char impl[48] = "";
     bool ok = describe(&pd, k, back, how, m, &k->packed[back], &x, &b, &y, impl) &&
               (k->pinned || strcmp(impl, k->impl) == 0) && memory_new(&e->x, &x, door.engine, NULL) &&
               memory_new(&e->y, &y, door.engine, NULL) && memory_new(&e->bias, &b, door.engine, NULL) &&
+              layout_asked(&room, pd, dnnl_query_scratchpad_md) &&
+              memory_new(&e->room, &room, door.engine, DNNL_MEMORY_ALLOCATE) &&
               dnnl_primitive_create(&e->p, pd) == dnnl_success;
     if (pd) dnnl_primitive_desc_destroy(pd);
-    layout_free(&x), layout_free(&b), layout_free(&y);
-    if (!ok) {
-        made_free(e);
-        ada_log(0, "oneDNN refused a product of %zu rows with %zu x %zu: computed slowly", m, k->n, k->k);
-        return;
-    }
-    ada_log(1, "oneDNN primitive %zu: %s, %zu rows of %zu x %zu%s", ++door.primitives, impl, m, k->n, k->k,
-            back ? ", backward" : "");
+    layout_free(&x), layout_free(&b), layout_free(&y), layout_free(&room);
+    if (ok)
+        door.primitives++;
+    else
+        made_free(e), door.refused++;
+}
+
+void ada_dnnl_tell(void) {
+    size_t refused = atomic_exchange(&door.refused, 0);
+    if (refused) ada_log(0, "oneDNN refused %zu products: computed slowly", refused);
+}
+
+static size_t size_rows(int size) {
+    return size < BUCKETS ? bucket_rows[size] : door.usual[size - BUCKETS];
+}
+
+/* The size that m rows begin with. */
+static int size_of(size_t m) {
+    int b = 0;
+    for (int i = BUCKETS; i < SIZES; i++)
+        if (size_rows(i) == m) return i;
+    while (bucket_rows[b] > m) b++;
+    return b;
+}
+
+void ada_dnnl_expect(size_t m) {
+    if (m > 0 && size_rows(size_of(m)) != m) door.usual[door.expected++ % USUAL] = m;
 }
 
 /* One without a primitive where the library refuses: the slow path serves. */
-static const struct made *made_get(struct kind *k, bool back, int how, int b) {
-    struct made *e = &k->made[back][how][b];
-    if (e->team != ada_par_threads()) {
+static const struct made *made_get(struct kind *k, bool back, int how, int size) {
+    struct made *e = &k->made[seat()][back][how][size];
+    int team = ada_par_inside() ? 1 : ada_par_threads();
+    size_t rows = size_rows(size);
+    if (e->team != team || e->rows != rows) {
         made_free(e);
-        e->team = ada_par_threads();
-        made_fill(e, k, back, how, bucket_rows[b]);
+        e->team = team, e->rows = rows;
+        made_fill(e, k, back, how, rows);
     }
     return e;
 }
@@ -328,14 +380,31 @@ static ada_status pack_direction(ada_dnnl *d, ada_arena *weights, bool back, con
     return ADA_OK;
 }
 
-static ada_status pad_grow(size_t width) {
-    size_t bytes;
-    if (width <= door.width) return ADA_OK;
+static ada_status pad_grow(size_t width, size_t seats) {
+    size_t bytes, one = (3 * PAD + 2) * sizeof(float);
+    if (width <= door.width && seats <= door.seats) return ADA_OK;
+    if (width < door.width) width = door.width;
     ada_os.release(door.pad);
     door.width = 0;
-    if (!ada_mul_size(width, (3 * PAD + 2) * sizeof(float), &bytes) || !(door.pad = ada_os.alloc(bytes)))
-        return ada_fail(ADA_ENOMEM, "no memory for the padding of a product of width %zu", width);
+    if (!ada_mul_size(width, seats * one, &bytes) || !(door.pad = ada_os.alloc(bytes)))
+        return ada_fail(ADA_ENOMEM, "no memory for the padding of products of width %zu", width);
     door.width = width;
+    return ADA_OK;
+}
+
+ada_status ada_dnnl_reserve(int team) {
+    size_t seats = team > 1 ? 1 + (size_t)team : 1, size = sizeof(made_set);
+    if (seats <= door.seats) return ADA_OK;
+    for (struct kind *k = door.kinds; k; k = k->next) {
+        made_set *more = ada_os.alloc(seats * size);
+        if (!more) return ada_fail(ADA_ENOMEM, "no memory for the products of %d threads", team);
+        memcpy(more, k->made, door.seats * size);
+        memset(more + door.seats, 0, (seats - door.seats) * size);
+        ada_os.release(k->made);
+        k->made = more;
+    }
+    ADA_TRY(pad_grow(door.width, seats));
+    door.seats = seats;
     return ADA_OK;
 }
 
@@ -383,7 +452,7 @@ ada_status ada_dnnl_wants(bool *wants, size_t n, size_t k, ada_dtype type, bool 
 ada_status ada_dnnl_pack(ada_dnnl **out, ada_arena *weights, const void *plain, size_t n, size_t k,
                          ada_dtype type, bool pinned) {
     ada_dnnl *d;
-    ADA_TRY(pad_grow(n > k ? n : k));
+    ADA_TRY(pad_grow(n > k ? n : k, door.seats));
     ADA_TRY(ada_arena_zero(weights, &d, 1, sizeof *d));
     *d = (ada_dnnl){.n = n, .k = k, .type = type, .pinned = pinned};
     *out = d;
@@ -449,7 +518,7 @@ static void widen(const ada_dnnl *d, const void *x, size_t n, float *out) {
 /* What the library refused: row by row of W, on one thread. */
 static void by_rows(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, float *y, size_t ldy,
                     bool add) {
-    float *w = door.pad + 3 * PAD * door.width, *wide = w + door.width, one;
+    float *w = pad_of(seat()) + 3 * PAD * door.width, *wide = w + door.width, one;
     size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4);
     for (size_t r = 0; back && !add && r < m; r++) memset(y + r * ldy, 0, d->k * sizeof *y);
     for (size_t i = 0; i < d->n; i++) {
@@ -476,33 +545,35 @@ static ada_end end_at(const ada_dnnl *d, bool back, const ada_end *end, size_t i
     return e;
 }
 
-/* The rows of bucket b, one after the other. */
-static void bucket(const ada_dnnl *d, bool back, const void *x, int b, const ada_end *end) {
+/* The rows of a size, one after the other. */
+static void sized(const ada_dnnl *d, bool back, const void *x, int size, const ada_end *end) {
     struct kind *k = kind_get(d->n, d->k, d->type, d->pinned);
     int how = (end->narrow ? NARROW : end->add ? ADD : 0) | (end->bias ? BIAS : 0);
-    const struct made *e = k ? made_get(k, back, how, b) : NULL;
+    const struct made *e = k ? made_get(k, back, how, size) : NULL;
     if (e && e->p && dnnl_memory_set_data_handle(e->x, (void *)(uintptr_t)x) == dnnl_success &&
         dnnl_memory_set_data_handle(e->y, end->narrow ? end->narrow : end->y) == dnnl_success &&
         dnnl_memory_set_data_handle(e->bias, (void *)(uintptr_t)end->bias) == dnnl_success) {
         const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, e->x},
                                         {DNNL_ARG_WEIGHTS, d->memory[back]},
                                         {DNNL_ARG_DST, e->y},
+                                        {DNNL_ARG_SCRATCHPAD, e->room},
                                         {DNNL_ARG_BIAS, e->bias}};
-        if (dnnl_primitive_execute(e->p, door.stream, end->bias ? 4 : 3, args) == dnnl_success &&
+        if (dnnl_primitive_execute(e->p, door.stream, end->bias ? 5 : 4, args) == dnnl_success &&
             dnnl_stream_wait(door.stream) == dnnl_success)
             return;
     }
-    by_rows(d, back, x, back ? d->n : d->k, bucket_rows[b], end->y, back ? d->k : d->n, end->add);
-    for (size_t i = 0; i < bucket_rows[b]; i++) ada_end_row(end, i, back ? d->k : d->n);
+    by_rows(d, back, x, back ? d->n : d->k, size_rows(size), end->y, back ? d->k : d->n, end->add);
+    for (size_t i = 0; i < size_rows(size); i++) ada_end_row(end, i, back ? d->k : d->n);
 }
 
 /* m ≤ PAD rows, through scratch of the smallest bucket that holds them. */
 static void padded(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, const ada_end *end) {
     size_t in = back ? d->n : d->k, out = back ? d->k : d->n, bytes = d->type == ADA_BF16 ? 2 : 4, rows;
-    char *px = (char *)door.pad;
-    ada_end e = {door.pad + PAD * door.width, out, end->add, end->bias, NULL};
+    float *pad = pad_of(seat());
+    char *px = (char *)pad;
+    ada_end e = {pad + PAD * door.width, out, end->add, end->bias, NULL};
     int b = BUCKETS - 1;
-    if (end->narrow) e.narrow = door.pad + 2 * PAD * door.width;
+    if (end->narrow) e.narrow = pad + 2 * PAD * door.width;
     while (bucket_rows[b] < m) b--;
     rows = bucket_rows[b];
     for (size_t r = 0; r < m; r++) {
@@ -511,7 +582,7 @@ static void padded(const ada_dnnl *d, bool back, const char *x, size_t ldx, size
     }
     memset(px + m * in * bytes, 0, (rows - m) * in * bytes);
     memset(e.y + m * out, 0, (rows - m) * out * sizeof *e.y);
-    bucket(d, back, px, b, &e);
+    sized(d, back, px, b, &e);
     if (e.narrow) memcpy(end->narrow, e.narrow, m * out * bytes);
     for (size_t r = 0; !e.narrow && r < m; r++)
         memcpy(end->y + r * end->ld, e.y + r * out, out * sizeof *e.y);
@@ -523,12 +594,11 @@ void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, 
     size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4), out = back ? d->k : d->n;
     bool apart = m > 1 && (ldx != (back ? d->n : d->k) || (!end->narrow && end->ld != out));
     for (size_t i = 0, rows; i < m; i += rows, from += rows * bytes) {
-        int b = 0;
+        int size = size_of(m - i);
         ada_end e = end_at(d, back, end, i);
-        while (bucket_rows[b] > m - i) b++;
-        rows = bucket_rows[b];
+        rows = size_rows(size);
         if (!apart && (m - i >= PAD || m - i == rows)) {
-            bucket(d, back, from, b, &e);
+            sized(d, back, from, size, &e);
         } else {
             rows = m - i < PAD ? m - i : PAD;
             padded(d, back, from, ldx, rows, &e);
@@ -539,8 +609,9 @@ void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, 
 void ada_dnnl_release(void) {
     for (struct kind *k; (k = door.kinds);) {
         door.kinds = k->next;
-        for (int i = 0; i < 2 * HOWS * BUCKETS; i++)
-            made_free(&k->made[i / HOWS / BUCKETS][i / BUCKETS % HOWS][i % BUCKETS]);
+        for (size_t i = 0; i < door.seats * sizeof(made_set) / sizeof(struct made); i++)
+            made_free(&k->made[0][0][0][0] + i);
+        ada_os.release(k->made);
         layout_free(&k->packed[0]), layout_free(&k->packed[1]);
         ada_os.release(k);
     }

@@ -21,7 +21,13 @@ void ada_dnnl_close(ada_dnnl **d);
 const char *ada_dnnl_maker(const ada_dnnl *d);
 size_t ada_dnnl_bytes(const ada_dnnl *d);
 void ada_dnnl_row(const ada_dnnl *d, size_t i, float *out);
-/* As ada_matmul and ada_matmul_back. */
+/* Room for the threads of a team to multiply each on its own, with weights packed before. */
+ada_status ada_dnnl_reserve(int team) ADA_MUST_USE;
+/* As ada_matmul_expect. */
+void ada_dnnl_expect(size_t m);
+/* Logs what could not be said within a loop. */
+void ada_dnnl_tell(void);
+/* As ada_matmul and ada_matmul_back: by all threads, or by the one whose loop's body this is. */
 void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, size_t m, const ada_end *end);
 void ada_dnnl_release(void);
 

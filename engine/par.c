@@ -2,21 +2,22 @@
  * Parallel loops, and the rule that says how many threads there are. The only file with OpenMP.
  * A team always has the full number of threads, even for fewer items: libgomp ends and makes threads again
  * when teams change size, and between regions of one size they spin, so that a region costs about 1 µs. Must
- * not know: what is computed. Invariant: items are handed out in order, one at a time, each exactly once. */
+ * not know: what is computed. Invariant: items are handed out one at a time, each exactly once; the first of
+ * them to the first worker and so on, so that loops over the same rows give each core the same rows. */
 #include "engine/par.h"
 #include "io/os.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <omp.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int threads; /* 0 until ada_par_set */
+static int threads;              /* 0 until ada_par_set */
+static _Thread_local int inside; /* a loop: which worker this is, from 1; else 0 */
 
 /* The start of a small file as a string; false if it cannot be read. */
 static bool slurp(const char *path, char *buf, size_t n) {
@@ -88,14 +89,6 @@ static int cgroup_cpus(void) {
     return best;
 }
 
-static int affinity_cpus(void) {
-    unsigned char set[1024] __attribute__((aligned(64))) = {0}; /* 8192 cpus */
-    int n = 0;
-    if (sched_getaffinity(0, sizeof set, (cpu_set_t *)(void *)set) != 0) return INT_MAX;
-    for (size_t i = 0; i < sizeof set; i++) n += __builtin_popcount(set[i]);
-    return n > 0 ? n : INT_MAX;
-}
-
 static int positive_or_max(const char *text) {
     long n = text ? strtol(text, NULL, 10) : 0;
     return n > 0 && n < INT_MAX ? (int)n : INT_MAX;
@@ -109,7 +102,8 @@ int ada_par_force(int n) {
 }
 
 int ada_par_set(int wanted) {
-    int n = min_int(affinity_cpus(), cgroup_cpus());
+    /* not the affinity as it is now: where OMP_PROC_BIND is set, that is this thread's one cpu */
+    int n = min_int(omp_get_num_procs(), cgroup_cpus());
     n = min_int(n, positive_or_max(getenv("OMP_NUM_THREADS")));
     if (wanted > 0) n = min_int(n, wanted);
     return ada_par_force(n == INT_MAX ? 1 : n);
@@ -123,17 +117,45 @@ int ada_par_threads(void) {
     return threads ? threads : ada_par_set(0);
 }
 
+int ada_par_inside(void) {
+    return inside;
+}
+
+enum { MOST_SHARES = 256 };
+
+/* A part of the items, one worker's to begin with; on a cache line of its own. */
+struct share {
+    _Alignas(64) atomic_size_t next;
+    size_t end;
+};
+
+/* Its own share first, then what others have left. */
+static void work(struct share *shares, int n, ada_par_fn body, void *ctx, int worker) {
+    for (int i = 0; i < n; i++) {
+        struct share *s = &shares[(worker + i) % n];
+        for (size_t at; (at = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) < s->end;)
+            body(ctx, at, worker);
+    }
+}
+
 void ada_par_for(size_t n, ada_par_fn body, void *ctx) {
-    int team = ada_par_threads();
+    int team = inside ? 1 : ada_par_threads();
     if (team == 1 || n <= 1) {
-        for (size_t i = 0; i < n; i++) body(ctx, i, 0);
+        for (size_t i = 0; i < n; i++) body(ctx, i, inside ? inside - 1 : 0);
         return;
     }
-    atomic_size_t next = 0;
+    struct share shares[MOST_SHARES];
+    size_t count = (size_t)min_int(team, MOST_SHARES), rest = n % count;
+    for (size_t i = 0, from = 0; i < count; i++) {
+        atomic_init(&shares[i].next, from);
+        shares[i].end = from += n / count + (i < rest);
+    }
 #pragma omp parallel num_threads(team)
     {
         int worker = omp_get_thread_num();
-        for (size_t i; (i = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed)) < n;)
-            body(ctx, i, worker);
+        omp_set_num_threads(1); /* for the libraries that a body calls; ends with the loop */
+        inside = worker + 1;
+        work(shares, (int)count, body, ctx, worker);
+        inside = 0;
     }
 }

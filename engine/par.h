@@ -16,8 +16,11 @@ int ada_par_wish(int wanted);
 /* Exactly n, whatever the machine says: the tests of same bits need more than it has. */
 int ada_par_force(int n);
 /* Runs body(ctx, i, worker) for i in [0, n); worker in [0, threads) names a thread's own scratch.
- * Items are handed out dynamically, one at a time. n == 1 or one thread runs inline. */
+ * Each worker has a share of the items, then takes from others'. n == 1 or one thread runs inline; so does a
+ * loop that a body runs, as that body's worker. */
 typedef void (*ada_par_fn)(void *ctx, size_t i, int worker);
 void ada_par_for(size_t n, ada_par_fn body, void *ctx);
+/* 1 + worker in a body that others may run beside, else 0. */
+int ada_par_inside(void);
 
 #endif

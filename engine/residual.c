@@ -1,16 +1,76 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Owns: the op pair that ends a sublayer, and the room of a panel. Must not know: attention, ffn.
- * Invariant: a row's result has the same bits in any company. */
+ * Owns: the op pair that ends a sublayer; panels' room, and how rows are cut into panels. Must not know:
+ * attention, ffn. Invariant: a row's result has the same bits in any company. */
 #include "engine/residual.h"
 
-ada_status ada_panel_layout(ada_panel *p, ada_arena *a, ada_dtype type, size_t rows, size_t d, size_t wide) {
-    size_t n = ada_panel_rows(0, rows), ts = ada_type_size(type), fs = sizeof(float);
+enum { LEAST = 64 }; /* rows that a thread alone is worth it for: it reads all of each weight */
+
+static size_t round_up(size_t a, size_t b) {
+    return (a + b - 1) / b * b;
+}
+
+static ada_status panel_layout(ada_panel *p, ada_arena *a, ada_dtype type, size_t n, size_t d, size_t wide) {
+    size_t ts = ada_type_size(type), fs = sizeof(float);
     ADA_TRY(ada_arena_rows(a, &p->a, n, d, ts));
     ADA_TRY(ada_arena_rows(a, &p->n, n, d, fs));
     ADA_TRY(ada_arena_rows(a, &p->r, n, d, fs));
     ADA_TRY(ada_arena_rows(a, &p->t, n, wide, fs));
-    ADA_TRY(ada_arena_rows(a, &p->h, n, wide, ts));
+    return ada_arena_rows(a, &p->h, n, wide, ts);
+}
+
+ada_status ada_panels_layout(ada_panels *p, ada_arena *a, ada_dtype type, size_t rows, size_t d, size_t wide,
+                             bool alone) {
+    int team = ada_par_threads();
+    size_t n = rows < ADA_PANEL_MOST ? rows : ADA_PANEL_MOST;
+    *p = (ada_panels){.n = alone && rows >= (size_t)team * LEAST ? team : 1};
+    ADA_TRY(ada_arena_take(a, &p->of, (size_t)p->n, sizeof *p->of));
+    for (int i = 0; i < p->n; i++) {
+        ada_panel one;
+        ADA_TRY(panel_layout(&one, a, type, n, d, wide));
+        if (!a->counting) p->of[i] = one;
+    }
     return a->counting ? ADA_OK : ada_matmul_reserve(n, wide, wide > d ? wide : d);
+}
+
+typedef struct {
+    const ada_panels *p;
+    ada_panel_fn body;
+    const void *ctx;
+    size_t rows, step;
+} panels_job;
+
+static void run_panel(void *ctx, size_t i, int worker) {
+    const panels_job *j = ctx;
+    size_t first = i * j->step, left = j->rows - first;
+    j->body(j->ctx, &j->p->of[worker], first, left < j->step ? left : j->step);
+}
+
+static bool apart(const ada_panels *p, size_t rows) {
+    return p->n > 1 && rows >= (size_t)p->n * LEAST;
+}
+
+/* Of rows that all threads share: as many panels for each, one more rather than a small rest. */
+static size_t step_of(const ada_panels *p, size_t rows) {
+    bool usual = rows == p->usual;
+    size_t n = (size_t)p->n, most = usual ? ADA_PANEL_MOST : ADA_PANEL;
+    size_t panels = round_up((rows + most - 1) / most, n);
+    return round_up((rows + panels - 1) / panels, usual ? 1 : 16);
+}
+
+void ada_panels_expect(ada_panels *p, size_t rows) {
+    p->usual = rows;
+    if (!apart(p, rows)) return;
+    ada_matmul_expect(step_of(p, rows));
+    ada_matmul_expect(rows % step_of(p, rows));
+}
+
+void ada_panels_run(const ada_panels *p, size_t rows, ada_panel_fn body, const void *ctx) {
+    if (!apart(p, rows)) {
+        for (size_t i = 0; i < rows; i += ADA_PANEL) body(ctx, &p->of[0], i, ada_panel_rows(i, rows));
+        return;
+    }
+    size_t step = step_of(p, rows);
+    ada_matmul_apart((rows + step - 1) / step, run_panel, &(panels_job){p, body, ctx, rows, step});
 }
 
 void ada_residual_forward(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh, float *x) {

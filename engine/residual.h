@@ -7,20 +7,34 @@
 #include "engine/norm.h"
 
 /* Rows run in panels, so that what a product writes is read back from cache and workspaces stay small. */
-enum { ADA_PANEL = 256 };
+enum { ADA_PANEL = 256, ADA_PANEL_MOST = ADA_PANEL + ADA_PANEL / 4 };
 typedef struct ada_panel { /* workspace of a panel; wide: the widest row of any product in a block */
-    void *a;               /* [ADA_PANEL, d] of the stack's type */
-    float *n;              /* [ADA_PANEL, d] */
-    float *r;              /* [ADA_PANEL, d] */
-    float *t;              /* [ADA_PANEL, wide] */
-    void *h;               /* [ADA_PANEL, wide] of the stack's type */
+    void *a;               /* [ADA_PANEL_MOST, d] of the stack's type */
+    float *n;              /* [ADA_PANEL_MOST, d] */
+    float *r;              /* [ADA_PANEL_MOST, d] */
+    float *t;              /* [ADA_PANEL_MOST, wide] */
+    void *h;               /* [ADA_PANEL_MOST, wide] of the stack's type */
 } ada_panel;
-/* For rows at most, or ADA_PANEL of them. */
-ada_status ada_panel_layout(ada_panel *p, ada_arena *a, ada_dtype type, size_t rows, size_t d,
-                            size_t wide) ADA_MUST_USE;
 static inline size_t ada_panel_rows(size_t first, size_t rows) {
     return rows - first < ADA_PANEL ? rows - first : ADA_PANEL;
 }
+
+/* Panels, and who works on them. Alone: each thread on its own panels, whose rows then stay in its own cache
+ * and wait for nobody; where there are too few rows for that, or products that need all threads, all of them
+ * on one after the other. */
+typedef struct ada_panels {
+    ada_panel *of; /* [n] */
+    int n;         /* threads that may work alone, or 1 */
+    size_t usual;  /* rows that come again and again, or 0 */
+} ada_panels;
+/* For rows at most. alone: whether all linear maps of the panels are ada_linear_alone. */
+ada_status ada_panels_layout(ada_panels *p, ada_arena *a, ada_dtype type, size_t rows, size_t d, size_t wide,
+                             bool alone) ADA_MUST_USE;
+/* Runs of so many rows come again and again. */
+void ada_panels_expect(ada_panels *p, size_t rows);
+/* Rows first … first+m-1, m ≤ ADA_PANEL_MOST. */
+typedef void (*ada_panel_fn)(const void *ctx, const ada_panel *p, size_t first, size_t m);
+void ada_panels_run(const ada_panels *p, size_t rows, ada_panel_fn body, const void *ctx);
 
 typedef struct ada_residual {
     const ada_linear *out;

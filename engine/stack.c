@@ -34,10 +34,10 @@ struct ada_pass {
     kept *layers;               /* [c.layers] */
     float *cs, *sn;             /* [T, half] */
     float *cs_local, *sn_local; /* likewise, where windowed layers have their own */
-    ada_panel panel;
+    ada_panels panels;
     ada_attn_ws *attn;
     ada_memory *memory; /* or NULL */
-    float *dqkv;        /* [T, n] training only, as the rest */
+    void *dqkv;         /* [T, n] training only, as the rest; f32 where it is rotated or normed */
     void *datt;         /* [T, heads·head_dim] */
     float *dlast;       /* [out, d] */
 };
@@ -57,6 +57,14 @@ static dims dims_of(const ada_config *c) {
     n.qkv = n.q + 2 * n.kv;
     n.wide = n.qkv > n.up ? n.qkv : n.up;
     return n;
+}
+
+/* Whether q and k are their products as they are; gradients need not be f32 then. */
+static bool plain(const ada_stack *s) {
+    return dims_of(&s->c).half == 0 && !s->c.qk_norm;
+}
+static ada_dtype gradient_type(const ada_stack *s) {
+    return plain(s) ? s->type : ADA_F32;
 }
 
 static bool is_last(const ada_stack *s, int32_t l) {
@@ -113,6 +121,14 @@ static ada_status layout_layer(kept *k, ada_arena *a, const ada_stack *s, int32_
     return take_if(a, y->down.g, &k->down_in, rows, n.ffn, ts);
 }
 
+static bool alone(const ada_stack *s) {
+    bool all = true;
+    for (const ada_layer *y = s->layers; y < s->layers + s->c.layers; y++)
+        all = all && ada_linear_alone(&y->qkv) && ada_linear_alone(&y->q) && ada_linear_alone(&y->o) &&
+              ada_linear_alone(&y->up) && ada_linear_alone(&y->down);
+    return all;
+}
+
 ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32_t max_T, int32_t max_segs,
                            int32_t max_path, int32_t max_out, bool train) {
     dims n = dims_of(&s->c);
@@ -136,15 +152,19 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
     ADA_TRY(ada_arena_rows(a, &w.sn, T, n.half, fs));
     ADA_TRY(take_if(a, s->inv_local, &w.cs_local, T, n.half, fs));
     ADA_TRY(take_if(a, s->inv_local, &w.sn_local, T, n.half, fs));
-    ADA_TRY(ada_panel_layout(&w.panel, a, s->type, T, n.d, n.wide));
+    ADA_TRY(ada_panels_layout(&w.panels, a, s->type, T, n.d, n.wide, alone(s)));
     ADA_TRY(ada_attn_layout(&w.attn, a, &s->c, s->type, max_T, max_segs, max_path, max_out, train));
     if (train) {
-        ADA_TRY(ada_arena_rows(a, &w.dqkv, T, n.qkv, fs));
+        ADA_TRY(ada_arena_rows(a, &w.dqkv, T, n.qkv, ada_type_size(gradient_type(s))));
         ADA_TRY(ada_arena_rows(a, &w.datt, T, n.q, ts));
         ADA_TRY(ada_arena_rows(a, &w.dlast, out, n.d, fs));
     }
     if (!a->counting) **p = w;
     return ADA_OK;
+}
+
+void ada_pass_expect(ada_pass *ws, int32_t T) {
+    ada_panels_expect(&ws->panels, (size_t)T);
 }
 
 void ada_pass_read(ada_pass *ws, ada_memory *m) {
@@ -263,43 +283,58 @@ static ada_norm_rows attn_norm(const projection *j, size_t m) {
     return norm_of(j->s, y->attn_norm, y->attn_norm_b, m);
 }
 
-/* y [m, n] = product of the normed stream x, its heads normed and rotated. */
-static void project(const projection *j, const float *x, void *y) {
-    const ada_panel *p = &j->w->panel;
+typedef struct {
+    const projection *j;
+    const float *x;
+    void *y, *dy;
+    float *dx;
+    bool add;
+} project_job;
+
+static void project_panel(const void *ctx, const ada_panel *p, size_t i, size_t m) {
+    const project_job *w = ctx;
+    const projection *j = w->j;
     ada_dtype type = j->s->type;
     size_t d = (size_t)j->s->c.d, n = ada_mat_rows(j->l->w);
-    bool plain = dims_of(&j->s->c).half == 0 && !j->s->layers[j->layer].q_norm;
-    for (size_t i = 0; i < j->m; i += ADA_PANEL) {
-        size_t m = ada_panel_rows(i, j->m);
-        void *a = j->in ? ada_at(type, j->in, i * d) : p->a;
-        ada_norm_rows r = attn_norm(j, m);
-        if (j->map) r.map = j->map + i;
-        ada_norm_forward(&r, type, j->map ? x : x + i * d, a, p->n, ada_at_kept(type, j->keep, i * d),
-                         j->keep ? j->stat + 2 * i : NULL);
-        if (plain) {
-            ada_linear_forward_narrow(j->l, a, d, m, p->t, ada_at(type, y, i * n));
-        } else {
-            ada_linear_forward(j->l, a, d, m, p->t, n, false);
-            ada_par_for(ada_strips(m), heads_strip,
-                        &(rotation){j, i, m, ada_at(type, y, i * n), p->t, false});
-        }
+    void *a = j->in ? ada_at(type, j->in, i * d) : p->a;
+    ada_norm_rows r = attn_norm(j, m);
+    if (j->map) r.map = j->map + i;
+    ada_norm_forward(&r, type, j->map ? w->x : w->x + i * d, a, p->n, ada_at_kept(type, j->keep, i * d),
+                     j->keep ? j->stat + 2 * i : NULL);
+    if (plain(j->s)) {
+        ada_linear_forward_narrow(j->l, a, d, m, p->t, ada_at(type, w->y, i * n));
+    } else {
+        ada_linear_forward(j->l, a, d, m, p->t, n, false);
+        ada_par_for(ada_strips(m), heads_strip, &(rotation){j, i, m, ada_at(type, w->y, i * n), p->t, false});
     }
 }
 
-/* dx (+)= the gradient at the stream; dy [m, n] is consumed. keep and stat are read. */
-static void project_back(const projection *j, float *dy, float *dx, bool add) {
-    const ada_panel *p = &j->w->panel;
+/* y [m, n] = product of the normed stream x, its heads normed and rotated. */
+static void project(const projection *j, const float *x, void *y) {
+    ada_panels_run(&j->w->panels, j->m, project_panel, &(project_job){.j = j, .x = x, .y = y});
+}
+
+static void project_back_panel(const void *ctx, const ada_panel *p, size_t i, size_t m) {
+    const project_job *w = ctx;
+    const projection *j = w->j;
     ada_dtype type = j->s->type;
-    size_t d = (size_t)j->s->c.d, n = ada_mat_rows(j->l->w);
-    for (size_t i = 0; i < j->m; i += ADA_PANEL) {
-        size_t m = ada_panel_rows(i, j->m), at = j->map ? 0 : i;
-        ada_norm_rows r = attn_norm(j, m);
-        if (j->map) r.map = j->map + i;
-        ada_par_for(ada_strips(m), heads_strip, &(rotation){j, i, m, p->h, dy + i * n, true});
-        ada_linear_backward(j->l, ada_at_kept(type, j->in, i * d), d, p->h, n, m, p->n, d);
-        ada_norm_backward(&r, type, p->n, ada_at(type, j->keep, at * d), j->stat + 2 * at, p->r, dx + at * d,
-                          add);
+    size_t d = (size_t)j->s->c.d, n = ada_mat_rows(j->l->w), at = j->map ? 0 : i;
+    ada_norm_rows r = attn_norm(j, m);
+    if (j->map) r.map = j->map + i;
+    void *dy = ada_at(gradient_type(j->s), w->dy, i * n);
+    if (!plain(j->s)) {
+        ada_par_for(ada_strips(m), heads_strip, &(rotation){j, i, m, p->h, dy, true});
+        dy = p->h;
     }
+    ada_linear_backward(j->l, ada_at_kept(type, j->in, i * d), d, dy, n, m, p->n, d);
+    ada_norm_backward(&r, type, p->n, ada_at(type, j->keep, at * d), j->stat + 2 * at, p->r, w->dx + at * d,
+                      w->add);
+}
+
+/* dx (+)= the gradient at the stream; dy [m, n] is consumed. keep and stat are read. */
+static void project_back(const projection *j, void *dy, float *dx, bool add) {
+    ada_panels_run(&j->w->panels, j->m, project_back_panel,
+                   &(project_job){.j = j, .dy = dy, .dx = dx, .add = add});
 }
 
 static projection qkv_of(const ada_stack *s, const ada_pass *w, int32_t l, size_t T) {
@@ -366,37 +401,53 @@ static ada_residual attn_end(const ada_stack *s, const kept *k, const ada_layer 
 
 enum { ATTENTION = 1, FFN = 2 }; /* of which a block's end consists */
 
+typedef struct {
+    const ada_stack *s;
+    const ada_pass *w;
+    int32_t l;
+    int parts;
+    float *x; /* the stream, or its gradient */
+} finish_job;
+
+static void finish_panel(const void *ctx, const ada_panel *p, size_t i, size_t m) {
+    const finish_job *j = ctx;
+    const ada_stack *s = j->s;
+    const kept *k = &j->w->layers[j->l];
+    const ada_layer *y = &s->layers[j->l];
+    size_t q = dims_of(&s->c).q;
+    float *x = j->x + i * (size_t)s->c.d;
+    ada_ffn f = ffn_of(s, k, y, i, m);
+    ada_residual o = attn_end(s, k, y, i, m);
+    /* in parallel: the ffn reads the rows before attention has added to them */
+    if (s->c.parallel) ada_ffn_forward(&f, p, x);
+    if (j->parts & ATTENTION) ada_residual_forward(&o, p, ada_at(s->type, k->att, i * q), q, x);
+    if (j->parts & FFN && !s->c.parallel) ada_ffn_forward(&f, p, x);
+}
+
 static void finish(const ada_stack *s, const ada_pass *w, int32_t l, int parts, size_t m, float *x) {
-    const kept *k = &w->layers[l];
-    const ada_layer *y = &s->layers[l];
-    size_t d = (size_t)s->c.d, q = dims_of(&s->c).q;
-    for (size_t i = 0; i < m; i += ADA_PANEL) {
-        ada_ffn f = ffn_of(s, k, y, i, ada_panel_rows(i, m));
-        ada_residual o = attn_end(s, k, y, i, f.norm.m);
-        const void *att = ada_at(s->type, k->att, i * q);
-        /* in parallel: the ffn reads the rows before attention has added to them */
-        if (s->c.parallel) ada_ffn_forward(&f, &w->panel, x + i * d);
-        if (parts & ATTENTION) ada_residual_forward(&o, &w->panel, att, q, x + i * d);
-        if (parts & FFN && !s->c.parallel) ada_ffn_forward(&f, &w->panel, x + i * d);
-    }
+    ada_panels_run(&w->panels, m, finish_panel, &(finish_job){s, w, l, parts, x});
+}
+
+static void finish_back_panel(const void *ctx, const ada_panel *p, size_t i, size_t m) {
+    const finish_job *j = ctx;
+    const ada_stack *s = j->s;
+    const kept *k = &j->w->layers[j->l];
+    const ada_layer *y = &s->layers[j->l];
+    size_t q = dims_of(&s->c).q;
+    float *dx = j->x + i * (size_t)s->c.d;
+    ada_ffn f = ffn_of(s, k, y, i, m);
+    ada_residual o = attn_end(s, k, y, i, m);
+    if (j->parts & FFN && !s->c.parallel) ada_ffn_backward(&f, p, dx);
+    if (!(j->parts & ATTENTION)) return;
+    ada_residual_backward_narrow(&o, p, ada_at(s->type, k->att, i * q), q, dx,
+                                 ada_at(s->type, j->w->datt, i * q));
+    if (s->c.parallel) ada_ffn_backward(&f, p, dx);
 }
 
 /* dx in place: from the gradient after the block to that before finish; datt gets the gradient at attention's
  * rows. */
 static void finish_back(const ada_stack *s, const ada_pass *w, int32_t l, int parts, size_t m, float *dx) {
-    const kept *k = &w->layers[l];
-    const ada_layer *y = &s->layers[l];
-    const ada_panel *p = &w->panel;
-    size_t d = (size_t)s->c.d, q = dims_of(&s->c).q;
-    for (size_t i = 0; i < m; i += ADA_PANEL) {
-        ada_ffn f = ffn_of(s, k, y, i, ada_panel_rows(i, m));
-        ada_residual o = attn_end(s, k, y, i, f.norm.m);
-        if (parts & FFN && !s->c.parallel) ada_ffn_backward(&f, p, dx + i * d);
-        if (!(parts & ATTENTION)) continue;
-        ada_residual_backward_narrow(&o, p, ada_at(s->type, k->att, i * q), q, dx + i * d,
-                                     ada_at(s->type, w->datt, i * q));
-        if (s->c.parallel) ada_ffn_backward(&f, p, dx + i * d);
-    }
+    ada_panels_run(&w->panels, m, finish_back_panel, &(finish_job){s, w, l, parts, dx});
 }
 
 /* ---- the loop ---- */
@@ -464,8 +515,12 @@ void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, con
         }
         /* the gradient at q, k, v lies as they do; the last layer's at q follows that at k and v */
         size_t ld = last ? 2 * n.kv : n.qkv;
-        float *dk = ws->dqkv + (last ? 0 : n.q), *dq = last ? ws->dqkv + (size_t)p->T * ld : ws->dqkv;
-        ada_attn_backward(&a, ws->attn, ws->datt, dq, last ? n.q : ld, dk, dk + n.kv, ld);
+        ada_dtype type = gradient_type(s);
+        size_t k = last ? 0 : n.q;
+        void *dq = last ? ada_at(type, ws->dqkv, (size_t)p->T * ld) : ws->dqkv;
+        ada_attn_backward(&a, ws->attn, ws->datt,
+                          &(ada_attn_grad){type, dq, ada_at(type, ws->dqkv, k),
+                                           ada_at(type, ws->dqkv, k + n.kv), last ? n.q : ld, ld});
         projection j = qkv_of(s, ws, l, (size_t)p->T);
         project_back(&j, ws->dqkv, dx, !last);
         if (!last) continue;

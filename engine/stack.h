@@ -45,6 +45,8 @@ typedef struct ada_pass ada_pass;
 ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32_t max_T, int32_t max_segs,
                            int32_t max_path, int32_t max_out, bool train) ADA_MUST_USE;
 
+/* Passes of T rows come again and again. */
+void ada_pass_expect(ada_pass *ws, int32_t T);
 /* The memory that a decoder's passes read from now on: cross.h. */
 struct ada_memory;
 void ada_pass_read(ada_pass *ws, struct ada_memory *m);

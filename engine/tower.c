@@ -12,7 +12,7 @@
 #include "io/sha.h"
 #include <pthread.h>
 
-enum { ROWS = 1024 }; /* of a pass, where images are smaller than that */
+enum { ROWS = 1024, MOST_ROWS = 4 * ROWS }; /* of a pass, where images are smaller than that */
 
 struct ada_tower {
     ada_config c;
@@ -160,7 +160,9 @@ ada_status ada_tower_rows(const ada_tower *t, int32_t h, int32_t w, int32_t *row
 }
 
 int32_t ada_tower_pass(const ada_tower *t, int32_t h, int32_t w) {
-    int32_t patches = (h / t->c.patch_h) * (w / t->c.patch_w), most = ROWS / (patches + tokens_of(t));
+    int32_t rows = (h / t->c.patch_h) * (w / t->c.patch_w) + tokens_of(t), team = ada_par_threads();
+    int32_t most = (ROWS / rows + team) / team * team; /* as many for each thread */
+    if (most > MOST_ROWS / rows) most = MOST_ROWS / rows;
     return most > 1 ? most : 1;
 }
 
@@ -194,7 +196,9 @@ static ada_status layout(ada_tower *t, int32_t images) {
     }
     ADA_TRY(place_rows(t));
     ADA_TRY(ada_matmul_reserve(ADA_PANEL, d, k));
-    return ada_pass_layout(&t->pass, a, &t->stack, (int32_t)T, images, t->rows, nout, false);
+    ADA_TRY(ada_pass_layout(&t->pass, a, &t->stack, (int32_t)T, images, t->rows, nout, false));
+    ada_pass_expect(t->pass, (int32_t)T);
+    return ADA_OK;
 }
 
 static ada_status prepare(ada_tower *t, int32_t n, int32_t h, int32_t w) {

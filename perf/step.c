@@ -170,7 +170,8 @@ static void attend_back(void *ctx) {
     struct bench *b = ctx;
     ada_attn a = attention(b);
     for (int32_t l = 0; l < b->stack.c.layers; l++)
-        ada_attn_backward(&a, b->attn, b->datt, b->f, QKV, b->f + D, b->f + D + KV, QKV);
+        ada_attn_backward(&a, b->attn, b->datt,
+                          &(ada_attn_grad){ADA_F32, b->f, b->f + D, b->f + D + KV, QKV, QKV});
 }
 static void forward(void *ctx) {
     struct bench *b = ctx;

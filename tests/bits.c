@@ -10,7 +10,7 @@
 #include "engine/vision.h"
 #include "tests/tiny.h"
 
-enum { STEPS = 5, RANK = 4, MAX = 1 << 16, ROWS = 12, PROMPTS = 3, GOLDEN = 1024 };
+enum { STEPS = 5, RANK = 4, MAX = 1 << 16, ROWS = 12, LONG = 5, PROMPTS = 3, GOLDEN = 1024 };
 
 typedef struct kind {
     const char *name, *golden; /* whose weights, in tests/golden */
@@ -61,16 +61,19 @@ static void glue(const char *vision) {
         model_path));
 }
 
-/* Rows with choices and without, a text where no encoder is; of a model that sees: with images or none, but
- * one each where it is spelled. */
+/* Rows with choices and without, a text where no encoder is; one so long that each of four threads has panels
+ * of its own; of a model that sees: with images or none, but one each where it is spelled. */
 static void rows_write(bool sees, bool encodes, bool spells) {
-    char path[GOLDEN];
+    char path[GOLDEN], words[301];
     ada_buf b = {0};
+    for (size_t i = 0; i < sizeof words; i++) words[i] = "xyzuvwxyz "[i % 10];
+    words[sizeof words - 1] = '\0';
     for (int i = 0; i < ROWS; i++) {
         static const char *const marks[] = {"", "", "<image> and <image>"};
         int images = spells ? 1 : sees ? (i + 1) % 3 : 0;
         assert_ok(ada_buf_printf(&b, "{\"prompt\": \"%ssay %.*s%c:\", \"completion\": \" %s\"", marks[images],
-                                 i % 5, "xyzuv", "abcd"[i % 4], i % 4 < 2 ? "yes" : "no"));
+                                 i == LONG ? (int)sizeof words : i % 5, words, "abcd"[i % 4],
+                                 i % 4 < 2 ? "yes" : "no"));
         if (i % 4) assert_ok(ada_buf_puts(&b, ", \"choices\": [\" no\", \" yes\"]"));
         for (int k = 0; k < images; k++)
             assert_ok(ada_buf_printf(&b, "%s\"%s\"", k ? ", " : ", \"images\": [", picture(path, i + k)));

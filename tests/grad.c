@@ -336,7 +336,7 @@ static void attention_agrees(int32_t window, ada_pack p) {
     ada_attn_forward(&call, ws);
     attn_value(&c);
     for (size_t i = 0; i < nq; i++) assert_true(fabs((double)o[i] - c.o[i]) < 1e-5);
-    ada_attn_backward(&call, ws, c.dy, dq, 48, dk, dv, 24);
+    ada_attn_backward(&call, ws, c.dy, &(ada_attn_grad){ADA_F32, dq, dk, dv, 48, 24});
     central("attention, query", attn_value, &c, c.q, nq, dq, 5e-6);
     central("attention, key", attn_value, &c, c.k, nk, dk, 5e-6);
     central("attention, value", attn_value, &c, c.v, nk, dv, 5e-6);
@@ -397,7 +397,7 @@ static void reading_agrees(read_case *c, const ada_attn *with) {
     read_value(c);
     for (size_t i = 0; i < nq; i++) assert_true(fabs((double)o[i] - c->o[i]) < 1e-5);
     memset(dk, 0xff, nk * sizeof *dk); /* all of it is written */
-    ada_attn_backward(&call, ws, c->dy, dq, wide, dk, dv, wide);
+    ada_attn_backward(&call, ws, c->dy, &(ada_attn_grad){ADA_F32, dq, dk, dv, wide, wide});
     central("attention, query", read_value, c, c->q, nq, dq, 5e-6);
     central("attention, key", read_value, c, c->k, nk, dk, 5e-6);
     central("attention, value", read_value, c, c->v, nk, dv, 5e-6);

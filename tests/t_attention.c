@@ -133,7 +133,9 @@ static void run(const struct operands *o, const ada_pack *p, size_t first, const
                   .kv = kv};
     ada_attn_forward(&a, ws);
     if (back)
-        ada_attn_backward(&a, ws, dout, r->dqkv, o->ld, r->dqkv + o->nq, r->dqkv + o->nq + o->nkv, o->ld);
+        ada_attn_backward(&a, ws, dout,
+                          &(ada_attn_grad){ADA_F32, r->dqkv, r->dqkv + o->nq, r->dqkv + o->nq + o->nkv,
+                                           o->ld, o->ld});
     ada_arena_free(&arena);
     free(wanted), free(wanted_dout);
 }

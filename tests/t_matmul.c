@@ -350,9 +350,10 @@ static void library(void **state) {
 static void library_bits(void **state) {
     (void)state;
     enum { M = 600, N = 192, K = 576 };
-    static const size_t pieces[] = {1, 2, 3, 5, 16, 31, 64, 100, 255, 600};
+    static const size_t pieces[] = {1, 2, 3, 5, 16, 31, 64, 77, 100, 240, 255, 257, 600};
     size_t held = 0;
     unsetenv("ADALINK_MATMUL");
+    ada_matmul_expect(77), ada_matmul_expect(257);
     for (int type = 0; type < 2; type++)
         for (int back = 0; back < 2; back++) {
             struct operands o = operands_new(M, N, K, type ? ADA_F32 : ADA_BF16);
@@ -395,6 +396,57 @@ static void library_bits(void **state) {
     if (!held) print_message("oneDNN has no brg: implementation here: our own was held to the promise\n");
 }
 
+struct apart {
+    const ada_mat *mat;
+    const struct operands *o;
+    const uint16_t *tight; /* [m, k], or NULL: rows further apart than they are long, through padding */
+    size_t piece;
+    float *y; /* [m, n] */
+};
+
+static void one_piece(void *ctx, size_t i, int worker) {
+    const struct apart *j = ctx;
+    size_t first = i * j->piece, left = j->o->m - first, n = j->o->n, k = j->o->k;
+    const void *x = j->tight ? j->tight + first * k : row(j->o, first);
+    (void)worker;
+    run(j->mat, false, x, j->tight ? k : j->o->lda, left < j->piece ? left : j->piece, j->y + first * n, n,
+        false);
+}
+
+/* Threads that multiply each on its own, all at once, get the same bits. */
+static void apart_bits(void **state) {
+    (void)state;
+    enum { M = 257 * 5, N = 96, K = 64 };
+    static const size_t pieces[] = {7, 16, 77, 240, 257};
+    unsetenv("ADALINK_MATMUL");
+    struct operands o = operands_new(M, N, K, ADA_BF16);
+    ada_arena arena = {0};
+    ada_mat *mat = pack(&arena, o.w, N, K, o.type);
+    float *want = list(M * N, 4), *y = list(M * N, 4);
+    uint16_t *tight = list(M * K, sizeof *tight);
+    for (size_t i = 0; i < M; i++) memcpy(tight + i * K, row(&o, i), K * sizeof *tight);
+    ada_par_force(1);
+    assert_int_equal(ada_matmul_reserve(M, N, K), ADA_OK);
+    one_piece(&(struct apart){mat, &o, NULL, M, want}, 0, 0);
+    for (int team = 2; ada_mat_alone(mat) && team <= 4; team++) {
+        ada_par_force(team);
+        assert_int_equal(ada_matmul_reserve(M, N, K), ADA_OK);
+        for (size_t p = 0; p < 6 * sizeof pieces / sizeof *pieces; p++) {
+            size_t piece = pieces[p / 6];
+            if (p / 6 % 2 == 0) ada_matmul_expect(piece);
+            memset(y, 0xff, M * N * sizeof *y);
+            struct apart job = {mat, &o, p % 2 ? tight : NULL, piece, y};
+            ada_matmul_apart((M + piece - 1) / piece, one_piece, &job);
+            assert_memory_equal(y, want, M * N * sizeof *y);
+        }
+    }
+    ada_mat_close(&mat);
+    ada_arena_free(&arena);
+    free(want), free(y), free(tight);
+    operands_free(&o);
+    setenv("ADALINK_MATMUL", "own", 1);
+}
+
 static void pins(void **state) {
     (void)state;
     float a[12] = {0};
@@ -424,9 +476,9 @@ static int release(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(by_definition), cmocka_unit_test(long_back),
-                                       cmocka_unit_test(specials),      cmocka_unit_test(stacked),
-                                       cmocka_unit_test(refusals),      cmocka_unit_test(library),
-                                       cmocka_unit_test(library_bits),  cmocka_unit_test(pins)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(by_definition), cmocka_unit_test(long_back),  cmocka_unit_test(specials),
+        cmocka_unit_test(stacked),       cmocka_unit_test(refusals),   cmocka_unit_test(library),
+        cmocka_unit_test(library_bits),  cmocka_unit_test(apart_bits), cmocka_unit_test(pins)};
     return cmocka_run_group_tests(tests, own_maker, release);
 }

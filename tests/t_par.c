@@ -110,8 +110,40 @@ static void each_item_once(void **state) {
         }
 }
 
+struct nest {
+    struct seen inner;
+    atomic_int strange;
+};
+static void inner(void *ctx, size_t i, int worker) {
+    struct nest *n = ctx;
+    mark(&n->inner, i, worker);
+    if (worker + 1 != ada_par_inside()) atomic_fetch_add(&n->strange, 1);
+}
+static void outer(void *ctx, size_t i, int worker) {
+    struct nest *n = ctx;
+    if (worker + 1 != ada_par_inside()) atomic_fetch_add(&n->strange, 1);
+    ada_par_for(i % 5, inner, n);
+    if (worker + 1 != ada_par_inside()) atomic_fetch_add(&n->strange, 1);
+}
+
+/* A loop within a body runs there, as that body's worker; one within a loop of one item is as any other. */
+static void loops_within_loops(void **state) {
+    (void)state;
+    for (int team = 2; team <= 5; team++) {
+        static struct nest n;
+        memset(&n, 0, sizeof n);
+        (void)ada_par_force(team);
+        ada_par_for(ITEMS, outer, &n);
+        for (size_t i = 0; i < ITEMS; i++)
+            assert_int_equal(n.inner.times[i], i < 4 ? ITEMS / 5 * (4 - (int)i) : 0);
+        assert_int_equal(n.inner.outside + n.strange, 0);
+        assert_int_equal(ada_par_inside(), 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(thread_rule), cmocka_unit_test(wish_only_lowers),
-                                       cmocka_unit_test(each_item_once)};
+                                       cmocka_unit_test(each_item_once),
+                                       cmocka_unit_test(loops_within_loops)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

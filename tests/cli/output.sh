@@ -21,4 +21,8 @@ check "a closed output is not exit 3" [ $? -eq 3 ]
 "$adalink" trian >out 2>err
 check "an error is on standard output" [ ! -s out ]
 check "an error is more than a line" [ "$(wc -l <err)" -eq 1 ]
+# Bound threads are on one processor each, and as many as unbound ones.
+"$adalink" inspect "$tests/cli/tiny" | grep threads >free
+OMP_PROC_BIND=true "$adalink" inspect "$tests/cli/tiny" | grep threads >bound
+check "bound threads are fewer" cmp -s free bound
 compare
