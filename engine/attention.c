@@ -223,16 +223,6 @@ static size_t late_rows(const struct call *c, const struct run *run, struct rang
     return (size_t)i;
 }
 
-/* s [a run's rows, KEYS] = what query head h adds to the scores of a block. */
-static void bias_rows(const struct call *c, float *s, const struct run *run, struct range b, size_t h) {
-    int32_t span = c->bias->span, least = -span - ADA_BIAS_MARGIN;
-    const float *zero = c->bias->at + h * ada_attn_bias_width(span) + span + ADA_BIAS_MARGIN;
-    for (int32_t i = 0; i < run->n; i++, s += KEYS) {
-        int32_t from = b.pos - position(c, run, run->first + i);
-        memcpy(s, zero + (from < least ? least : from > span ? span : from), KEYS * sizeof *s);
-    }
-}
-
 /* A block of keys as a run meets it. */
 struct block {
     struct range keys;
@@ -240,6 +230,35 @@ struct block {
     int32_t pieces;
     size_t late; /* rows */
 };
+
+/* What query head h adds to the scores of a block: rows of a table, of which each next one begins a number
+ * earlier, or all are the same; where a run has both kinds, copied into s [a run's rows, KEYS]. */
+static const float *bias_rows(const struct call *c, float *s, const struct run *run, struct range b, size_t h,
+                              ptrdiff_t *ld) {
+    int32_t span = c->bias->span, least = -span - ADA_BIAS_MARGIN, n = run->n;
+    const float *zero = c->bias->at + h * ada_attn_bias_width(span) + span + ADA_BIAS_MARGIN;
+    int32_t first = b.pos - position(c, run, run->first), last = b.pos - position(c, run, run->first + n - 1);
+    *ld = first - last == n - 1 ? -1 : KEYS;
+    if (*ld == -1 && first <= span && last >= least) return zero + first;
+    if (last >= span || first <= least) {
+        *ld = 0;
+        return zero + (last >= span ? span : least);
+    }
+    *ld = KEYS;
+    for (int32_t i = 0; i < n; i++) {
+        int32_t from = b.pos - position(c, run, run->first + i);
+        memcpy(s + i * KEYS, zero + (from < least ? least : from > span ? span : from), KEYS * sizeof *s);
+    }
+    return s;
+}
+
+/* s = scores of a run's rows with a block, those of query head h. */
+static void scores(const struct call *c, ada_attn_room *r, const struct run *run, const struct block *b,
+                   size_t h, size_t row) {
+    ptrdiff_t ld = 0;
+    const float *bias = c->bias ? bias_rows(c, r->s + row * KEYS, run, b->keys, h, &ld) : NULL;
+    ada_room_scores(r, row, (size_t)run->n, b->late, (size_t)b->keys.n, bias, ld);
+}
 
 /* Its keys and values, in r, ready for forward or for backward. */
 static struct block block_open(const struct call *c, ada_attn_room *r, const struct run *run,
@@ -261,9 +280,9 @@ static void forward_block(const struct call *c, ada_attn_room *r, const struct r
     /* the heads' rows follow each other: in one go, where no row is late */
     size_t go = b.late ? n : n * c->group;
     for (size_t g = 0; c->bias && g < c->group; g++)
-        bias_rows(c, r->s + g * n * KEYS, run, keys, (size_t)head * c->group + g);
-    for (size_t row = 0; row < n * c->group; row += go)
-        ada_room_scores(r, row, go, b.late, (size_t)keys.n, c->bias != NULL);
+        scores(c, r, run, &b, (size_t)head * c->group + g, g * n);
+    for (size_t row = 0; !c->bias && row < n * c->group; row += go)
+        ada_room_scores(r, row, go, b.late, (size_t)keys.n, NULL, 0);
     for (size_t i = 0; i < n; i++) {
         int32_t pos = position(c, run, run->first + (int32_t)i);
         size_t lo = within(keys, first_key(c, run, pos)), hi = within(keys, past_key(c, run, pos));
@@ -332,8 +351,7 @@ void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws) {
 static void backward_head(const struct call *c, ada_attn_room *r, const struct run *run,
                           const struct block *b, size_t h, size_t i) {
     size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads, row = i * n, keys = (size_t)b->keys.n;
-    if (c->bias) bias_rows(c, r->s + row * KEYS, run, b->keys, h);
-    ada_room_scores(r, row, n, b->late, keys, c->bias != NULL);
+    scores(c, r, run, b, h, row);
     ada_room_out_scores(r, row, n, b->late, keys);
     for (size_t j = 0; j < n; j++) {
         int32_t at = run->first + (int32_t)j, pos = position(c, run, at);

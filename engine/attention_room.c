@@ -176,19 +176,18 @@ struct factors {
     bool transposed;
 };
 
-/* y [m, ADA_TILE] = x · b, or += with add. */
-static void product(const ada_attn_room *r, float *y, size_t ldy, bool add, size_t m,
+/* y [m, ADA_TILE] = c + x · b. */
+static void product(const ada_attn_room *r, float *y, size_t ldy, const float *c, ptrdiff_t ldc, size_t m,
                     const struct factors *f) {
-    const float *c = add ? y : NULL;
     if (r->pairs)
         ada_k.mm_pairs(
-            &(ada_pair_tile){y, ldy, c, ldy, f->x, f->ldx, f->transposed, m, f->b, f->ldb, f->step, f->k});
+            &(ada_pair_tile){y, ldy, c, ldc, f->x, f->ldx, f->transposed, m, f->b, f->ldb, f->step, f->k});
     else
         ada_k.mm_tile(&(ada_tile){.y = y,
                                   .ldy = ldy,
                                   .n = ADA_TILE,
                                   .c = c,
-                                  .ldc = ldy,
+                                  .ldc = ldc,
                                   .x = f->x,
                                   .ldx = f->ldx,
                                   .transposed = f->transposed,
@@ -203,34 +202,37 @@ static const void *element(const void *p, size_t i) {
     return (const char *)p + i * sizeof(float);
 }
 
-/* y [m, ADA_KEYS] = x · turned keys for the first n. */
+/* y [m, ADA_KEYS] = c + x · turned keys for the first n. */
 static void scores(const ada_attn_room *r, float *y, const void *x, size_t m, size_t late, const void *turned,
-                   size_t n, bool add) {
+                   size_t n, const float *c, ptrdiff_t ldc) {
     size_t ld = r->pairs ? r->w / 2 : r->w, k = r->pairs ? words(r->hd) : r->hd;
     for (size_t i = 0; i < n; i += ADA_TILE) {
         size_t from = i ? late : 0;
-        product(r, y + from * ADA_KEYS + i, ADA_KEYS, add, m - from,
+        product(r, y + from * ADA_KEYS + i, ADA_KEYS, c ? c + (ptrdiff_t)from * ldc + i : NULL, ldc, m - from,
                 &(struct factors){element(x, from * ld), element(turned, i * k), ld, 16 * k, 16, k, false});
     }
 }
 
-void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool add) {
+void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, const float *c,
+                     ptrdiff_t ldc) {
     size_t at = row * r->w;
     const void *x = r->pairs ? (void *)(r->qh + at) : (void *)(r->q + at);
-    scores(r, r->s + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->b->kth : (void *)r->b->kt, n, add);
+    scores(r, r->s + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->b->kth : (void *)r->b->kt, n, c, ldc);
 }
 
 void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
     size_t at = row * r->w;
     const void *x = r->pairs ? (void *)(r->outh + at) : (void *)(r->out + at);
-    scores(r, r->dp + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->b->vth : (void *)r->b->vt, n, false);
+    scores(r, r->dp + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->b->vth : (void *)r->b->vt, n, NULL,
+           0);
 }
 
 /* y [m, w] += x · b, b [k, w]; x [m, ≥ k] ldx apart, or [k, m] if turned. */
 static void sums(const ada_attn_room *r, float *y, const void *x, size_t ldx, bool turned, size_t m,
                  const void *b, size_t k) {
     for (size_t i = 0; i < r->w && m > 0; i += ADA_TILE)
-        product(r, y + i, r->w, true, m, &(struct factors){x, element(b, i), ldx, 16, r->w, k, turned});
+        product(r, y + i, r->w, y + i, (ptrdiff_t)r->w, m,
+                &(struct factors){x, element(b, i), ldx, 16, r->w, k, turned});
 }
 
 /* Rows of s or dp, rounded. */

@@ -74,8 +74,9 @@ void ada_room_key(ada_attn_room *r, size_t at, ada_dtype type, const void *k, co
 void ada_room_keys_ready(ada_attn_room *r, bool back);
 
 /* Rows row … row+m-1, of which the first `late` see nothing of the block from ADA_TILE on; n keys.
- * s = q · kᵀ, or += with add; dp = out · vᵀ. */
-void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool add);
+ * s = c + q · kᵀ, c [m, ADA_KEYS] with rows ldc apart, or NULL; dp = out · vᵀ. */
+void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, const float *c,
+                     ptrdiff_t ldc);
 void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n);
 /* s of these rows are probabilities now: o += s · v. */
 void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n);

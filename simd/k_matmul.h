@@ -14,7 +14,7 @@ static void k_mm_tile(const ada_tile *t)
 {
     for (size_t i = 0; i < t->m; i++)
         for (size_t h = 0; h < t->n; h++) {
-            double acc = t->c ? t->c[i * t->ldc + h] : 0;
+            double acc = t->c ? t->c[(ptrdiff_t)i * t->ldc + (ptrdiff_t)h] : 0;
             for (size_t j = 0; j < t->k; j++)
                 acc += (double)t->x[t->transposed ? j * t->ldx + i : i * t->ldx + j] *
                        t->b[h / 16 * t->ldb + j * t->step + h % 16];
@@ -88,7 +88,7 @@ VEC void mm_micro(const ada_tile *t, size_t i, size_t h, const int rows, const i
     const float *x3 = x + 3 * ldx, *x6 = x + 6 * ldx, *x9 = x + 9 * ldx;
     vf acc[MM_ROWS][2];
     if (t->c) {
-        const float *c = t->c + i * t->ldc + h * 16;
+        const float *c = t->c + (ptrdiff_t)i * t->ldc + h * 16;
         UNROLL for (int r = 0; r < rows; r++, c += t->ldc)
             UNROLL for (int v = 0; v < wide; v++) acc[r][v] = vf_load(c + v * 16);
     } else {

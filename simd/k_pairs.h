@@ -10,7 +10,7 @@ static void k_mm_pairs(const ada_pair_tile *t)
 {
     for (size_t i = 0; i < t->m; i++)
         for (size_t h = 0; h < 32; h++) {
-            double acc = t->c ? t->c[i * t->ldc + h] : 0;
+            double acc = t->c ? t->c[(ptrdiff_t)i * t->ldc + (ptrdiff_t)h] : 0;
             for (size_t j = 0; j < t->k; j++) {
                 uint32_t x = t->x[t->transposed ? j * t->ldx + i : i * t->ldx + j];
                 uint32_t b = t->b[h / 16 * t->ldb + j * t->step + h % 16];
@@ -45,10 +45,10 @@ VEC void pairs_micro(const ada_pair_tile *t, size_t i, size_t h, const int rows,
     const size_t ldx = t->ldx, ldb = t->ldb, step = t->step, k = t->k;
     const uint32_t *x3 = x + 3 * ldx, *x6 = x + 6 * ldx, *x9 = x + 9 * ldx;
     vf acc[MM_ROWS][2];
-    const float *c = t->c + (t->c ? i * t->ldc + h * 16 : 0);
+    const float *c = t->c ? t->c + (ptrdiff_t)i * t->ldc + h * 16 : NULL;
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int v = 0; v < wide; v++)
-            acc[r][v] = t->c ? vf_load(c + (size_t)r * t->ldc + v * 16) : vf_zero();
+            acc[r][v] = t->c ? vf_load(c + r * t->ldc + v * 16) : vf_zero();
     for (size_t j = 0; j < k; j++) {
         vi bv[2] = {vi_load((const int32_t *)b), wide == 2 ? vi_load((const int32_t *)b + ldb) : vi_zero()};
         UNROLL for (int r = 0; r < rows; r++) {

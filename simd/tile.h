@@ -13,8 +13,9 @@ typedef struct ada_tile {
     float *y;       /* [m, n], rows ldy apart: c + x·b, or y + (c + x·b) with add */
     size_t ldy, n;  /* n ≤ 32; only n columns are touched */
     int add;
-    const float *c; /* [m, 32], rows ldc apart; may be y; NULL: zeros. Whole 16s are read */
-    size_t ldc;
+    const float *c; /* [m, 32], rows ldc apart, backwards if it is negative; may be y; NULL: zeros. Whole
+                    * 16s are read */
+    ptrdiff_t ldc;
     const float *x; /* element (i, j) at x[i·ldx + j], or, transposed, at x[j·ldx + i] */
     size_t ldx;
     int transposed;
@@ -31,8 +32,8 @@ typedef struct ada_tile {
 typedef struct ada_pair_tile {
     float *y; /* [m, 32], rows ldy apart: c + x·b */
     size_t ldy;
-    const float *c; /* [m, 32], rows ldc apart; may be y; NULL: zeros */
-    size_t ldc;
+    const float *c; /* [m, 32], rows ldc apart, backwards if it is negative; may be y; NULL: zeros */
+    ptrdiff_t ldc;
     const uint32_t *x; /* pair j of row i at x[i·ldx + j], or, transposed, at x[j·ldx + i] */
     size_t ldx;
     int transposed;
