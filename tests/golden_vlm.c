@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tiny vision-language models against what transformers says of them in float32: ids as their processors
  * expand them, rows of images, logits, the loss of an AdaLink adapter of each modality and its gradients, and
- * what greedy and beam search say with and without it; likewise a tower and an encoder-decoder that `compose`
- * glues, against torch. Files and how they came to be: golden/make_vlm.py, golden/make_pali.py. */
+ * what greedy and beam search say with and without it; conversations with images, by a template beside them;
+ * a tower and an encoder-decoder that `compose` glues, against torch. Files and how they came to be:
+ * golden/make_vlm.py, golden/make_vlm_chat.py, golden/make_pali.py. */
 #include "tests/golden.h"
 #include "engine/adapter.h"
 #include "engine/generate.h"
 #include "engine/rows.h"
 #include "engine/step.h"
+#include "io/json.h"
 
 /* Measured × 4: f32 is within 3.4e-7 of the spread of an image's rows, 1.1e-6 of the logits', 3.8e-6 of a
  * gradient's norm; bf16 within 0.0044, 0.022 and 0.09. */
@@ -64,15 +66,20 @@ static const int32_t *seen_ids(const ada_example *e, int32_t *n) {
     return e->source ? e->source : e->ids;
 }
 
-static void same_ids(const scene *s, int i, const char *what, const int32_t *ids, int32_t n) {
-    int32_t count, *want = ints(s->t, of_row(i, what), &count), image = -1;
-    if (n != count) fail_msg("row %d has %d ids, wanted %d", i, n, count);
+static void equal_ids(const ada_model *m, int i, const int32_t *ids, const int32_t *want, int32_t n) {
+    int32_t image = -1;
     for (int32_t k = 0; k < n; k++) {
-        bool row = ids[k] >= s->m->c.vocab;
+        bool row = ids[k] >= m->c.vocab;
         if (row && image < 0) image = want[k];
         if (row ? want[k] != image : ids[k] != want[k])
             fail_msg("row %d: id %d is %d, wanted %d", i, k, ids[k], want[k]);
     }
+}
+
+static void same_ids(const scene *s, int i, const char *what, const int32_t *ids, int32_t n) {
+    int32_t count, *want = ints(s->t, of_row(i, what), &count);
+    if (n != count) fail_msg("row %d has %d ids, wanted %d", i, n, count);
+    equal_ids(s->m, i, ids, want, n);
     test_free(want);
 }
 
@@ -197,8 +204,7 @@ static void gradients_agree(const scene *s, ada_adapter *adapter, double limit) 
     ada_items_sort(items, ROWS);
     for (int32_t i = 0; i < ROWS; i++)
         for (int32_t k = 0; k < items[i].n; k++)
-            if (items[i].wanted[k])
-                goals[n++] = (ada_goal){i, k, items[i].ids[k + 1], 1.0F / (float)targets};
+            if (items[i].wanted[k]) goals[n++] = (ada_goal){i, k, items[i].ids[k + 1], 1.0F / (float)targets};
     assert_int_equal(n, targets);
     ada_step_see(step, items, ROWS);
     assert_ok(ada_step_start(step));
@@ -338,16 +344,97 @@ static void composed_agrees(void **state) {
     scene_agrees(&s, true);
 }
 
+/* ---- conversations ---- */
+
+/* A model's folder with a template and one row; returns the row's file. */
+static const char *furnish(const ada_json *k) {
+    static const char *const files[] = {"config.json",
+                                        "model.safetensors",
+                                        "processor_config.json",
+                                        "preprocessor_config.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "a.png",
+                                        "b.png"};
+    const char *template = ada_json_str(ada_json_get(k, "template"), "");
+    ada_json *row = ada_json_new_obj();
+    ada_buf b = {0};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char file[128], name[64];
+        (void)snprintf(file, sizeof file, "vlm/%s/%s", ada_json_str(ada_json_get(k, "model"), ""), files[i]);
+        (void)snprintf(name, sizeof name, "model/%s", files[i]);
+        (void)unlink(io_path(name));
+        if (access(golden_path(file), R_OK) == 0)
+            assert_int_equal(symlink(golden_path(file), io_path(name)), 0);
+    }
+    (void)io_file("model/chat_template.jinja", template, strlen(template));
+    assert_ok(ada_json_set(row, "messages", ada_json_share(ada_json_get(k, "messages"))));
+    assert_ok(ada_json_text(row, 0, &b));
+    const char *path = io_file("model/row.jsonl", b.data, b.len);
+    ada_json_close(&row);
+    ada_buf_free(&b);
+    return path;
+}
+
+/* As a row to learn the last answer from, and as what generation starts from. */
+static void talk_agrees(const ada_json *k, int i) {
+    ada_model *m = NULL;
+    ada_dataset *data = NULL;
+    ada_images *images = NULL;
+    ada_arena arena = {0};
+    ada_example e = {0};
+    ada_ids ids = {0};
+    const ada_json *list = ada_json_get(k, "ids");
+    int32_t want[MOST], n = (int32_t)ada_json_len(list);
+    int32_t prompt = (int32_t)ada_json_int(ada_json_get(k, "prompt"), -1);
+    assert_in_range(n, 1, MOST);
+    for (int32_t j = 0; j < n; j++) want[j] = (int32_t)ada_json_int(ada_json_at(list, (size_t)j), -1);
+    assert_ok(ada_dataset_open(&data, furnish(k), NULL));
+    assert_ok(ada_model_open(&m, io_path("model"), NULL));
+    assert_ok(ada_images_open(&images, m->vision, NULL, MOST));
+    const ada_row *row = ada_dataset_at(data, 0);
+    size_t turns = row->nmessages;
+    assert_int_equal(row->nimages, ada_json_len(ada_json_get(k, "images")));
+    assert_ok(ada_example_make(&e, m, images, row, row->messages[turns - 1].content, false, 0, &arena));
+    /* what a template puts behind the last answer is no part of the row */
+    assert_in_range(e.n, prompt + 1, n);
+    assert_true(n - e.n <= 1);
+    equal_ids(m, i, e.ids, want, e.n);
+    assert_int_equal(e.prompt, prompt);
+    assert_int_equal(e.targets, e.n - prompt);
+    ada_sight sight = {.images = images, .paths = row->images, .n = row->nimages};
+    assert_ok(ada_prompt_chat(m, &sight, row->messages, turns - 1, &ids));
+    assert_int_equal(ids.len, prompt);
+    equal_ids(m, i, ids.data, want, prompt);
+    assert_memory_equal(ids.data, e.ids, (size_t)prompt * sizeof *ids.data); /* the same rows of images */
+    ada_ids_free(&ids);
+    ada_arena_free(&arena);
+    ada_images_close(&images);
+    ada_dataset_close(&data);
+    ada_model_close(&m);
+}
+
+static void talks_agree(void **state) {
+    (void)state;
+    ada_json *cases = NULL;
+    assert_ok(ada_json_open(&cases, golden_path("vlm/chat.json")));
+    assert_true(ada_json_len(cases) >= 6);
+    assert_int_equal(mkdir(io_path("model"), 0777), 0);
+    for (size_t i = 0; i < ada_json_len(cases); i++) talk_agrees(ada_json_at(cases, i), (int)i);
+    ada_json_close(&cases);
+}
+
 int main(void) {
     static composed pali[] = {{"vlm/pali_linear", "vit", "t5_gated", "linear", 2, 0},
                               {"vlm/pali_mlp2", "siglip_bare", "t5_relu", "mlp2", 1, 20}};
     const struct CMUnitTest glued[] = {
         {"a ViT and T5 1.1, one product", composed_agrees, io_test_begin, io_test_end, &pali[0]},
-        {"a SigLIP and T5 1.0, two products", composed_agrees, io_test_begin, io_test_end, &pali[1]}};
+        {"a SigLIP and T5 1.0, two products", composed_agrees, io_test_begin, io_test_end, &pali[1]},
+        {"conversations", talks_agree, io_test_begin, io_test_end, NULL}};
     static golden all[] = {
-        {"vlm/llava_clip", "vlm/llava_clip"},         {"vlm/llava_siglip", "vlm/llava_siglip"},
-        {"vlm/llava_tied", "vlm/llava_tied"},         {"vlm/paligemma_1", "vlm/paligemma_1"},
-        {"vlm/paligemma_2", "vlm/paligemma_2"},       {"vlm/idefics3_tiles", "vlm/idefics3_tiles"},
+        {"vlm/llava_clip", "vlm/llava_clip"},   {"vlm/llava_siglip", "vlm/llava_siglip"},
+        {"vlm/llava_tied", "vlm/llava_tied"},   {"vlm/paligemma_1", "vlm/paligemma_1"},
+        {"vlm/paligemma_2", "vlm/paligemma_2"}, {"vlm/idefics3_tiles", "vlm/idefics3_tiles"},
         {"vlm/smolvlm", "vlm/smolvlm"},
     };
     return golden_run(all, sizeof all / sizeof *all, f32_agrees, bf16_agrees) +
