@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# Makes vlm/chat.json: conversations with images as the processors of the tiny models in vlm/ render and expand
-# them, once a chat template lies beside them. Needs transformers, Pillow, torch.
+# Makes vlm/chat.json: conversations with images as the processors of the tiny models in vlm/ render and
+# expand them, once a chat template lies beside them. Needs transformers, Pillow, torch.
 # usage: make_vlm_chat.py      (tests/golden_vlm.c reads it)
 """
-A list of {"model", "template", "messages", "images", "ids", "prompt"}. messages: as a data file has them, images
-by the names of the model's pictures, in the order of their parts; ids: all of the conversation, the image token
-where rows of images stand; prompt: how many there are before the last answer.
+A list of {"model", "template", "messages", "images", "ids", "prompt"}. messages: as a data file has them,
+images by the names of the model's pictures, in the order of their parts; ids: all of the conversation, the
+image token where rows of images stand; prompt: how many there are before the last answer.
 """
 import json
 import os
@@ -22,9 +22,12 @@ PARTS = """<s>{% for message in messages %}{{ message['role'] | capitalize }}\
 {% elif line['type'] == 'image' %}<image>{% endif %}{% endfor %}</s>
 {% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"""
 # images first, then what is said, each turn's end by its role: as the LLaVA models have it
-FIRST = """{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'] + ': ' }}{% endif %}\
-{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\\n' }}{% endfor %}\
-{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}{{ content['text'] + ' ' }}{% endfor %}\
+FIRST = """{% for message in messages %}\
+{% if message['role'] != 'system' %}{{ message['role'] + ': ' }}{% endif %}\
+{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\\n' }}\
+{% endfor %}\
+{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}\
+{{ content['text'] + ' ' }}{% endfor %}\
 {% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"""
 A, B = ({'type': 'image', 'path': name} for name in ('a.png', 'b.png'))
 
@@ -37,7 +40,7 @@ ONE = [('user', [A, text('is it red?')]), ('assistant', [text('no.')])]
 TWO = [('system', [text('be brief.')]), ('user', [text('see '), B, text(' and '), A, text('!')]),
        ('assistant', [text('seen.')]), ('user', [text('the hat?')]), ('assistant', [text('in the first')])]
 CASES = [('smolvlm', PARTS, ONE), ('smolvlm', PARTS, TWO), ('idefics3_tiles', PARTS, TWO),
-         ('llava_clip', FIRST, ONE), ('llava_siglip', FIRST, TWO), ('llava_tied', FIRST, TWO)]
+         ('llava_clip', FIRST, ONE), ('llava_clip', PARTS, ONE), ('llava_siglip', FIRST, TWO), ('llava_tied', FIRST, TWO)]
 
 
 def make(model, template, talk):
