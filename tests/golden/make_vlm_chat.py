@@ -40,7 +40,8 @@ ONE = [('user', [A, text('is it red?')]), ('assistant', [text('no.')])]
 TWO = [('system', [text('be brief.')]), ('user', [text('see '), B, text(' and '), A, text('!')]),
        ('assistant', [text('seen.')]), ('user', [text('the hat?')]), ('assistant', [text('in the first')])]
 CASES = [('smolvlm', PARTS, ONE), ('smolvlm', PARTS, TWO), ('idefics3_tiles', PARTS, TWO),
-         ('llava_clip', FIRST, ONE), ('llava_clip', PARTS, ONE), ('llava_siglip', FIRST, TWO), ('llava_tied', FIRST, TWO)]
+         ('llava_clip', FIRST, ONE), ('llava_clip', PARTS, ONE), ('llava_siglip', FIRST, TWO),
+         ('llava_tied', FIRST, TWO)]
 
 
 def make(model, template, talk):
