@@ -9,10 +9,12 @@
 static void act_mul(ada_act_kind act, float *h, const float *g, const float *u, size_t n) {
     if (act == ADA_ACT_SILU) {
         ada_k.swiglu(h, g, u, n);
-        return;
+    } else if (act == ADA_ACT_GELU_TANH) {
+        ada_k.geglu_tanh(h, g, u, n);
+    } else {
+        ada_act_forward(act, h, g, n);
+        ada_k.mul(h, h, u, n);
     }
-    ada_act_forward(act, h, g, n);
-    ada_k.mul(h, h, u, n);
 }
 
 enum { PIECE = 512 }; /* columns at a time */
@@ -21,6 +23,10 @@ static void act_mul_back(ada_act_kind act, float *dg, float *du, const float *dh
                          const float *u, size_t n) {
     if (act == ADA_ACT_SILU) {
         ada_k.swiglu_back(dg, du, dh, g, u, n);
+        return;
+    }
+    if (act == ADA_ACT_GELU_TANH) {
+        ada_k.geglu_tanh_back(dg, du, dh, g, u, n);
         return;
     }
     float da[PIECE]; /* dh · u, the gradient at act(g) */

@@ -143,6 +143,26 @@ static void k_swiglu_back(float *dg, float *du, const float *dh, const float *g,
 #endif
 }
 
+MAP2(geglu_tanh, clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a)) * b,
+     vf_mul(vf_mul(settle(a), sigmoid(tanh_argument(a))), b))
+
+static void k_geglu_tanh_back(float *dg, float *du, const float *dh, const float *g, const float *u, size_t n)
+{
+#ifdef ADA_ISA_REF
+    for (size_t i = 0; i < n; i++) {
+        double a = g[i], b = u[i], d = dh[i];
+        dg[i] = (float)(d * b * gate_back(a, tanh_argument(a), tanh_slope(a)));
+        du[i] = (float)(d * (clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a))));
+    }
+#else
+    VEC_EACH(n, vf a = LD(g); vf b = LD(u); vf d = LD(dh); vf not_p;
+             vf p = vf_sigmoid2(tanh_argument(a), &not_p);
+             vf slope = vf_mul(settle2(a), tanh_slope(a));
+             ST(dg, vf_mul(vf_mul(d, b), vf_mul(p, vf_fma(slope, not_p, vf_set1(1.0f)))));
+             ST(du, vf_mul(d, vf_mul(settle(a), p))));
+#endif
+}
+
 /* tanh x = σ(2x) - σ(-2x) */
 static void k_softcap(float *y, const float *pa, float cap, size_t n)
 {

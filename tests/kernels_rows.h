@@ -123,6 +123,13 @@ ROW(swiglu_back, out(j, n, 12); out(j, n, 20); in(j, n, ANY); in(j, n, ANY);
     const double g = F(3)[i]; if (b == 1) return 10 * U * w + fabs(d) * TINY + TINY;
     return fabs(d * F(4)[i]) * (14 * U * gate(g, g, 1) + TINY) + TINY)
 
+MAP2(geglu_tanh, (10 + 6 * argument(tanh_arg(y))) * U * w + fabs(x) * TINY + TINY)
+ROW(geglu_tanh_back, out(j, n, 12); out(j, n, 20); in(j, n, ANY); in(j, n, ANY);
+    in(j, n, ANY), s->geglu_tanh_back(F(0), F(1), F(2), F(3), F(4), n), const double d = F(2)[i];
+    const double g = F(3)[i], more = 6 * argument(tanh_arg(g));
+    if (b == 1) return (10 + more) * U * w + fabs(d) * TINY + TINY;
+    return fabs(d * F(4)[i]) * ((16 + more) * U * gate(g, tanh_arg(g), tanh_slope(g)) + TINY) + TINY)
+
 ROW(softcap, j->s[0] = 3.0f; out(j, n, 2);
     in(j, n, ANY), s->softcap(F(0), F(1), j->s[0], n), return 6 * U * j->s[0])
 ROW(softcap_back, j->s[0] = 3.0f; out(j, n, 6); in(j, n, ANY);
