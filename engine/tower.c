@@ -12,7 +12,7 @@
 #include "io/sha.h"
 #include <pthread.h>
 
-enum { ROWS = 1024, MOST_ROWS = 4 * ROWS }; /* of a pass, where images are smaller than that */
+enum { ROWS = 2048, MOST_ROWS = 2 * ROWS }; /* of a pass, where images are smaller than that */
 
 struct ada_tower {
     ada_config c;

@@ -179,7 +179,7 @@ static void from_gguf(void **state) {
 static void channels(void **state) {
     (void)state;
     static const char *const images[] = {"rgb.png", "grey.png", "palette.png"};
-    static const int turns[] = {40, 40, 1}; /* more than a pass, and one that comes last */
+    static const int turns[] = {200, 200, 1}; /* more than a pass, and one that comes last */
     char paths[3][1024];
     char rows[512];
     ada_buf b = {0};
