@@ -45,8 +45,10 @@ static void run_panel(void *ctx, size_t i, int worker) {
     j->body(j->ctx, &j->p->of[worker], first, left < j->step ? left : j->step);
 }
 
+/* Threads may have become fewer since these were laid out. */
 static bool apart(const ada_panels *p, size_t rows) {
-    return p->n > 1 && rows >= (size_t)p->n * LEAST;
+    int team = ada_par_threads();
+    return team > 1 && team <= p->n && rows >= (size_t)p->n * LEAST;
 }
 
 /* Of rows that all threads share: as many panels for each, one more rather than a small rest. */

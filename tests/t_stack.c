@@ -87,6 +87,32 @@ static size_t counted(const ada_stack *s, int32_t T, bool train) {
     return a.used;
 }
 
+/* Panels for two threads serve one as well. */
+static void test_other_threads(void **state) {
+    enum { T = 150 };
+    int32_t words[T], wanted[] = {3, T - 1};
+    for (int32_t i = 0; i < T; i++) words[i] = i * 7 % 70;
+    for (int f32 = 0; f32 < 2; f32++) {
+        ada_model *m = golden_model(*state, f32 != 0);
+        size_t n = 2 * (size_t)m->c.d * sizeof(float);
+        ada_segment seg;
+        ada_pack p = pack_one(&seg, words, T, wanted, 2);
+        float first[2 * 64];
+        pass_run r;
+        (void)ada_par_force(2);
+        pass_room(&r, &m->stack, &m->head, &p, false);
+        for (int team = 2; team > 0; team--) {
+            (void)ada_par_force(team);
+            pass_embed(&r, m, &p);
+            ada_stack_forward(&m->stack, &p, r.pass, NULL, r.x, r.h);
+            if (team == 2) memcpy(first, r.h, n);
+            assert_memory_equal(r.h, first, n);
+        }
+        ada_arena_free(&r.arena);
+        ada_model_close(&m);
+    }
+}
+
 static void test_counted_is_taken(void **state) {
     ada_model *m = golden_model(*state, false);
     ada_arena a = {0};
@@ -147,6 +173,7 @@ int main(void) {
         {"a row alone and in company, windowed", test_alone_and_together, NULL, NULL, "window"},
         {"threads", test_threads, NULL, NULL, "untied_bias"},
         {"counted is taken", test_counted_is_taken, NULL, NULL, "head_dim"},
+        {"fewer threads than there were", test_other_threads, NULL, NULL, "tied_gqa"},
         cmocka_unit_test(test_memory_of_a_token),
         {"flops", test_flops, NULL, NULL, "tied_gqa"},
         {"flops, windowed", test_flops, NULL, NULL, "window"},
