@@ -238,12 +238,11 @@ static const float *bias_rows(const struct call *c, float *s, const struct run *
     int32_t span = c->bias->span, least = -span - ADA_BIAS_MARGIN, n = run->n;
     const float *zero = c->bias->at + h * ada_attn_bias_width(span) + span + ADA_BIAS_MARGIN;
     int32_t first = b.pos - position(c, run, run->first), last = b.pos - position(c, run, run->first + n - 1);
-    *ld = first - last == n - 1 ? -1 : KEYS;
-    if (*ld == -1 && first <= span && last >= least) return zero + first;
-    if (last >= span || first <= least) {
-        *ld = 0;
-        return zero + (last >= span ? span : least);
-    }
+    *ld = -1;
+    if (first - last == n - 1 && first <= span && last >= least) return zero + first;
+    *ld = 0;
+    if (last >= span) return zero + span;
+    if (first <= least) return zero + least;
     *ld = KEYS;
     for (int32_t i = 0; i < n; i++) {
         int32_t from = b.pos - position(c, run, run->first + i);

@@ -237,7 +237,10 @@ static void sums(const ada_attn_room *r, float *y, const void *x, size_t ldx, bo
 
 /* Rows of s or dp, rounded. */
 static void narrow(uint16_t *to, const float *from, size_t m, size_t n) {
-    if (n == ADA_KEYS) ada_k.f32_to_bf16(to, from, m * n), m = 0;
+    if (n == ADA_KEYS) { /* whole rows lie together */
+        ada_k.f32_to_bf16(to, from, m * n);
+        return;
+    }
     for (size_t i = 0; i < m; i++, to += ADA_KEYS, from += ADA_KEYS) {
         ada_k.f32_to_bf16(to, from, n);
         if (n % 2) to[n] = 0;

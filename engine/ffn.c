@@ -23,16 +23,14 @@ static void act_mul_back(ada_act_kind act, float *dg, float *du, const float *dh
                          const float *u, size_t n) {
     if (act == ADA_ACT_SILU) {
         ada_k.swiglu_back(dg, du, dh, g, u, n);
-        return;
-    }
-    if (act == ADA_ACT_GELU_TANH) {
+    } else if (act == ADA_ACT_GELU_TANH) {
         ada_k.geglu_tanh_back(dg, du, dh, g, u, n);
-        return;
+    } else {
+        float da[PIECE]; /* dh · u, the gradient at act(g) */
+        ada_k.mul(da, dh, u, n);
+        act_mul(act, du, g, dh, n);
+        ada_act_backward(act, dg, da, g, n);
     }
-    float da[PIECE]; /* dh · u, the gradient at act(g) */
-    ada_k.mul(da, dh, u, n);
-    act_mul(act, du, g, dh, n);
-    ada_act_backward(act, dg, da, g, n);
 }
 
 typedef struct ffn_job {

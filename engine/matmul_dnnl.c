@@ -165,7 +165,7 @@ static struct {
     struct kind *kinds;
     size_t weights, seats;
     size_t usual[USUAL], expected; /* of rows: the last USUAL of `expected` */
-    atomic_size_t primitives, refused;
+    atomic_size_t refused;
     float *pad; /* [seats]: x, y and narrow [PAD, width] each, then two rows for the slow path */
     size_t width;
 } door = {.seats = 1};
@@ -279,7 +279,7 @@ static struct kind *kind_get(size_t n, size_t k, ada_dtype type, bool pinned) {
 }
 
 static void made_free(struct made *e) {
-    if (e->p) dnnl_primitive_destroy(e->p), door.primitives--;
+    if (e->p) dnnl_primitive_destroy(e->p);
     if (e->x) dnnl_memory_destroy(e->x);
     if (e->y) dnnl_memory_destroy(e->y);
     if (e->bias) dnnl_memory_destroy(e->bias);
@@ -299,10 +299,7 @@ static void made_fill(struct made *e, const struct kind *k, bool back, int how, 
               dnnl_primitive_create(&e->p, pd) == dnnl_success;
     if (pd) dnnl_primitive_desc_destroy(pd);
     layout_free(&x), layout_free(&b), layout_free(&y), layout_free(&room);
-    if (ok)
-        door.primitives++;
-    else
-        made_free(e), door.refused++;
+    if (!ok) made_free(e), door.refused++;
 }
 
 void ada_dnnl_tell(void) {

@@ -14,7 +14,7 @@ typedef struct ada_tile {
     size_t ldy, n;  /* n ≤ 32; only n columns are touched */
     int add;
     const float *c; /* [m, 32], rows ldc apart, backwards if it is negative; may be y; NULL: zeros. Whole
-                    * 16s are read */
+                     * 16s are read */
     ptrdiff_t ldc;
     const float *x; /* element (i, j) at x[i·ldx + j], or, transposed, at x[j·ldx + i] */
     size_t ldx;
