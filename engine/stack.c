@@ -409,19 +409,31 @@ typedef struct {
     float *x; /* the stream, or its gradient */
 } finish_job;
 
-static void finish_panel(const void *ctx, const ada_panel *p, size_t i, size_t m) {
-    const finish_job *j = ctx;
+/* Rows i … i+m-1 of it. */
+typedef struct {
+    ada_ffn f;
+    ada_residual o;
+    void *att; /* [m, heads·head_dim] */
+    float *x;
+} block_end;
+
+static block_end end_of(const finish_job *j, size_t i, size_t m) {
     const ada_stack *s = j->s;
     const kept *k = &j->w->layers[j->l];
     const ada_layer *y = &s->layers[j->l];
-    size_t q = dims_of(&s->c).q;
-    float *x = j->x + i * (size_t)s->c.d;
-    ada_ffn f = ffn_of(s, k, y, i, m);
-    ada_residual o = attn_end(s, k, y, i, m);
+    return (block_end){.f = ffn_of(s, k, y, i, m),
+                       .o = attn_end(s, k, y, i, m),
+                       .att = ada_at(s->type, k->att, i * dims_of(&s->c).q),
+                       .x = j->x + i * (size_t)s->c.d};
+}
+
+static void finish_panel(const void *ctx, const ada_panel *p, size_t i, size_t m) {
+    const finish_job *j = ctx;
+    block_end e = end_of(j, i, m);
     /* in parallel: the ffn reads the rows before attention has added to them */
-    if (s->c.parallel) ada_ffn_forward(&f, p, x);
-    if (j->parts & ATTENTION) ada_residual_forward(&o, p, ada_at(s->type, k->att, i * q), q, x);
-    if (j->parts & FFN && !s->c.parallel) ada_ffn_forward(&f, p, x);
+    if (j->s->c.parallel) ada_ffn_forward(&e.f, p, e.x);
+    if (j->parts & ATTENTION) ada_residual_forward(&e.o, p, e.att, dims_of(&j->s->c).q, e.x);
+    if (j->parts & FFN && !j->s->c.parallel) ada_ffn_forward(&e.f, p, e.x);
 }
 
 static void finish(const ada_stack *s, const ada_pass *w, int32_t l, int parts, size_t m, float *x) {
@@ -430,18 +442,12 @@ static void finish(const ada_stack *s, const ada_pass *w, int32_t l, int parts, 
 
 static void finish_back_panel(const void *ctx, const ada_panel *p, size_t i, size_t m) {
     const finish_job *j = ctx;
-    const ada_stack *s = j->s;
-    const kept *k = &j->w->layers[j->l];
-    const ada_layer *y = &s->layers[j->l];
-    size_t q = dims_of(&s->c).q;
-    float *dx = j->x + i * (size_t)s->c.d;
-    ada_ffn f = ffn_of(s, k, y, i, m);
-    ada_residual o = attn_end(s, k, y, i, m);
-    if (j->parts & FFN && !s->c.parallel) ada_ffn_backward(&f, p, dx);
+    block_end e = end_of(j, i, m);
+    size_t q = dims_of(&j->s->c).q;
+    if (j->parts & FFN && !j->s->c.parallel) ada_ffn_backward(&e.f, p, e.x);
     if (!(j->parts & ATTENTION)) return;
-    ada_residual_backward_narrow(&o, p, ada_at(s->type, k->att, i * q), q, dx,
-                                 ada_at(s->type, j->w->datt, i * q));
-    if (s->c.parallel) ada_ffn_backward(&f, p, dx);
+    ada_residual_backward_narrow(&e.o, p, e.att, q, e.x, ada_at(j->s->type, j->w->datt, i * q));
+    if (j->s->c.parallel) ada_ffn_backward(&e.f, p, e.x);
 }
 
 /* dx in place: from the gradient after the block to that before finish; datt gets the gradient at attention's
