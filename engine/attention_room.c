@@ -176,39 +176,40 @@ struct factors {
     bool transposed;
 };
 
-/* y [m, ADA_TILE] = c + x · b. */
+static const void *element(const void *p, size_t i) {
+    return (const char *)p + i * sizeof(float);
+}
+
+/* y [m, n] = c + x · b, n a multiple of ADA_TILE. */
 static void product(const ada_attn_room *r, float *y, size_t ldy, const float *c, ptrdiff_t ldc, size_t m,
-                    const struct factors *f) {
+                    size_t n, const struct factors *f) {
     if (r->pairs)
         ada_k.mm_pairs(
-            &(ada_pair_tile){y, ldy, c, ldc, f->x, f->ldx, f->transposed, m, f->b, f->ldb, f->step, f->k});
-    else
-        ada_k.mm_tile(&(ada_tile){.y = y,
+            &(ada_pair_tile){y, ldy, n, c, ldc, f->x, f->ldx, f->transposed, m, f->b, f->ldb, f->step, f->k});
+    for (size_t i = 0; !r->pairs && i < n; i += ADA_TILE)
+        ada_k.mm_tile(&(ada_tile){.y = y + i,
                                   .ldy = ldy,
                                   .n = ADA_TILE,
-                                  .c = c,
+                                  .c = c ? c + i : NULL,
                                   .ldc = ldc,
                                   .x = f->x,
                                   .ldx = f->ldx,
                                   .transposed = f->transposed,
                                   .m = m,
-                                  .b = f->b,
+                                  .b = element(f->b, i / 16 * f->ldb),
                                   .ldb = f->ldb,
                                   .step = f->step,
                                   .k = f->k});
-}
-
-static const void *element(const void *p, size_t i) {
-    return (const char *)p + i * sizeof(float);
 }
 
 /* y [m, ADA_KEYS] = c + x · turned keys for the first n. */
 static void scores(const ada_attn_room *r, float *y, const void *x, size_t m, size_t late, const void *turned,
                    size_t n, const float *c, ptrdiff_t ldc) {
     size_t ld = r->pairs ? r->w / 2 : r->w, k = r->pairs ? words(r->hd) : r->hd;
-    for (size_t i = 0; i < n; i += ADA_TILE) {
-        size_t from = i ? late : 0;
+    for (size_t i = 0, wide = late ? ADA_TILE : ADA_KEYS; i < n; i += wide) {
+        size_t from = i ? late : 0, left = (n - i + ADA_TILE - 1) / ADA_TILE * ADA_TILE;
         product(r, y + from * ADA_KEYS + i, ADA_KEYS, c ? c + (ptrdiff_t)from * ldc + i : NULL, ldc, m - from,
+                left < wide ? left : wide,
                 &(struct factors){element(x, from * ld), element(turned, i * k), ld, 16 * k, 16, k, false});
     }
 }
@@ -230,9 +231,8 @@ void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, si
 /* y [m, w] += x · b, b [k, w]; x [m, ≥ k] ldx apart, or [k, m] if turned. */
 static void sums(const ada_attn_room *r, float *y, const void *x, size_t ldx, bool turned, size_t m,
                  const void *b, size_t k) {
-    for (size_t i = 0; i < r->w && m > 0; i += ADA_TILE)
-        product(r, y + i, r->w, y + i, (ptrdiff_t)r->w, m,
-                &(struct factors){x, element(b, i), ldx, 16, r->w, k, turned});
+    if (m > 0)
+        product(r, y, r->w, y, (ptrdiff_t)r->w, m, r->w, &(struct factors){x, b, ldx, 16, r->w, k, turned});
 }
 
 /* Rows of s or dp, rounded. */

@@ -43,6 +43,21 @@ __attribute__((target("avx512f,avx512bf16"))) static float spin_pairs(float star
     for (int i = 1; i < CHAINS; i++) a[0] = _mm512_add_ps(a[0], a[i]);
     return _mm512_cvtss_f32(a[0]);
 }
+
+/* The same of AMX's tiles, 16 × 16 sums of 32 products each. */
+__attribute__((target("amx-tile,amx-bf16"))) static float spin_tiles(float start) {
+    ada_k.mm_pairs(&(ada_pair_tile){.n = 32}); /* sets the tiles' shape */
+    _tile_zero(4);
+    _tile_zero(6);
+    _tile_zero(7);
+    for (int r = 0; r < ROUNDS / 4; r++) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 4, 6);
+        _tile_dpbf16ps(3, 4, 7);
+    }
+    return start;
+}
 #endif
 
 struct work {
@@ -86,6 +101,7 @@ static double peak(void) {
     if (!strcmp(ada_k.isa, "avx2")) w.spin = spin8, lanes = 8;
     if (!strcmp(ada_k.isa, "avx512")) w.spin = spin16, lanes = 16;
     if (!strcmp(ada_k.isa, "avx512bf16")) w.spin = spin_pairs, lanes = 32;
+    if (!strcmp(ada_k.isa, "amx")) w.spin = spin_tiles, lanes = 16 * 16 * 32 / CHAINS;
 #endif
     return (double)(items * 2 * lanes * CHAINS) * ROUNDS / best(3, items, spin_once, &w);
 }

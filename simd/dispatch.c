@@ -13,6 +13,7 @@ enum { AVX = 1 << 28, FMA = 1 << 12, F16C = 1 << 29, OSXSAVE = 1 << 27 };       
 enum { AVX2 = 1 << 5, AVX512F = 1 << 16, AVX512DQ = 1 << 17, AVX512BW = 1 << 30 };   /* leaf 7, ebx */
 enum { YMM_STATE = 0x6, ZMM_STATE = 0xe6 };                                          /* xcr0 */
 enum { AVX512BF16 = 1 << 5 };                                                        /* leaf 7.1, eax */
+enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24 };                                     /* leaf 7, edx */
 static const unsigned avx512vl = 1u << 31;
 
 /* The CPU's flags in leaf 1 ecx and leaf 7 ebx, and the registers that the system saves. */
@@ -36,6 +37,26 @@ static inline int runs_avx512bf16(void)
 {
     unsigned a = 0, b, c, d;
     return runs_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & AVX512BF16;
+}
+/* Tiles are large: Linux saves them for programs that ask (arch_prctl's ARCH_REQ_XCOMP_PERM). */
+static int tiles_asked(void)
+{
+    long status = -1;
+#if defined(__linux__) && defined(__LP64__)
+    enum { ARCH_PRCTL = 158, ASK = 0x1023, TILE_DATA = 18 };
+    __asm__ volatile("syscall"
+                     : "=a"(status)
+                     : "a"((long)ARCH_PRCTL), "D"((long)ASK), "S"((long)TILE_DATA)
+                     : "rcx", "r11", "memory");
+#endif
+    return status == 0;
+}
+static inline int runs_amx(void)
+{
+    const unsigned want = AMX_BF16 | AMX_TILE;
+    unsigned a, b, c, d = 0;
+    return runs_avx512bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & want) == want &&
+           tiles_asked();
 }
 #endif
 

@@ -3,6 +3,9 @@
  * meson.build). ADA_ISA is the name, ADA_ISA_<NAME> is defined. `ref` has no vocabulary: it is the oracles in
  * double.
  * Invariant: nothing here is visible but the table, so that no code of one ISA can be linked into another. */
+#ifdef ADA_ISA_AMX
+#define ADA_ISA_AVX512BF16 /* and tiles */
+#endif
 #ifdef ADA_ISA_AVX512BF16
 #define ADA_ISA_AVX512 /* its vocabulary */
 #endif
@@ -13,6 +16,8 @@
 #error "avx512 wants -mavx512f -mavx512bw -mavx512dq -mavx512vl"
 #elif defined(ADA_ISA_AVX512BF16) && !defined(__AVX512BF16__)
 #error "avx512bf16 wants -mavx512bf16, too"
+#elif defined(ADA_ISA_AMX) && !(defined(__AMX_TILE__) && defined(__AMX_BF16__))
+#error "amx wants -mamx-tile -mamx-bf16, too"
 #elif defined(ADA_ISA_NEON) && !(defined(__aarch64__) && defined(__ARM_NEON))
 #error "neon wants AArch64"
 #elif (defined(ADA_ISA_SCALAR) || defined(ADA_ISA_REF)) && (defined(__AVX__) || defined(__FMA__))
@@ -39,6 +44,7 @@
 #include "simd/k_convert.h"
 #include "simd/k_matmul.h"
 #include "simd/k_pairs.h"
+#include "simd/k_tiles.h"
 #include "simd/k_attend.h"
 #include "simd/k_image.h"
 

@@ -9,7 +9,7 @@
 static void k_mm_pairs(const ada_pair_tile *t)
 {
     for (size_t i = 0; i < t->m; i++)
-        for (size_t h = 0; h < 32; h++) {
+        for (size_t h = 0; h < t->n; h++) {
             double acc = t->c ? t->c[(ptrdiff_t)i * t->ldc + (ptrdiff_t)h] : 0;
             for (size_t j = 0; j < t->k; j++) {
                 uint32_t x = t->x[t->transposed ? j * t->ldx + i : i * t->ldx + j];
@@ -25,6 +25,7 @@ static void k_mm_zip(uint32_t *y, const uint16_t *a, const uint16_t *b, size_t n
 }
 #else
 
+#ifndef ADA_ISA_AMX
 /* acc + x's low half · b's + x's high half · b's */
 VEC vf pair_add(vf acc, vi x, vi b)
 {
@@ -80,10 +81,11 @@ VEC void pairs_strip(const ada_pair_tile *t, size_t h, const int transposed)
 
 static void k_mm_pairs(const ada_pair_tile *t)
 {
-    for (size_t h = 0; h < 2; h += MM_WIDE)
+    for (size_t h = 0; h * 16 < t->n; h += MM_WIDE)
         if (t->transposed) pairs_strip(t, h, 1);
         else pairs_strip(t, h, 0);
 }
+#endif
 
 static void k_mm_zip(uint32_t *y, const uint16_t *a, const uint16_t *b, size_t n)
 {

@@ -2,7 +2,8 @@
  * The operands of the product kernels mm_tile, up to 32 columns wide, and mm_pairs.
  * Must not know: where they came from (weights, keys, probabilities).
  * Invariant: each element is one chain, acc = fma(x, b, acc) for j = 0 … k-1, from c or from +0; a product
- * cut into several k ranges, with c carrying the sums, has the bits of the uncut one. */
+ * cut into several k ranges, with c carrying the sums, has the bits of the uncut one. mm_pairs keeps that for
+ * ranges of whole 16s of pairs. */
 #ifndef ADA_SIMD_TILE_H
 #define ADA_SIMD_TILE_H
 
@@ -30,15 +31,15 @@ typedef struct ada_tile {
 
 /* The operands of mm_pairs: words are two bf16, the one with the smaller index in the low half. */
 typedef struct ada_pair_tile {
-    float *y; /* [m, 32], rows ldy apart: c + x·b */
-    size_t ldy;
-    const float *c; /* [m, 32], rows ldc apart, backwards if it is negative; may be y; NULL: zeros */
+    float *y;      /* [m, n], rows ldy apart: c + x·b */
+    size_t ldy, n; /* n: a multiple of 32 */
+    const float *c; /* [m, n], rows ldc apart, backwards if it is negative; may be y; NULL: zeros */
     ptrdiff_t ldc;
     const uint32_t *x; /* pair j of row i at x[i·ldx + j], or, transposed, at x[j·ldx + i] */
     size_t ldx;
     int transposed;
     size_t m;
-    const uint32_t *b; /* two halves of 16 columns, ldb words apart; a half's pairs are `step` words apart */
+    const uint32_t *b; /* 16s of columns, ldb words apart; their pairs are `step` words apart */
     size_t ldb, step;
     size_t k; /* pairs */
 } ada_pair_tile;

@@ -53,6 +53,9 @@
 #include "simd/vec_avx2.h"
 #elif defined(ADA_ISA_AVX512)
 #include "simd/vec_avx512.h"
+#ifdef ADA_ISA_AMX
+#include "simd/vec_amx.h"
+#endif
 #elif defined(ADA_ISA_NEON)
 #include "simd/vec_neon.h"
 #else

@@ -325,11 +325,15 @@ ROW(mm_turn, inout(j, k *(n + 3), ANY);
 static size_t pair_gap(const struct job *j) {
     return turned(j) ? j->k + 1 : j->n + 1;
 }
+static size_t pair_columns(const struct job *j) {
+    return j->n / 4 % 2 ? 64 : 32;
+}
 static ada_pair_tile pair_tile(const struct job *j, void *const *p) {
     return (ada_pair_tile){.y = F(0),
-                           .ldy = 32 + j->n % 3,
+                           .ldy = pair_columns(j) + j->n % 3,
+                           .n = pair_columns(j),
                            .c = j->n % 3 ? F(1) : NULL,
-                           .ldc = 33,
+                           .ldc = (ptrdiff_t)pair_columns(j) + 1,
                            .x = p[2],
                            .ldx = pair_gap(j),
                            .transposed = turned(j),
@@ -345,11 +349,12 @@ static double half_of(const void *words, size_t i, int odd) {
 }
 /* Two roundings a pair, of sums no greater than |c| + Σ|x·b|; a denormal may be 0 wherever it comes up. */
 ROW(
-    mm_pairs, inout(j, k *(32 + n % 3), ANY); in(j, k * 33, ANY);
-    buf(j, F32, IN, PAIRS, turned(j) ? n *(k + 1) : k *(n + 1), 0);
-    buf(j, F32, IN, PAIRS, half_gap(j) + b_step(j) * n, 0), const ada_pair_tile t = pair_tile(j, p);
-    s->mm_pairs(&t), const size_t row = i / (32 + n % 3), h = i % (32 + n % 3); if (h >= 32) return 0;
-    const double c = n % 3 ? fabs(F(1)[row * 33 + h]) : 0;
+    mm_pairs, const size_t wide = pair_columns(j); inout(j, k *(wide + n % 3), ANY);
+    in(j, k *(wide + 1), ANY); buf(j, F32, IN, PAIRS, turned(j) ? n *(k + 1) : k *(n + 1), 0);
+    buf(j, F32, IN, PAIRS, (wide / 16 - 1) * half_gap(j) + b_step(j) * n, 0),
+    const ada_pair_tile t = pair_tile(j, p);
+    s->mm_pairs(&t), const size_t wide = pair_columns(j), row = i / (wide + n % 3), h = i % (wide + n % 3);
+    if (h >= wide) return 0; const double c = n % 3 ? fabs(F(1)[row * (wide + 1) + h]) : 0;
     double sum = c, lost = 0x1p-125 * (double)(2 * n + 2); for (size_t q = 0; q < n;
                                                                 q++) for (int odd = 0; odd < 2; odd++) {
         const double x = fabs(half_of(p[2], turned(j) ? q * (k + 1) + row : row * (n + 1) + q, odd));
