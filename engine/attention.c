@@ -272,28 +272,36 @@ static struct block block_open(const struct call *c, ada_attn_room *r, const str
     return b;
 }
 
-static void forward_block(const struct call *c, ada_attn_room *r, const struct run *run, struct range keys,
-                          int32_t head) {
-    struct block b = block_open(c, r, run, keys, head, false);
-    size_t n = (size_t)run->n;
-    /* the heads' rows follow each other: in one go, where no row is late */
-    size_t go = b.late ? n : n * c->group;
-    for (size_t g = 0; c->bias && g < c->group; g++)
-        scores(c, r, run, &b, (size_t)head * c->group + g, g * n);
-    for (size_t row = 0; !c->bias && row < n * c->group; row += go)
-        ada_room_scores(r, row, go, b.late, (size_t)keys.n, NULL, 0);
+/* Which keys of a block the rows of `heads` heads see, into r->seen. */
+static ada_room_mask mask_of(const struct call *c, ada_attn_room *r, const struct run *run, struct range keys,
+                             size_t heads) {
+    ada_room_mask mask = {true, c->scale, c->cap};
+    size_t n = (size_t)run->n, all = (size_t)keys.n;
     for (size_t i = 0; i < n; i++) {
         int32_t pos = position(c, run, run->first + (int32_t)i);
         size_t lo = within(keys, first_key(c, run, pos)), hi = within(keys, past_key(c, run, pos));
-        for (size_t g = 0; g < c->group; g++) {
-            size_t row = g * n + i;
-            float factor = ada_k.attend_row(r->s + row * KEYS, lo, hi, (size_t)keys.n, c->scale, c->cap,
-                                            r->stat + 2 * row);
-            if (factor != 1.0f) ada_k.scale(r->o + row * c->w, r->o + row * c->w, factor, c->w);
-        }
+        r->seen[i][0] = (uint32_t)lo, r->seen[i][1] = (uint32_t)hi;
+        mask.all = mask.all && lo == 0 && hi == all;
     }
-    for (size_t row = 0; row < n * c->group; row += go)
-        ada_room_add_values(r, row, go, b.late, (size_t)keys.n);
+    for (size_t g = 1; g < heads && !mask.all; g++) memcpy(r->seen + g * n, r->seen, n * sizeof *r->seen);
+    return mask;
+}
+
+/* fresh: it is the first block of the run's */
+static void forward_block(const struct call *c, ada_attn_room *r, const struct run *run, struct range keys,
+                          int32_t head, bool fresh) {
+    struct block b = block_open(c, r, run, keys, head, false);
+    size_t n = (size_t)run->n, m = n * c->group, seen = (size_t)keys.n;
+    /* the heads' rows follow each other: in one go, where no row is late */
+    size_t go = b.late ? n : m;
+    for (size_t g = 0; c->bias && g < c->group; g++)
+        scores(c, r, run, &b, (size_t)head * c->group + g, g * n);
+    for (size_t row = 0; !c->bias && row < m; row += go) ada_room_scores(r, row, go, b.late, seen, NULL, 0);
+    ada_room_mask mask = mask_of(c, r, run, keys, c->group);
+    ada_room_attend(r, m, seen, &mask);
+    for (size_t row = 0; row < m && !fresh; row++)
+        if (r->factor[row] != 1.0f) ada_k.scale(r->o + row * c->w, r->o + row * c->w, r->factor[row], c->w);
+    for (size_t row = 0; row < m; row += go) ada_room_add_values(r, row, go, b.late, seen, fresh);
 }
 
 static void forward_task(void *ctx, size_t item, int worker) {
@@ -315,12 +323,11 @@ static void forward_task(void *ctx, size_t item, int worker) {
         r->stat[2 * row] = -INFINITY;
         r->stat[2 * row + 1] = 0;
     }
-    memset(r->o, 0, m * c->w * sizeof *r->o);
-    int32_t pos = position(c, run, run->first);
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
-    for (int32_t key = first_key(c, run, pos); key < past;) {
+    int32_t first_seen = first_key(c, run, position(c, run, run->first));
+    for (int32_t key = first_seen; key < past;) {
         struct range b = block_at(key, past);
-        forward_block(c, r, run, b, (int32_t)head);
+        forward_block(c, r, run, b, (int32_t)head, key == first_seen);
         key = b.pos + b.n;
     }
     for (size_t row = 0; row < m; row++) {
@@ -348,17 +355,14 @@ void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws) {
 
 /* A block for query head h, the run's i-th, whose rows of r begin at i · n. */
 static void backward_head(const struct call *c, ada_attn_room *r, const struct run *run,
-                          const struct block *b, size_t h, size_t i) {
+                          const struct block *b, size_t h, size_t i, bool fresh) {
     size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads, row = i * n, keys = (size_t)b->keys.n;
     scores(c, r, run, b, h, row);
     ada_room_out_scores(r, row, n, b->late, keys);
-    for (size_t j = 0; j < n; j++) {
-        int32_t at = run->first + (int32_t)j, pos = position(c, run, at);
-        size_t lo = within(b->keys, first_key(c, run, pos)), hi = within(b->keys, past_key(c, run, pos));
-        ada_k.attend_back(r->s + (row + j) * KEYS, r->dp + (row + j) * KEYS, lo, hi, keys, c->scale, c->cap,
-                          c->a->lse[(size_t)at * heads + h], r->stat[row + j]);
-    }
-    ada_room_add_keys(r, row, n, b->late, keys);
+    ada_room_mask mask = mask_of(c, r, run, b->keys, 1);
+    for (size_t j = 0; j < n; j++) r->factor[row + j] = c->a->lse[((size_t)run->first + j) * heads + h];
+    ada_room_attend_back(r, row, n, keys, &mask);
+    ada_room_add_keys(r, row, n, b->late, keys, fresh);
     for (const struct piece *p = b->piece; p < b->piece + b->pieces; p++) {
         if (p->row < 0) continue; /* the cache is frozen */
         size_t to = (h * c->keys + (size_t)p->row) * c->w;
@@ -386,11 +390,11 @@ static void backward_run(const struct call *c, ada_attn_room *r, const struct ru
             r->stat[row] = ada_room_dot(r, row, a->type, ada_at_const(a->type, a->o, q * width + head));
         }
     ada_room_rows_ready(r, count, n);
-    memset(r->o, 0, n * count * c->w * sizeof *r->o);
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
-    for (int32_t key = first_key(c, run, position(c, run, run->first)); key < past;) {
+    int32_t first_seen = first_key(c, run, position(c, run, run->first));
+    for (int32_t key = first_seen; key < past;) {
         struct block b = block_open(c, r, run, block_at(key, past), (int32_t)(first / c->group), true);
-        for (size_t i = 0; i < count; i++) backward_head(c, r, run, &b, first + i, i);
+        for (size_t i = 0; i < count; i++) backward_head(c, r, run, &b, first + i, i, key == first_seen);
         key = b.keys.pos + b.keys.n;
     }
     for (size_t row = 0; row < n * count; row++) {

@@ -73,6 +73,8 @@ ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size
     ADA_TRY(ada_arena_zero(a, &r->o, rows * w, sizeof(float)));
     ADA_TRY(ada_arena_zero(a, &r->s, rows * ADA_KEYS, sizeof(float)));
     ADA_TRY(ada_arena_zero(a, &r->stat, rows * 2, sizeof(float)));
+    ADA_TRY(ada_arena_zero(a, &r->factor, rows, sizeof(float)));
+    ADA_TRY(ada_arena_zero(a, &r->seen, rows, sizeof *r->seen));
     return train ? ada_arena_zero(a, &r->dp, rows * ADA_KEYS, sizeof(float)) : ADA_OK;
 }
 
@@ -228,52 +230,70 @@ void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, si
            0);
 }
 
-/* y [m, w] += x · b, b [k, w]; x [m, ≥ k] ldx apart, or [k, m] if turned. */
-static void sums(const ada_attn_room *r, float *y, const void *x, size_t ldx, bool turned, size_t m,
-                 const void *b, size_t k) {
-    if (m > 0)
-        product(r, y, r->w, y, (ptrdiff_t)r->w, m, r->w, &(struct factors){x, b, ldx, 16, r->w, k, turned});
+/* y [m, w] += x · b, or =, where y is fresh; b [k, w]; x [m, ≥ k] ldx apart, or [k, m] if turned. */
+static void sums(const ada_attn_room *r, float *y, bool fresh, const void *x, size_t ldx, bool turned,
+                 size_t m, const void *b, size_t k) {
+    struct factors f = {x, b, ldx, 16, r->w, k, turned};
+    if (m > 0) product(r, y, r->w, fresh ? NULL : y, (ptrdiff_t)r->w, m, r->w, &f);
 }
 
-/* Rows of s or dp, rounded. */
-static void narrow(uint16_t *to, const float *from, size_t m, size_t n) {
-    if (n == ADA_KEYS) { /* whole rows lie together */
-        ada_k.f32_to_bf16(to, from, m * n);
-        return;
-    }
-    for (size_t i = 0; i < m; i++, to += ADA_KEYS, from += ADA_KEYS) {
-        ada_k.f32_to_bf16(to, from, n);
-        if (n % 2) to[n] = 0;
-    }
+/* Rows of n scores, from `row` on; what they become is halves where there are pairs. */
+static ada_scores rows_of(const ada_attn_room *r, size_t row, size_t m, size_t n, const ada_room_mask *mask) {
+    size_t at = row * ADA_KEYS;
+    return (ada_scores){.s = r->s + at,
+                        .p = r->pairs ? r->sh + at : NULL,
+                        .ld = ADA_KEYS,
+                        .m = m,
+                        .n = n,
+                        .seen = mask->all ? NULL : r->seen,
+                        .scale = mask->scale,
+                        .cap = mask->cap};
+}
+
+/* The other half of a row's last pair. */
+static void pad(uint16_t *to, size_t m, size_t n) {
+    for (size_t i = 0; n % 2 && i < m; i++) to[i * ADA_KEYS + n] = 0;
+}
+
+void ada_room_attend(ada_attn_room *r, size_t m, size_t n, const ada_room_mask *mask) {
+    ada_scores t = rows_of(r, 0, m, n, mask);
+    ada_k.attend_rows(&t, r->stat, r->factor);
+    if (r->pairs) pad(r->sh, m, n);
+}
+
+void ada_room_attend_back(ada_attn_room *r, size_t row, size_t m, size_t n, const ada_room_mask *mask) {
+    ada_scores t = rows_of(r, row, m, n, mask);
+    size_t at = row * ADA_KEYS;
+    t.dp = r->dp + at, t.ds = r->pairs ? r->dph + at : NULL;
+    ada_k.attend_back(&t, r->factor + row, r->stat + row);
+    if (r->pairs) pad(r->sh + at, m, n), pad(r->dph + at, m, n);
 }
 
 /* o [m, w] += x [m, n] · b [n, w], of whose rows the first `late` have only ADA_TILE. */
-static void row_sums(ada_attn_room *r, size_t row, const float *x, const uint16_t *xh, size_t m, size_t late,
-                     const float *b, const uint32_t *bz, size_t n) {
+static void row_sums(ada_attn_room *r, size_t row, bool fresh, const float *x, const uint16_t *xh, size_t m,
+                     size_t late, const float *b, const uint32_t *bz, size_t n) {
     float *o = r->o + row * r->w, *late_o = o + late * r->w;
     size_t few = n < ADA_TILE ? n : ADA_TILE, at = row * ADA_KEYS;
     if (!r->pairs) {
-        sums(r, o, x + at, ADA_KEYS, false, late, b, few);
-        sums(r, late_o, x + at + late * ADA_KEYS, ADA_KEYS, false, m - late, b, n);
+        sums(r, o, fresh, x + at, ADA_KEYS, false, late, b, few);
+        sums(r, late_o, fresh, x + at + late * ADA_KEYS, ADA_KEYS, false, m - late, b, n);
         return;
     }
     const uint32_t *w = (const uint32_t *)(const void *)(xh + at);
-    sums(r, o, w, ADA_KEYS / 2, false, late, bz, words(few));
-    sums(r, late_o, w + late * ADA_KEYS / 2, ADA_KEYS / 2, false, m - late, bz, words(n));
+    sums(r, o, fresh, w, ADA_KEYS / 2, false, late, bz, words(few));
+    sums(r, late_o, fresh, w + late * ADA_KEYS / 2, ADA_KEYS / 2, false, m - late, bz, words(n));
 }
 
-void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
-    if (r->pairs) narrow(r->sh + row * ADA_KEYS, r->s + row * ADA_KEYS, m, n);
-    row_sums(r, row, r->s, r->sh, m, late, r->b->v, r->b->vz, n);
+void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool fresh) {
+    row_sums(r, row, fresh, r->s, r->sh, m, late, r->b->v, r->b->vz, n);
 }
 
-void ada_room_add_keys(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
+void ada_room_add_keys(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool fresh) {
     size_t at = row * ADA_KEYS;
     if (r->pairs) {
-        narrow(r->sh + at, r->s + at, m, n), narrow(r->dph + at, r->dp + at, m, n);
         zip(r->sz, r->sh + at, ADA_KEYS, m, ADA_KEYS), zip(r->dpz, r->dph + at, ADA_KEYS, m, ADA_KEYS);
     }
-    row_sums(r, row, r->dp, r->dph, m, late, r->b->k, r->b->kz, n);
+    row_sums(r, row, fresh, r->dp, r->dph, m, late, r->b->k, r->b->kz, n);
 }
 
 /* y [keys, w] += xᵀ · b for some keys of the block; x [m, ADA_KEYS], b [m, w], as floats or pairs of rows. */
@@ -283,14 +303,14 @@ static void key_sums(const ada_attn_room *r, float *y, const float *x, const uin
     if (early > keys) early = keys;
     float *rest = y + early * r->w;
     if (!r->pairs) {
-        sums(r, y, x + at, ADA_KEYS, true, early, b, m);
-        sums(r, rest, x + late * ADA_KEYS + at + early, ADA_KEYS, true, keys - early, b + late * r->w,
+        sums(r, y, false, x + at, ADA_KEYS, true, early, b, m);
+        sums(r, rest, false, x + late * ADA_KEYS + at + early, ADA_KEYS, true, keys - early, b + late * r->w,
              m - late);
         return;
     }
     size_t skip = late / 2; /* pairs of late rows */
-    sums(r, y, xz + at, ADA_KEYS, true, early, bz, words(m));
-    sums(r, rest, xz + skip * ADA_KEYS + at + early, ADA_KEYS, true, keys - early, bz + skip * r->w,
+    sums(r, y, false, xz + at, ADA_KEYS, true, early, bz, words(m));
+    sums(r, rest, false, xz + skip * ADA_KEYS + at + early, ADA_KEYS, true, keys - early, bz + skip * r->w,
          words(m) - skip);
 }
 

@@ -39,6 +39,8 @@ typedef struct ada_attn_room {
     float *s, *dp;       /* [rows, ADA_KEYS] scores, then probabilities; their gradient */
     float *o;            /* [rows, w] the output, or the gradient at the queries */
     float *stat;         /* [rows, 2] */
+    float *factor;       /* [rows] of what was summed before; in backward, each row's log-sum-exp */
+    uint32_t (*seen)[2]; /* [rows] first and past key of the block that a row sees */
     float *q, *out;      /* queries and the gradient of their output [rows, w] */
     uint16_t *qh, *outh; /* as these, bf16 */
     uint16_t *kh, *vh;   /* [ADA_KEYS, w] a block's, until it is ready */
@@ -78,11 +80,22 @@ void ada_room_keys_ready(ada_attn_room *r, bool back);
 void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, const float *c,
                      ptrdiff_t ldc);
 void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n);
-/* s of these rows are probabilities now: o += s · v. */
-void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n);
-/* One head: s are probabilities, dp the gradients of its scores now: o += dp · k; and, for keys at …
- * at+keys-1, dv [keys, w] += sᵀ · out, dk [keys, w] += dpᵀ · q. The first of the two comes first. */
-void ada_room_add_keys(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n);
+/* What rows see of a block: all of its keys, or what r->seen says; and the factor and the soft cap of scores.
+ */
+typedef struct ada_room_mask {
+    bool all;
+    float scale, cap;
+} ada_room_mask;
+/* s of the first m rows become probabilities, by the greatest score so far, which moves on in r->stat; what
+ * was summed before it is to be scaled by r->factor. */
+void ada_room_attend(ada_attn_room *r, size_t m, size_t n, const ada_room_mask *mask);
+/* s become probabilities, dp the gradients of the scores; r->stat [m] holds Σ p·dp of each row. */
+void ada_room_attend_back(ada_attn_room *r, size_t row, size_t m, size_t n, const ada_room_mask *mask);
+/* After that: o += probabilities · v, or =, where o is fresh. */
+void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool fresh);
+/* One head, after ada_room_attend_back: o += gradients of the scores · k, or =; and, for keys at … at+keys-1,
+ * dv [keys, w] += probabilitiesᵀ · out, dk [keys, w] += gradientsᵀ · q. The first of the two comes first. */
+void ada_room_add_keys(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool fresh);
 void ada_room_add_shares(ada_attn_room *r, size_t head, size_t row, size_t m, size_t late, size_t at,
                          size_t keys, float *dk, float *dv);
 

@@ -10,33 +10,45 @@ static double capped(double s, double scale, double cap, double *slope)
     *slope = scale / (c * c);
     return cap > 0 ? cap * tanh(x) : s * scale;
 }
-static float k_attend_row(float *s, size_t lo, size_t hi, size_t n, float scale, float cap, float *stat)
+static void put_ref(float *f, uint16_t *h, size_t i, double x)
 {
-    double m = stat[0], sum = 0, slope, alpha;
-    for (size_t i = lo; i < hi; i++) m = fmax(m, capped(s[i], scale, cap, &slope));
-    alpha = m == stat[0] ? 1 : exp(stat[0] - m);
-    for (size_t i = 0; i < n; i++) {
-        double p = i >= lo && i < hi ? exp(capped(s[i], scale, cap, &slope) - m) : 0;
-        sum += p;
-        s[i] = (float)p;
+    if (h) h[i] = ada_bf16_of((float)x);
+    else f[i] = (float)x;
+}
+static void k_attend_rows(const ada_scores *t, float *stat, float *factor)
+{
+    for (size_t r = 0; r < t->m; r++, stat += 2) {
+        const float *s = t->s + r * t->ld;
+        size_t lo = t->seen ? t->seen[r][0] : 0, hi = t->seen ? t->seen[r][1] : t->n;
+        double m = stat[0], sum = 0, slope, alpha;
+        for (size_t i = lo; i < hi; i++) m = fmax(m, capped(s[i], t->scale, t->cap, &slope));
+        alpha = m == stat[0] ? 1 : exp(stat[0] - m);
+        for (size_t i = 0; i < t->n; i++) {
+            double p = i >= lo && i < hi ? exp(capped(s[i], t->scale, t->cap, &slope) - m) : 0;
+            sum += p;
+            put_ref(t->s, t->p, r * t->ld + i, p);
+        }
+        stat[0] = (float)m;
+        stat[1] = (float)(stat[1] * alpha + sum);
+        factor[r] = (float)alpha;
     }
-    stat[0] = (float)m;
-    stat[1] = (float)(stat[1] * alpha + sum);
-    return (float)alpha;
 }
 static float k_attend_end(float *o, const float *stat, size_t n)
 {
     for (size_t i = 0; i < n; i++) o[i] = (float)((double)o[i] / stat[1]);
     return (float)(stat[0] + log(stat[1]));
 }
-static void k_attend_back(float *s, float *dp, size_t lo, size_t hi, size_t n, float scale, float cap,
-                          float lse, float d)
+static void k_attend_back(const ada_scores *t, const float *lse, const float *d)
 {
-    for (size_t i = 0; i < n; i++) {
-        double slope, y = capped(s[i], scale, cap, &slope);
-        s[i] = i >= lo && i < hi ? (float)exp(y - lse) : 0;
-        dp[i] = i >= lo && i < hi ? (float)(s[i] * ((double)dp[i] - d) * slope) : 0;
-    }
+    for (size_t r = 0; r < t->m; r++)
+        for (size_t i = 0; i < t->n; i++) {
+            size_t at = r * t->ld + i;
+            int seen = !t->seen || (i >= t->seen[r][0] && i < t->seen[r][1]);
+            double slope, y = capped(t->s[at], t->scale, t->cap, &slope);
+            float p = seen ? (float)exp(y - lse[r]) : 0;
+            put_ref(t->s, t->p, at, p);
+            put_ref(t->dp, t->ds, at, seen ? p * ((double)t->dp[at] - d[r]) * slope : 0);
+        }
 }
 #else
 
@@ -47,7 +59,7 @@ VEC vm seen(size_t i, size_t lo, size_t hi)
     return vm_and(vm_first(b < 16 ? b : 16), vm_not(vm_first(a < 16 ? a : 16)));
 }
 
-/* VEC_EACH over s [n]: `zeros` where no key is of [lo, hi), else the rest, with `all` if all 16 are. */
+/* VEC_EACH over a row: `zeros` where no key is of [lo, hi), else the rest, with `all` if all 16 are. */
 #define SEEN_EACH(zeros, ...)                                                                                \
     VEC_EACH(n, {                                                                                            \
         if (i + 16 <= lo || i >= hi) {                                                                       \
@@ -61,44 +73,76 @@ VEC vm seen(size_t i, size_t lo, size_t hi)
         }                                                                                                    \
     })
 #define SEEN(v, otherwise) (all ? (v) : vf_select(seen(i, lo, hi), v, otherwise))
+/* lane i … of a result: to h, rounded, if there is one, else to f */
+#define PUT(f, h, v)                                                                                         \
+    do {                                                                                                     \
+        if (!(h)) ST(f, v);                                                                                  \
+        else if (m == VL) vf_store_bf16((h) + i, v);                                                         \
+        else vf_store_bf16_n((h) + i, v, m);                                                                 \
+    } while (0)
 
-/* scale·s, or cap·tanh(scale·s / cap); slope: its derivative by s. tanh x = σ(2x) - σ(-2x). */
+/* cap·tanh(scale·s / cap); slope: its derivative by s. tanh x = σ(2x) - σ(-2x). */
 VEC vf capped(vf s, vf scale, float cap, vf *slope)
 {
     vf y = vf_mul(s, scale), q;
-    *slope = scale;
-    if (!(cap > 0)) return y;
     vf p = vf_sigmoid2(vf_div(vf_add(y, y), vf_set1(cap)), &q);
     *slope = vf_mul(scale, vf_mul(vf_set1(4.0f), vf_mul(p, q)));
     return vf_mul(vf_set1(cap), vf_sub(p, q));
 }
 
-static float k_attend_row(float *s, size_t lo, size_t hi, size_t n, float scale, float cap, float *stat)
+/* The greatest f of a row; where there is a cap, s becomes f. A NaN does not stay in it: it is in the sum. */
+VEC float row_top(float *s, size_t lo, size_t hi, size_t n, float scale, float cap)
 {
-    const vf by = vf_set1(scale), low = vf_set1(-INFINITY), zero = vf_zero();
-    vf top = low, sum = zero, slope;
-    /* a NaN does not stay in top: it is in the sum */
+    const vf by = vf_set1(scale), low = vf_set1(-INFINITY);
+    vf top = low, slope;
     SEEN_EACH(, {
-        vf y = capped(LD(s), by, cap, &slope);
+        vf y = cap > 0 ? capped(LD(s), by, cap, &slope) : vf_mul(LD(s), by);
         if (cap > 0) ST(s, y);
         top = vf_max(SEEN(y, low), top);
     });
-    const float old = stat[0], most = vf_hmax(top), greatest = most > old ? most : old;
-    const vf peak = vf_set1(greatest), factor = vf_set1(cap > 0 ? 1.0f : scale);
-    SEEN_EACH(ST(s, zero), {
-        vf p = SEEN(vf_exp(vf_sub(vf_mul(LD(s), factor), peak)), zero);
-        ST(s, p);
+    return vf_hmax(top);
+}
+/* A row's e^(factor·s - peak), and their sum. */
+VEC float row_exps(float *s, uint16_t *h, size_t lo, size_t hi, size_t n, float factor, float peak)
+{
+    const vf by = vf_set1(factor), less = vf_set1(-peak), zero = vf_zero();
+    vf sum = zero;
+    SEEN_EACH(PUT(s, h, zero), {
+        vf p = SEEN(vf_exp(vf_fma(LD(s), by, less)), zero);
+        PUT(s, h, p);
         sum = vf_add(sum, p);
     });
-    float alpha = 1.0f;
-    if (greatest != old) {
-        float lanes[16];
-        vf_store(lanes, vf_exp(vf_set1(old - greatest)));
-        alpha = lanes[0];
+    return vf_hsum(sum);
+}
+
+/* 16 rows at a time, so that what is one number a row is worked out for 16 at once. */
+static void k_attend_rows(const ada_scores *t, float *stat, float *factor)
+{
+    const size_t n = t->n;
+    for (size_t first = 0; first < t->m; first += 16, stat += 32, factor += 16) {
+        const size_t rows = t->m - first < 16 ? t->m - first : 16;
+        float top[16] = {0}, both[32] = {0}, sums[16] = {0};
+#define ROWS_EACH(...)                                                                                       \
+        for (size_t r = 0; r < rows; r++) {                                                                  \
+            const size_t at = (first + r) * t->ld, lo = t->seen ? t->seen[first + r][0] : 0;                 \
+            const size_t hi = t->seen ? t->seen[first + r][1] : n;                                           \
+            __VA_ARGS__;                                                                                     \
+        }
+        ROWS_EACH(top[r] = row_top(t->s + at, lo, hi, n, t->scale, t->cap))
+        vf old, sum;
+        __builtin_memcpy(both, stat, rows * 2 * sizeof *stat);
+        vf_load2(both, &old, &sum);
+        vf peak = vf_load(top);
+        peak = vf_select(vf_gt(peak, old), peak, old);
+        vf alpha = vf_select(vf_eq(peak, old), vf_set1(1.0f), vf_exp(vf_sub(old, peak)));
+        vf_store(top, peak);
+        vf_store_n(factor, alpha, rows);
+        const float by = t->cap > 0 ? 1.0f : t->scale;
+        ROWS_EACH(sums[r] = row_exps(t->s + at, t->p ? t->p + at : NULL, lo, hi, n, by, top[r]))
+#undef ROWS_EACH
+        vf_store2(both, peak, vf_add(vf_mul(sum, alpha), vf_load(sums)));
+        __builtin_memcpy(stat, both, rows * 2 * sizeof *stat);
     }
-    stat[0] = greatest;
-    stat[1] = stat[1] * alpha + vf_hsum(sum);
-    return alpha;
 }
 
 static float k_attend_end(float *o, const float *stat, size_t n)
@@ -108,17 +152,25 @@ static float k_attend_end(float *o, const float *stat, size_t n)
     return (float)(stat[0] + log_double(stat[1]));
 }
 
-static void k_attend_back(float *s, float *dp, size_t lo, size_t hi, size_t n, float scale, float cap,
-                          float lse, float d)
+static void k_attend_back(const ada_scores *t, const float *lse, const float *d)
 {
-    const vf by = vf_set1(scale), l = vf_set1(lse), mean = vf_set1(d), zero = vf_zero();
-    SEEN_EACH({ ST(s, zero); ST(dp, zero); }, {
-        vf slope, p = vf_exp(vf_sub(capped(LD(s), by, cap, &slope), l));
-        vf ds = vf_mul(p, vf_mul(vf_sub(LD(dp), mean), slope));
-        ST(s, SEEN(p, zero));
-        ST(dp, SEEN(ds, zero));
-    });
+    const vf by = vf_set1(t->scale), zero = vf_zero();
+    const size_t n = t->n;
+    for (size_t r = 0; r < t->m; r++) {
+        const size_t at = r * t->ld, lo = t->seen ? t->seen[r][0] : 0, hi = t->seen ? t->seen[r][1] : n;
+        const vf less = vf_set1(-lse[r]), mean = vf_set1(d[r]);
+        float *s = t->s + at, *dp = t->dp + at;
+        uint16_t *p16 = t->p ? t->p + at : NULL, *ds16 = t->ds ? t->ds + at : NULL;
+        SEEN_EACH({ PUT(s, p16, zero); PUT(dp, ds16, zero); }, {
+            vf slope = by, f = LD(s);
+            f = t->cap > 0 ? vf_add(capped(f, by, t->cap, &slope), less) : vf_fma(f, by, less);
+            vf p = vf_exp(f), ds = vf_mul(p, vf_mul(vf_sub(LD(dp), mean), slope));
+            PUT(s, p16, SEEN(p, zero));
+            PUT(dp, ds16, SEEN(ds, zero));
+        });
+    }
 }
 #undef SEEN_EACH
 #undef SEEN
+#undef PUT
 #endif

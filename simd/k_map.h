@@ -72,13 +72,13 @@ VEC vf normal_cdf2(vf x, vf *pdf)
     vf e = vf_exp(vf_neg(vf_mul(s, half)));
     e = vf_fma(vf_mul(e, half), rest, e);
     *pdf = vf_mul(e, vf_set1(0x1.988454p-2f));
-    vf d = vf_add(t, vf_set1(4.0f)), w = vf_div(vf_sub(t, vf_set1(4.0f)), d);
+    vf d = vf_div(vf_set1(1.0f), vf_add(t, vf_set1(4.0f))), w = vf_mul(vf_sub(t, vf_set1(4.0f)), d);
     static const float c[10] = {-0x1.e61df8p-13f, 0x1.66ba3ep-13f, 0x1.af48ccp-10f, -0x1.c95a10p-9f,
                                 -0x1.ee7c98p-8f,  0x1.eec6cep-5f,  -0x1.7dfedep-3f, 0x1.8c6dbcp-2f,
                                 -0x1.373e3cp-1f,  0x1.82b4bcp-1f};
     vf p = vf_set1(-0x1.b07cf0p-15f);
     for (int i = 0; i < 10; i++) p = vf_fma(p, w, vf_set1(c[i]));
-    vf q = vf_div(vf_mul(e, p), d);
+    vf q = vf_mul(vf_mul(e, p), d);
     return vf_select(vf_gt(x, vf_zero()), vf_sub(vf_set1(1.0f), q), q);
 }
 VEC vf normal_cdf(vf x) { vf pdf; return normal_cdf2(x, &pdf); }

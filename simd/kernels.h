@@ -12,7 +12,7 @@
  * k_map.h, y[i] from a[i], b[i]; y may be a or b:
  *   add mul scale; axpy: y += s·a, rounded once; relu: 0 > a ? 0 : a
  *   silu: a·σ(a); gelu_quick: a·σ(1.702 a); gelu_tanh: a·σ(√(8/π) (a + 0.044715 a³)); gelu_erf: a·Φ(a)
- *     → -0 at -inf. For |a| ≤ 10 silu is 2.8 ULP off at most and gelu_erf 5.0; for |a| ≤ 1 gelu_quick 2.3 and
+ *     → -0 at -inf. For |a| ≤ 10 silu is 2.8 ULP off at most and gelu_erf 5.4; for |a| ≤ 1 gelu_quick 2.3 and
  *     gelu_tanh 2.9 (tests/ulp.c). Beyond, σ's argument is rounded first: relative 2^-23·|argument|.
  *   *_back: dx = dy·act'(x), dx may be dy or x. relu_back: 0 >= x ? 0 : dy.
  *   swiglu: h = silu(g)·u, h may be g or u. swiglu_back: dg = dh·u·silu'(g), du = dh·silu(g); dg may be g, du
@@ -42,12 +42,14 @@
  *   mm_turn, on 32-bit words: b[j·ldb + i] = x[i·ldx + j], i < n, j < k.
  * k_pairs.h:
  *   mm_pairs: tile.h; 2k + 1 roundings, denormals may count as 0. mm_zip: y[i] = a[i] below b[i].
- * k_attend.h, s [n] products of a query with a block of keys, of which it sees [lo, hi); with f(s) = scale·s,
- * or cap·tanh(scale·s/cap) where cap > 0; stat = {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first:
- *   attend_row: s becomes e^(f(s) - greatest), 0 where unseen; stat moves on; returns the factor that what
- *     was summed before must be scaled by (1 if nothing rose). attend_end: o /= stat[1]; returns the
+ * k_attend.h, s [m, n] products of queries with a block of keys, of which row i sees [seen[i][0],
+ * seen[i][1]), all if seen is NULL; with f(s) = scale·s, or cap·tanh(scale·s/cap) where cap > 0; a row's stat =
+ * {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first. Results stand in s and dp, or, rounded, in p and
+ * ds, if those are given: s and dp then hold anything.
+ *   attend_rows: s becomes e^(f(s) - greatest), 0 where unseen; stat [m, 2] moves on; factor [m] is what a
+ *     row's earlier sums must be scaled by (1 if nothing rose). attend_end: o /= stat[1]; returns the
  *     log-sum-exp of all f.
- *   attend_back: s becomes p = e^(f(s) - lse), dp becomes p·(dp - d)·f'(s); 0 where unseen.
+ *   attend_back, lse and d [m]: s becomes p = e^(f(s) - lse), dp becomes p·(dp - d)·f'(s); 0 where unseen.
  * k_image.h:
  *   resample: y[i] = the byte nearest to Σ k[j]·x[j·stride + i] / 2^22, j < taps, half up; the sum is modulo
  *     2^32 and then cut to 0 … 255. Both passes of Pillow's Image.resize, one on a picture turned over.

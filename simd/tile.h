@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The operands of the product kernels mm_tile, up to 32 columns wide, and mm_pairs.
+ * The operands of the product kernels mm_tile, up to 32 columns wide, and mm_pairs, and of attention's rows.
  * Must not know: where they came from (weights, keys, probabilities).
  * Invariant: each element is one chain, acc = fma(x, b, acc) for j = 0 … k-1, from c or from +0; a product
  * cut into several k ranges, with c carrying the sums, has the bits of the uncut one. mm_pairs keeps that for
@@ -43,5 +43,14 @@ typedef struct ada_pair_tile {
     size_t ldb, step;
     size_t k; /* pairs */
 } ada_pair_tile;
+
+/* The operands of attend_rows and attend_back: rows of scores, in all arrays ld apart. */
+typedef struct ada_scores {
+    float *s, *dp;    /* [m, n]; dp: attend_back alone */
+    uint16_t *p, *ds; /* [m, n] or NULL */
+    size_t ld, m, n;
+    const uint32_t (*seen)[2]; /* [m] or NULL */
+    float scale, cap;
+} ada_scores;
 
 #endif

@@ -123,7 +123,7 @@ VEC void vi_store_u8_n(uint8_t *p, vi a, size_t n)
 
 /* e^x, at most 1.03 ULP off (tests/ulp.c), of normal results; NaN → NaN, +inf and above 88.73 → +inf, -inf →
  * 0. x = n·ln 2 + r in two parts of ln 2; e^r = 1 + r + r²·q(r), q of degree 4, Chebyshev fit on |r| ≤ ln 2 /
- * 2 (tests/golden/make_poly.py); 2^n in two factors, so that only the last product rounds into denormals. */
+ * 2 (tests/golden/make_poly.py); 2^n in one operation, or in two factors: denormals are rounded once. */
 VEC vf vf_exp(vf x)
 {
     const vf magic = vf_set1(0x1.8p23f); /* adding it rounds to an integer, kept in the low bits */
@@ -137,10 +137,14 @@ VEC vf vf_exp(vf x)
     q = vf_fma(q, r, vf_set1(0x1.5554dcp-3f));
     q = vf_fma(q, r, vf_set1(0.5f));
     vf p = vf_add(vf_fma(vf_mul(r, r), q, r), vf_set1(1.0f));
+#ifdef VEC_SCALE2
+    return vf_scale2(p, n);
+#else
     vi i = vi_sub(vf_bits(t), vi_set1(0x4b400000));
     vi a = vi_sar(i, 1), b = vi_sub(i, a);
     p = vf_mul(p, vi_bits(vi_shl(vi_add(a, vi_set1(127)), 23)));
     return vf_mul(p, vi_bits(vi_shl(vi_add(b, vi_set1(127)), 23)));
+#endif
 }
 
 /* 1 / (1 + e^-x) from e^-|x|, so that both tails keep their relative accuracy, 2.01 ULP; *not_p = 1 - p
@@ -148,10 +152,9 @@ VEC vf vf_exp(vf x)
 VEC vf vf_sigmoid2(vf x, vf *not_p)
 {
     vf e = vf_exp(vf_neg(vf_abs(x))), one = vf_set1(1.0f), d = vf_add(one, e);
-    vf big = vf_div(one, d), small = vf_div(e, d);
     vm up = vf_ge(x, vf_zero());
-    *not_p = vf_select(up, small, big);
-    return vf_select(up, big, small);
+    *not_p = vf_div(vf_select(up, e, one), d);
+    return vf_div(vf_select(up, one, e), d);
 }
 
 #endif

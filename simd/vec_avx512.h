@@ -81,6 +81,9 @@ VEC vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 VEC vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
 VEC vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 VEC vf vf_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+/* a·2^n for whole n */
+#define VEC_SCALE2
+VEC vf vf_scale2(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 VEC vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 VEC vf vf_neg(vf a) { return vi_bits(_mm512_xor_si512(vf_bits(a), _mm512_set1_epi32(INT32_MIN))); }
 VEC vf vf_abs(vf a) { return vi_bits(_mm512_and_si512(vf_bits(a), _mm512_set1_epi32(INT32_MAX))); }

@@ -25,8 +25,8 @@ enum { MAX_BUFS = 8, WINDOW = 1 << 18, FENCE = 256, CANARY = 0xa5 };
 enum use { IN, OUT, INOUT };
 enum elem { F32 = 4, U16 = 2, U8 = 1 };
 /* ANY: all a float may be; POSITIVE; UNIT: -1 to 1; GIVEN: the job's own values; PAIRS: two bf16; of U16 and
- * U8 any bits */
-enum fill { ANY, POSITIVE, UNIT, GIVEN, PAIRS };
+ * U8 any bits, but HALVES, which are bf16 numbers */
+enum fill { ANY, POSITIVE, UNIT, GIVEN, PAIRS, HALVES };
 /* what inputs hold. PLAIN: -8 to 8; WIDE: 2^±20; SPARSE: plain, and some NaN, infinities or denormals; DENSE:
  * any float, huge, tiny and special */
 enum mode { PLAIN, WIDE, SPARSE, DENSE, MODES };
@@ -205,7 +205,11 @@ static int is_nan(float f) {
     return f != f;
 }
 
-/* bits, and one NaN is as good as another where IEEE leaves it open: in f32 */
+static float half(const void *p, size_t i) {
+    return ada_bf16_value(((const uint16_t *)p)[i]);
+}
+
+/* bits, and one NaN is as good as another where IEEE leaves it open */
 static int same(const void *a, const void *b, const struct buf *f, size_t *at) {
     if (memcmp(a, b, f->count * f->elem) == 0) return 1;
     for (*at = 0; *at < f->count; ++*at) {
@@ -213,6 +217,8 @@ static int same(const void *a, const void *b, const struct buf *f, size_t *at) {
         if (f->elem == F32) {
             const float *x = a, *y = b;
             if (memcmp(x + i, y + i, 4) != 0 && !(is_nan(x[i]) && is_nan(y[i]))) return 0;
+        } else if (f->fill == HALVES && is_nan(half(a, i)) && is_nan(half(b, i))) {
+            continue;
         } else if (memcmp((const uint8_t *)a + i * f->elem, (const uint8_t *)b + i * f->elem, f->elem) != 0) {
             return 0;
         }
@@ -230,11 +236,13 @@ static int near(double got, double want, double allowed) {
     return !isinf(want) && !isinf(got) && fabs(got - want) <= allowed;
 }
 
-static void digest(uint64_t *d, const void *p, size_t bytes, int floats) {
+/* width: bytes of a floating-point number, whose NaNs are one; 0: of none */
+static void digest(uint64_t *d, const void *p, size_t bytes, int width) {
     const uint8_t *b = p;
     for (size_t i = 0; i < bytes; i++) {
         uint8_t c = b[i];
-        if (floats && is_nan(((const float *)p)[i / 4])) c = 0xff;
+        if (width == 4 && is_nan(((const float *)p)[i / 4])) c = 0xff;
+        if (width == 2 && is_nan(half(p, i / 2))) c = 0xff;
         *d = (*d ^ c) * 0x100000001b3;
     }
 }
@@ -278,6 +286,7 @@ static enum fault run(const struct ada_kernels *k, const struct row *r, const st
 
 static double element(const void *p, const struct buf *f, size_t i) {
     if (f->elem == U8) return ((const uint8_t *)p)[i];
+    if (f->fill == HALVES) return half(p, i);
     return f->elem == F32 ? (double)((const float *)p)[i] : ((const uint16_t *)p)[i];
 }
 
@@ -378,7 +387,10 @@ static void try_job(struct subject *s, const struct row *r, struct job *j, enum 
         if (mode != DENSE || r->dense) compare_oracle(s, r, j, mode, in, out, want, v, wv);
         for (int b = 0; b < j->nbufs && r->exact; b++)
             if (j->b[b].use != IN)
-                digest(&s->digest, out[b], j->b[b].count * j->b[b].elem, j->b[b].elem == F32);
+                digest(&s->digest, out[b], j->b[b].count * j->b[b].elem,
+                       j->b[b].elem == F32      ? 4
+                       : j->b[b].fill == HALVES ? 2
+                                                : 0);
         if (r->exact && v.has)
             digest(&s->digest, isnan(v.v) ? (const void *)"NaN     " : &v.v, sizeof v.v, 0);
     }

@@ -366,17 +366,46 @@ ROW(
 ROW(mm_zip, out(j, n, 0); buf(j, U16, IN, ANY, n, 0);
     buf(j, U16, IN, ANY, n, 0), s->mm_zip(p[0], p[1], p[2], n), return 0)
 
-/* ---- k_attend.h: the keys seen, a state of the softmax and a cap follow from n ---- */
-static size_t seen_from(const struct job *j) {
-    return j->n % 4 == 1 ? j->n / 3 : 0;
+/* ---- k_attend.h: k rows; the keys seen, a state of the softmax, a cap and halves follow from n ---- */
+static size_t seen_from(const struct job *j, size_t row) {
+    return j->n % 4 == 1 ? (j->n + row) / 3 : 0;
 }
-static size_t seen_to(const struct job *j) {
-    return j->n - j->n % 3;
+static size_t seen_to(const struct job *j, size_t row) {
+    return j->n % 4 == 2 ? j->n : j->n - (j->n + row) % 3 % (j->n + 1);
 }
 static float cap_of(const struct job *j) {
     return j->n % 5 == 2 ? 3.0f : 0;
 }
-static const float first_stat[2] = {-INFINITY, 0}, later_stat[2] = {0.75f, 2.5f};
+static int halves(const struct job *j) {
+    return j->n / 3 % 2;
+}
+static size_t row_gap(const struct job *j) {
+    return j->n + j->n % 2;
+}
+static ada_scores scores_of(const struct job *j, float *s, float *dp, uint16_t *p, uint16_t *ds) {
+    static uint32_t seen[64][2];
+    for (size_t row = 0; row < j->k; row++)
+        seen[row][0] = (uint32_t)seen_from(j, row), seen[row][1] = (uint32_t)seen_to(j, row);
+    return (ada_scores){.s = s,
+                        .dp = dp,
+                        .p = halves(j) ? p : NULL,
+                        .ds = halves(j) ? ds : NULL,
+                        .ld = row_gap(j),
+                        .m = j->k,
+                        .n = j->n,
+                        .seen = j->n % 4 == 2 ? NULL : (const uint32_t(*)[2])seen,
+                        .scale = j->s[0],
+                        .cap = cap_of(j)};
+}
+/* {greatest, sum} of 64 rows, some of which are the first block's */
+static const float *stats_of(const struct job *j) {
+    static float stat[64][2];
+    for (size_t i = 0; i < 64; i++) {
+        stat[i][0] = (i + j->n) % 3 ? 0.75f : -INFINITY;
+        stat[i][1] = (i + j->n) % 3 ? 2.5f : 0;
+    }
+    return stat[0];
+}
 static double capped(const struct job *j, double s, double *slope) {
     const double y = s * j->s[0], cap = cap_of(j), x = cap > 0 ? y / cap : 0, c = cosh(x);
     *slope = j->s[0] / (c * c);
@@ -388,34 +417,57 @@ static double exponent(const struct job *j, const float *s, size_t i, double m) 
     if (!isfinite(f)) f = 0;
     return expm1(U * (3 * fabs(f) + 3 * fabs(m) + 8 * cap_of(j) + 4));
 }
-static double greatest(const struct job *j, const float *s, double m) {
+static double greatest(const struct job *j, size_t row, const float *s, double m) {
     double slope, f;
-    for (size_t i = seen_from(j); i < seen_to(j); i++)
+    for (size_t i = seen_from(j, row); i < seen_to(j, row); i++)
         if (isfinite(f = capped(j, s[i], &slope)) && !(f <= m)) m = f;
     return isfinite(m) ? m : 0;
 }
-ROW(attend_row, j->s[0] = 0.3f; j->given = n % 2 ? first_stat : later_stat; inout(j, n, ANY);
-    buf(j, F32, INOUT, GIVEN, 2, 0),
-    RETURNS(s->attend_row(F(0), seen_from(j), seen_to(j), n, j->s[0], cap_of(j), F(1))),
-    const double m = greatest(j, F(0), F(1)[0]), rise = expm1(U * (3 * fabs(m) + 8 * cap_of(j) + 8));
-    if (b == -1) return w * rise; if (b == 0) return w * exponent(j, F(0), i, m) + 0x1p-148;
-    if (i == 0) return U * (2 * w + 4 * cap_of(j)); double e = w * (rise + depth(n, 2) * U);
-    for (size_t q = seen_from(j); q < seen_to(j); q++)
-        e = fmax(e, w *(exponent(j, F(0), q, m) + depth(n, 2) * U));
+/* of what is rounded to bf16, where the difference may move it by one */
+static double rounded(const struct job *j, double w) {
+    return halves(j) ? w * 0x1p-7 + 0x1p-133 : 0;
+}
+ROW(
+    attend_rows, j->s[0] = 0.3f; j->given = stats_of(j); inout(j, k *row_gap(j), ANY);
+    buf(j, F32, INOUT, GIVEN, 2 * k, 0); out(j, k, 0);
+    buf(j, U16, INOUT, HALVES, halves(j) ? k *row_gap(j) : 0, 0),
+    const ada_scores t = scores_of(j, F(0), NULL, p[3], NULL);
+    s->attend_rows(&t, F(1), F(2)), if (b == 0 && halves(j)) return NAN;
+    const size_t row = b == 1   ? i / 2
+                       : b == 2 ? i
+                                : i / row_gap(j);
+    const float *x = F(0) + row * row_gap(j);
+    const double m = greatest(j, row, x, F(1)[2 * row]), rise = expm1(U * (3 * fabs(m) + 8 * cap_of(j) + 8));
+    if (b == 2) return w * rise; if (b == 1 && i % 2 == 0) return U * (2 * w + 4 * cap_of(j)); if (b != 1) {
+        if (i % row_gap(j) >= n) return 0;
+        return w * exponent(j, x, i % row_gap(j), m) + 0x1p-148 + rounded(j, w);
+    } double e = w * (rise + depth(n, 2) * U);
+    for (size_t q = seen_from(j, row); q < seen_to(j, row); q++)
+        e = fmax(e, w *(exponent(j, x, q, m) + depth(n, 2) * U));
     return e)
+static const float later_stat[2] = {0.75f, 2.5f};
 ROW(attend_end, j->given = later_stat; inout(j, n, ANY); buf(j, F32, IN, GIVEN, 2, 0),
                                                          RETURNS(s->attend_end(F(0), F(1), n)),
                                                          return b < 0 ? U * w : U * w + 0x1p-149)
-ROW(attend_back, j->s[0] = 0.3f; j->s[1] = 3.25f; j->s[2] = -0.5f; inout(j, n, ANY);
-    inout(j, n, ANY),
-    s->attend_back(F(0), F(1), seen_from(j), seen_to(j), n, j->s[0], cap_of(j), j->s[1], j->s[2]),
-    if (b == 0) return w * exponent(j, F(0), i, j->s[1]) + 0x1p-148;
-    /* 4·σ(x)·σ(-x) keeps its relative accuracy but for the argument's rounding; p and the product may be
-       denormal */
-    const double argument_error = cap_of(j) > 0 && isfinite(F(0)[i])
-                                      ? 8 * U * fmin(fabs(F(0)[i] * j->s[0]), 200)
-                                      : 0;
-    return w * (exponent(j, F(0), i, j->s[1]) + 12 * U + argument_error) + 0x1p-147 * (1 + fabs(F(1)[i])))
+static const float *lse_of(int d) {
+    static float list[2][64];
+    for (int i = 0; i < 64; i++) list[0][i] = 3.25f - (float)(i % 5), list[1][i] = -0.5f + (float)(i % 3);
+    return list[d];
+}
+ROW(attend_back, j->s[0] = 0.3f; inout(j, k *row_gap(j), ANY); inout(j, k *row_gap(j), ANY);
+    buf(j, U16, INOUT, HALVES, halves(j) ? k *row_gap(j) : 0, 0);
+    buf(j, U16, INOUT, HALVES, halves(j) ? k *row_gap(j) : 0, 0),
+    const ada_scores t = scores_of(j, F(0), F(1), p[2], p[3]);
+    s->attend_back(&t, lse_of(0), lse_of(1)), if (b < 2 && halves(j)) return NAN;
+    const size_t row = i / row_gap(j), q = i % row_gap(j); const float *x = F(0) + row * row_gap(j);
+    if (q >= n) return 0; const double lse = lse_of(0)[row];
+    if (b == 0 || b == 2) return w * exponent(j, x, q, lse) + 0x1p-148 + rounded(j, w);
+    /* 4·σ(x)·σ(-x) keeps its relative accuracy but for the argument's rounding; p, the slope and
+       their product may be denormal */
+    const double argument_error = cap_of(j) > 0 && isfinite(x[q]) ? 8 * U * fmin(fabs(x[q] * j->s[0]), 200)
+                                                                  : 0;
+    return w * (exponent(j, x, q, lse) + 12 * U + argument_error) +
+           0x1p-147 * (1 + fabs(F(1)[i])) * (1 + exp(cap_of(j) - lse)) + rounded(j, w))
 
 /* ---- k_image.h: the weights of resample are any bits ---- */
 ROW(resample, buf(j, U8, OUT, ANY, n, 0); buf(j, U8, IN, ANY, k *(n + 3), 0);
@@ -439,8 +491,9 @@ static void rows_ready(void) {
         "silu",        "gelu_quick", "gelu_tanh",   "gelu_erf",   "max",      "argmax",
         "f32_to_bf16", "f32_to_f16", "bf16_to_f32", "f16_to_f32", "mm_widen", "mm_widen_back",
         "mm_turn",     "mm_zip",     "planes",      NULL};
-    static const char *const two[] = {"row_matmul", "row_matmul_t", "outer_add", "mm_tile", "mm_pairs",
-                                      "mm_rows",    "mm_turn",      "resample",  NULL};
+    static const char *const two[] = {"row_matmul",  "row_matmul_t", "outer_add", "mm_tile",
+                                      "mm_pairs",    "mm_rows",      "mm_turn",   "attend_rows",
+                                      "attend_back", "resample",     NULL};
     for (size_t i = 0; i < ROWS; i++) {
         struct row *r = &rows[i];
         for (int q = 0; dense[q]; q++) r->dense |= strcmp(r->name, dense[q]) == 0;

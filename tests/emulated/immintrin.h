@@ -178,6 +178,9 @@ DEFINE __m512 _mm512_sqrt_ps(__m512 a) LANES_OF(__m512, 16, sqrtf(a.v[i])) DEFIN
                 : kind == _CMP_EQ_OQ ? a.v[i] == b.v[i]
                                      : a.v[i] != a.v[i] || b.v[i] != b.v[i])
 
+DEFINE __m512 _mm512_scalef_ps(__m512 a, __m512 n)
+    LANES_OF(__m512, 16, isnan(n.v[i]) ? n.v[i] : scalbnf(a.v[i], (int)floorf(n.v[i])))
+
 #define INTS(name, expr) DEFINE __m512i _mm512_##name(__m512i a, __m512i b) LANES_OF(__m512i, 16, expr)
             INTS(mullo_epi32, a.v[i] * b.v[i]) INTS(add_epi32, a.v[i] + b.v[i])
                 INTS(sub_epi32, a.v[i] - b.v[i]) INTS(and_si512, a.v[i] & b.v[i])
