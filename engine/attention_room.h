@@ -10,10 +10,10 @@
 #include "engine/linear.h"
 
 enum {
-    ADA_KEYS = 64,    /* keys of a block */
+    ADA_KEYS = 128,   /* keys of a block */
     ADA_QUERIES = 64, /* most query rows of a run */
     ADA_TILE = 32,    /* columns of a product */
-    ADA_BLOCKS = 16   /* most blocks that a room keeps */
+    ADA_BLOCKS = 8    /* most blocks that a room keeps */
 };
 
 /* A block of keys and their values, as products take them: floats or pairs. */

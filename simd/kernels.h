@@ -43,9 +43,9 @@
  * k_pairs.h:
  *   mm_pairs: tile.h; 2k + 1 roundings, denormals may count as 0. mm_zip: y[i] = a[i] below b[i].
  * k_attend.h, s [m, n] products of queries with a block of keys, of which row i sees [seen[i][0],
- * seen[i][1]), all if seen is NULL; with f(s) = scale·s, or cap·tanh(scale·s/cap) where cap > 0; a row's stat =
- * {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first. Results stand in s and dp, or, rounded, in p and
- * ds, if those are given: s and dp then hold anything.
+ * seen[i][1]), all if seen is NULL; with f(s) = scale·s, or cap·tanh(scale·s/cap) where cap > 0; a row's
+ * stat = {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first. Results stand in s and dp, or, rounded,
+ * in p and ds, if those are given: s and dp then hold anything.
  *   attend_rows: s becomes e^(f(s) - greatest), 0 where unseen; stat [m, 2] moves on; factor [m] is what a
  *     row's earlier sums must be scaled by (1 if nothing rose). attend_end: o /= stat[1]; returns the
  *     log-sum-exp of all f.
