@@ -34,7 +34,7 @@
  *   vf_hsum(v): lanes i and i+8, then 4, 2, 1 apart are added; vf_hmax(v): the same tree of vf_max(low, high)
  *   vi_turn8(y, ldy, x, ldx)                 8×8 words in memory, y[j·ldy + i] = x[i·ldx + j]
  *   vf_turn8_bf16(y, x, ldx)                 likewise pairs of bf16, low half first, into y [8, 16] widened
- *                                            VEC_TURN8 marks an ISA's own of these two */
+ *                                            VEC_TURN8, VEC_TURN8_BF16: an ISA's own */
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,6 +69,8 @@ VEC void vi_turn8(void *y, size_t ldy, const void *x, size_t ldx)
         for (size_t j = 0; j < 8; j++)
             __builtin_memcpy((char *)y + 4 * (j * ldy + i), (const char *)x + 4 * (i * ldx + j), 4);
 }
+#endif
+#ifndef VEC_TURN8_BF16
 VEC void vf_turn8_bf16(float *y, const uint32_t *x, size_t ldx)
 {
     uint16_t rows[8][16];

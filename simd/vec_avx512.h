@@ -41,7 +41,7 @@ VEC void vec_store16_n(uint16_t *p, __m256i a, size_t n) { _mm256_mask_storeu_ep
 VEC vf vec_widen_bf16(__m256i a) { return vi_bits(_mm512_slli_epi32(_mm512_cvtepu16_epi32(a), 16)); }
 VEC __m256i vec_round_bf16(vf f)
 {
-#ifdef ADA_ISA_AVX512BF16
+#if defined(ADA_ISA_AVX512BF16) && !defined(ADA_EMULATED)
     /* but for denormals, which it takes for 0, the instruction does the same */
     if (!_mm512_fpclass_ps_mask(f, 0x20)) return (__m256i)_mm512_cvtneps_pbh(f);
 #endif
@@ -124,5 +124,7 @@ VEC float vf_hmax(vf a)
     q = _mm_max_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
+
+#include "simd/vec_turn.h"
 
 #endif

@@ -63,8 +63,9 @@ compile() { # NAME ARGS…
 if compile ref -DADA_ISA=ref -DADA_ISA_REF simd/isa.c &&
     compile scalar -DADA_ISA=scalar -DADA_ISA_SCALAR simd/isa.c &&
     compile neon -DADA_ISA=neon -DADA_ISA_NEON simd/isa.c &&
-    compile emulated -O1 -Itests/emulated -DADA_ISA=avx512_emulated -DADA_ISA_AVX512 -DADA_EMULATED \
+    compile avx512 -O1 -Itests/emulated -DADA_ISA=avx512_emulated -DADA_ISA_AVX512 -DADA_EMULATED \
         simd/isa.c &&
+    compile amx -O1 -Itests/emulated -DADA_ISA=amx_emulated -DADA_ISA_AMX -DADA_EMULATED simd/isa.c &&
     compile dispatch simd/dispatch.c && compile kernels tests/kernels.c &&
     $cross -static -o "$tmp/kernels" "$tmp"/*.o -lm; then
     run "AArch64 with bf16" neon qemu-aarch64 -cpu max "$tmp/kernels"

@@ -4,7 +4,7 @@
  * machine), and `not run on this CPU` where that is so. Exit 1 if anything is wrong. */
 #include "tests/kernels_rows.h"
 
-extern const struct ada_kernels ada_isa_avx512_emulated;
+extern const struct ada_kernels ada_isa_avx512_emulated, ada_isa_amx_emulated;
 
 static int quick, verbose;
 static const char *only;
@@ -53,5 +53,9 @@ int main(int argc, char **argv) {
             printf("not run on this CPU: %s\n", k->isa);
     }
     bad |= test_isa(&ada_isa_avx512_emulated, scalar, ref);
+    if (!only || strcmp(only, "mm_pairs") == 0) {
+        only = "mm_pairs"; /* the one row that amx does not share */
+        bad |= test_isa(&ada_isa_amx_emulated, scalar, ref);
+    }
     return bad != 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The intrinsics of simd/vec_avx512.h in plain C, lane by lane as Intel's guide defines them, so that its
- * logic is tested on CPUs without AVX-512 (test-only ISA avx512_emulated). SIMDe would not do: Debian 12's
+ * The intrinsics of simd/vec_avx512.h, vec_turn.h and vec_amx.h in plain C, lane by lane as Intel's guide
+ * defines them, so that their logic is tested on CPUs without them (test-only ISAs avx512_emulated and
+ * amx_emulated). SIMDe would not do: Debian 12's
  * lacks 14 of these, and its multiply-add rounds twice. Must not know: kernels. Invariant: no fast path; a
  * definition, not an engine. */
 #ifndef ADA_TESTS_EMULATED_IMMINTRIN_H
@@ -178,13 +179,13 @@ DEFINE __m512 _mm512_sqrt_ps(__m512 a) LANES_OF(__m512, 16, sqrtf(a.v[i])) DEFIN
                 : kind == _CMP_EQ_OQ ? a.v[i] == b.v[i]
                                      : a.v[i] != a.v[i] || b.v[i] != b.v[i])
 
-DEFINE __m512 _mm512_scalef_ps(__m512 a, __m512 n)
-    LANES_OF(__m512, 16, isnan(n.v[i]) ? n.v[i] : scalbnf(a.v[i], (int)floorf(n.v[i])))
+            DEFINE __m512 _mm512_scalef_ps(__m512 a, __m512 n)
+                LANES_OF(__m512, 16, isnan(n.v[i]) ? n.v[i] : scalbnf(a.v[i], (int)floorf(n.v[i])))
 
 #define INTS(name, expr) DEFINE __m512i _mm512_##name(__m512i a, __m512i b) LANES_OF(__m512i, 16, expr)
-            INTS(mullo_epi32, a.v[i] * b.v[i]) INTS(add_epi32, a.v[i] + b.v[i])
-                INTS(sub_epi32, a.v[i] - b.v[i]) INTS(and_si512, a.v[i] & b.v[i])
-                    INTS(or_si512, a.v[i] | b.v[i]) INTS(xor_si512, a.v[i] ^ b.v[i]) DEFINE __m512i
+                    INTS(mullo_epi32, a.v[i] * b.v[i]) INTS(add_epi32, a.v[i] + b.v[i])
+                        INTS(sub_epi32, a.v[i] - b.v[i]) INTS(and_si512, a.v[i] & b.v[i])
+                            INTS(or_si512, a.v[i] | b.v[i]) INTS(xor_si512, a.v[i] ^ b.v[i]) DEFINE __m512i
     _mm512_slli_epi32(__m512i a, unsigned s) LANES_OF(__m512i, 16, a.v[i] << s) DEFINE __m512i
     _mm512_srli_epi32(__m512i a, unsigned s) LANES_OF(__m512i, 16, a.v[i] >> s) DEFINE __m512i
     _mm512_sll_epi32(__m512i a, __m128i s) LANES_OF(__m512i, 16, a.v[i] << s.v[0]) DEFINE __m512i
@@ -193,5 +194,63 @@ DEFINE __m512 _mm512_scalef_ps(__m512 a, __m512 n)
         LANES_OF(__m512i, 16, (uint32_t)((int32_t)a.v[i] >> s.v[0])) DEFINE __mmask16
     _mm512_cmpgt_epi32_mask(__m512i a, __m512i b) MASK_OF((int32_t)a.v[i] > (int32_t)b.v[i]) DEFINE __mmask16
     _mm512_cmpeq_epi32_mask(__m512i a, __m512i b) MASK_OF(a.v[i] == b.v[i])
+
+    /* AVX's moves and shuffles of the turn, which stay within halves of four */
+    DEFINE __m128 _mm_loadu_ps(const float *p) {
+    __m128 r;
+    __builtin_memcpy(&r, p, 16);
+    return r;
+}
+DEFINE void _mm256_storeu_ps(float *p, __m256 a) {
+    __builtin_memcpy(p, &a, 32);
+}
+DEFINE __m256 _mm256_castps128_ps256(__m128 a) LANES_OF(__m256, 8, i < 4 ? a.v[i] : 0) DEFINE __m256
+    _mm256_insertf128_ps(__m256 a, __m128 b, int k)
+        LANES_OF(__m256, 8, i / 4 == k ? b.v[i % 4] : a.v[i]) DEFINE __m256
+    _mm256_unpacklo_ps(__m256 a, __m256 b)
+        LANES_OF(__m256, 8, (i % 2 ? b : a).v[i / 4 * 4 + i % 4 / 2]) DEFINE __m256
+    _mm256_unpackhi_ps(__m256 a, __m256 b)
+        LANES_OF(__m256, 8, (i % 2 ? b : a).v[i / 4 * 4 + 2 + i % 4 / 2]) DEFINE __m256
+    _mm256_shuffle_ps(__m256 a, __m256 b, int k)
+        LANES_OF(__m256, 8, (i % 4 < 2 ? a : b).v[i / 4 * 4 + (k >> 2 * (i % 4) & 3)])
+
+    /* AMX: eight tiles, whose shape is always whole */
+    static uint32_t emulated_tiles[8][16][16];
+static uint8_t emulated_shape[64];
+DEFINE void _tile_storeconfig(void *to) {
+    __builtin_memcpy(to, emulated_shape, 64);
+}
+DEFINE void _tile_loadconfig(const void *from) {
+    __builtin_memcpy(emulated_shape, from, 64);
+}
+DEFINE void _tile_zero(int t) {
+    __builtin_memset(emulated_tiles[t], 0, sizeof emulated_tiles[t]);
+}
+DEFINE void _tile_loadd(int t, const void *from, ptrdiff_t stride) {
+    for (int i = 0; i < 16; i++) __builtin_memcpy(emulated_tiles[t][i], (const char *)from + i * stride, 64);
+}
+DEFINE void _tile_stored(int t, void *to, ptrdiff_t stride) {
+    for (int i = 0; i < 16; i++) __builtin_memcpy((char *)to + i * stride, emulated_tiles[t][i], 64);
+}
+/* denormals in and out are 0 */
+DEFINE float emulated_flush(float f) {
+    return fabsf(f) < 0x1p-126f ? copysignf(0, f) : f;
+}
+DEFINE float emulated_half(uint32_t word, int odd) {
+    return emulated_flush(ada_f32_from_bits(odd ? word & 0xffff0000 : word << 16));
+}
+DEFINE void _tile_dpbf16ps(int sum, int x, int b) {
+    for (int i = 0; i < 16; i++)
+        for (int h = 0; h < 16; h++) {
+            float part[2] = {0, 0}, old;
+            for (int q = 0; q < 16; q++)
+                for (int odd = 0; odd < 2; odd++)
+                    part[odd] = emulated_flush(fmaf(emulated_half(emulated_tiles[x][i][q], odd),
+                                                    emulated_half(emulated_tiles[b][q][h], odd), part[odd]));
+            __builtin_memcpy(&old, &emulated_tiles[sum][i][h], 4);
+            old = emulated_flush(emulated_flush(old) + emulated_flush(part[0] + part[1]));
+            __builtin_memcpy(&emulated_tiles[sum][i][h], &old, 4);
+        }
+}
 
 #endif
