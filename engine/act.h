@@ -28,6 +28,27 @@ static inline void ada_act_forward(ada_act_kind act, float *y, const float *x, s
     }
 }
 
+/* The same of bf16, rounded to bf16. */
+static inline void ada_act_forward_bf16(ada_act_kind act, uint16_t *y, const uint16_t *x, size_t n) {
+    switch (act) {
+    case ADA_ACT_SILU:
+        ada_k.silu_bf16(y, x, n);
+        break;
+    case ADA_ACT_GELU_TANH:
+        ada_k.gelu_tanh_bf16(y, x, n);
+        break;
+    case ADA_ACT_GELU_ERF:
+        ada_k.gelu_erf_bf16(y, x, n);
+        break;
+    case ADA_ACT_GELU_QUICK:
+        ada_k.gelu_quick_bf16(y, x, n);
+        break;
+    case ADA_ACT_RELU:
+        ada_k.relu_bf16(y, x, n);
+        break;
+    }
+}
+
 /* dx = dy · act'(x), dx may be dy or x. */
 static inline void ada_act_backward(ada_act_kind act, float *dx, const float *dy, const float *x, size_t n) {
     switch (act) {

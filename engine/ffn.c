@@ -53,10 +53,24 @@ static void in_pieces(void *ctx, size_t s, int worker) {
         for (size_t c = 0; c < w; c += PIECE) j->piece(j, i, c, w - c < PIECE ? w - c : PIECE);
 }
 
+/* Gated activations that have kernels of bf16. */
+static bool gated_bf16(const ada_ffn *f) {
+    return f->type == ADA_BF16 && (f->act == ADA_ACT_SILU || f->act == ADA_ACT_GELU_TANH);
+}
+
 static void forward_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
     const ada_ffn *f = j->f;
     size_t w = f->width, at = i * up_rows(f) + c;
     float g[PIECE], u[PIECE];
+    if (f->type == ADA_BF16 && (!f->gated || gated_bf16(f))) {
+        const uint16_t *from = (const uint16_t *)j->up + at;
+        uint16_t *h = (uint16_t *)j->h + i * w + c;
+        if (!f->gated)
+            ada_act_forward_bf16(f->act, h, from, n);
+        else
+            (f->act == ADA_ACT_SILU ? ada_k.swiglu_bf16 : ada_k.geglu_tanh_bf16)(h, from, from + w, n);
+        return;
+    }
     ada_widen(f->type, g, ada_at_const(f->type, j->up, at), n);
     if (f->gated) {
         ada_widen(f->type, u, ada_at_const(f->type, j->up, at + w), n);
@@ -86,6 +100,13 @@ static void gated_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
     if (next < f->norm.m * 2 * w) { /* its pieces are too short for the processor to notice */
         ada_fetch(f->type, j->up, next, n);
         ada_fetch(f->type, j->up, next + w, n);
+    }
+    if (gated_bf16(f)) {
+        const uint16_t *from = (const uint16_t *)j->up + at;
+        uint16_t *to = (uint16_t *)j->h + at;
+        (f->act == ADA_ACT_SILU ? ada_k.swiglu_back_bf16 : ada_k.geglu_tanh_back_bf16)(
+            to, to + w, j->p->t + i * w + c, from, from + w, n);
+        return;
     }
     ada_widen(f->type, g, ada_at_const(f->type, j->up, at), n);
     ada_widen(f->type, u, ada_at_const(f->type, j->up, at + w), n);

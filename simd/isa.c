@@ -30,6 +30,7 @@
 #include "simd/kernels.h"
 #ifdef ADA_ISA_REF
 #include <math.h>
+#include "simd/half.h"
 #else
 #include "simd/vec.h"
 #endif

@@ -76,9 +76,8 @@ VEC vm seen(size_t i, size_t lo, size_t hi)
 /* lane i … of a result: to h, rounded, if there is one, else to f */
 #define PUT(f, h, v)                                                                                         \
     do {                                                                                                     \
-        if (!(h)) ST(f, v);                                                                                  \
-        else if (m == VL) vf_store_bf16((h) + i, v);                                                         \
-        else vf_store_bf16_n((h) + i, v, m);                                                                 \
+        if (h) ST16(h, v);                                                                                   \
+        else ST(f, v);                                                                                       \
     } while (0)
 
 /* cap·tanh(scale·s / cap); slope: its derivative by s. tanh x = σ(2x) - σ(-2x). */

@@ -10,10 +10,26 @@
     {                                                                                                        \
         for (size_t i = 0; i < n; i++) { double a = pa[i]; y[i] = (float)(oracle); }                         \
     }
+#define HALF1(name, oracle, words)                                                                           \
+    static void k_##name##_bf16(uint16_t *y, const uint16_t *pa, size_t n)                                   \
+    {                                                                                                        \
+        for (size_t i = 0; i < n; i++) {                                                                     \
+            double a = ada_bf16_value(pa[i]);                                                                \
+            y[i] = ada_bf16_of((float)(oracle));                                                             \
+        }                                                                                                    \
+    }
 #define MAP2(name, oracle, words)                                                                            \
     static void k_##name(float *y, const float *pa, const float *pb, size_t n)                               \
     {                                                                                                        \
         for (size_t i = 0; i < n; i++) { double a = pa[i], b = pb[i]; y[i] = (float)(oracle); }              \
+    }
+#define HALF2(name, oracle, words)                                                                           \
+    static void k_##name##_bf16(uint16_t *y, const uint16_t *pa, const uint16_t *pb, size_t n)               \
+    {                                                                                                        \
+        for (size_t i = 0; i < n; i++) {                                                                     \
+            double a = ada_bf16_value(pa[i]), b = ada_bf16_value(pb[i]);                                     \
+            y[i] = ada_bf16_of((float)(oracle));                                                             \
+        }                                                                                                    \
     }
 #define MAPS(name, oracle, words)                                                                            \
     static void k_##name(float *py, const float *pa, float ps, size_t n)                                     \
@@ -45,10 +61,23 @@ static num normal_back(num x)
     {                                                                                                        \
         VEC_EACH(n, vf a = LD(pa); ST(y, words));                                                            \
     }
+#define LD16(p) (m == VL ? vf_load_bf16((p) + i) : vf_load_bf16_n((p) + i, m))
+#define ST16(p, v)                                                                                           \
+    do { if (m == VL) vf_store_bf16((p) + i, v); else vf_store_bf16_n((p) + i, v, m); } while (0)
+#define HALF1(name, oracle, words)                                                                           \
+    static void k_##name##_bf16(uint16_t *y, const uint16_t *pa, size_t n)                                   \
+    {                                                                                                        \
+        VEC_EACH(n, vf a = LD16(pa); ST16(y, words));                                                        \
+    }
 #define MAP2(name, oracle, words)                                                                            \
     static void k_##name(float *y, const float *pa, const float *pb, size_t n)                               \
     {                                                                                                        \
         VEC_EACH(n, vf a = LD(pa); vf b = LD(pb); ST(y, words));                                             \
+    }
+#define HALF2(name, oracle, words)                                                                           \
+    static void k_##name##_bf16(uint16_t *y, const uint16_t *pa, const uint16_t *pb, size_t n)               \
+    {                                                                                                        \
+        VEC_EACH(n, vf a = LD16(pa); vf b = LD16(pb); ST16(y, words));                                       \
     }
 #define MAPS(name, oracle, words)                                                                            \
     static void k_##name(float *py, const float *pa, float ps, size_t n)                                     \
@@ -82,6 +111,18 @@ VEC vf normal_cdf2(vf x, vf *pdf)
     return vf_select(vf_gt(x, vf_zero()), vf_sub(vf_set1(1.0f), q), q);
 }
 VEC vf normal_cdf(vf x) { vf pdf; return normal_cdf2(x, &pdf); }
+/* Φ(x) for what is rounded to bf16, at most 2^-21 off: ½ + x·P(2x²/25 - 1), degree 12, Chebyshev fit on
+ * |x| ≤ 5 (tests/golden/make_poly.py); no e^x and no division. */
+VEC vf normal_cdf_near(vf x)
+{
+    static const float c[12] = {-0x1.b6d652p-10f, 0x1.7f6b8cp-10f, -0x1.4c2dc0p-9f, 0x1.b4fb46p-8f,
+                                -0x1.72451ep-7f,  0x1.0ad8ecp-6f,  -0x1.7c6068p-6f, 0x1.01c29ep-5f,
+                                -0x1.4b5f4ap-5f,  0x1.a60b0ep-5f,  -0x1.1feea2p-4f, 0x1.218358p-3f};
+    x = vf_max(vf_set1(-5.0f), vf_min(vf_set1(5.0f), x));
+    vf w = vf_fma(vf_mul(x, x), vf_set1(0.08f), vf_set1(-1.0f)), p = vf_set1(0x1.721f68p-11f);
+    for (int i = 0; i < 12; i++) p = vf_fma(p, w, vf_set1(c[i]));
+    return vf_fma(x, p, vf_set1(0.5f));
+}
 VEC vf normal_back(vf x)
 {
     vf pdf, cdf = normal_cdf2(x, &pdf);
@@ -109,14 +150,18 @@ MAP2(mul, a * b, vf_mul(a, b))
 MAPS(scale, a * s, vf_mul(a, s))
 MAPS(axpy, y + s * a, vf_fma(s, a, y))
 MAP1(relu, 0 > a ? 0 : a, vf_max(vf_zero(), a))
+HALF1(relu, 0 > a ? 0 : a, vf_max(vf_zero(), a))
 MAP2(relu_back, 0 >= b ? 0 : a, vf_select(vf_ge(vf_zero(), b), vf_zero(), a))
 
-MAP1(silu, clamp(a, -1e3, INFINITY) * sigmoid(a), vf_mul(settle(a), sigmoid(a)))
-MAP1(gelu_quick, clamp(a, -1e3, INFINITY) * sigmoid(1.702 * a),
-     vf_mul(settle(a), sigmoid(vf_mul(vf_set1(1.702f), a))))
-MAP1(gelu_tanh, clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a)),
-     vf_mul(settle(a), sigmoid(tanh_argument(a))))
+#define BOTH1(name, oracle, words) MAP1(name, oracle, words) HALF1(name, oracle, words)
+#define BOTH2(name, oracle, words) MAP2(name, oracle, words) HALF2(name, oracle, words)
+BOTH1(silu, clamp(a, -1e3, INFINITY) * sigmoid(a), vf_mul(settle(a), sigmoid(a)))
+BOTH1(gelu_quick, clamp(a, -1e3, INFINITY) * sigmoid(1.702 * a),
+      vf_mul(settle(a), sigmoid(vf_mul(vf_set1(1.702f), a))))
+BOTH1(gelu_tanh, clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a)),
+      vf_mul(settle(a), sigmoid(tanh_argument(a))))
 MAP1(gelu_erf, clamp(a, -1e3, INFINITY) * normal_cdf(a), vf_mul(settle(a), normal_cdf(a)))
+HALF1(gelu_erf, clamp(a, -1e3, INFINITY) * normal_cdf(a), vf_mul(settle(a), normal_cdf_near(a)))
 
 /* (a·σ(u))' = σ(u) + a·u'·σ(u)·(1 - σ(u)) */
 MAP2(silu_back, a * gate_back(b, b, 1), vf_mul(a, gate_back(b, b, vf_set1(1.0f))))
@@ -126,42 +171,42 @@ MAP2(gelu_tanh_back, a * gate_back(b, tanh_argument(b), tanh_slope(b)),
      vf_mul(a, gate_back(b, tanh_argument(b), tanh_slope(b))))
 MAP2(gelu_erf_back, a * normal_back(b), vf_mul(a, normal_back(b)))
 
-MAP2(swiglu, clamp(a, -1e3, INFINITY) * sigmoid(a) * b, vf_mul(vf_mul(settle(a), sigmoid(a)), b))
+BOTH2(swiglu, clamp(a, -1e3, INFINITY) * sigmoid(a) * b, vf_mul(vf_mul(settle(a), sigmoid(a)), b))
 
-static void k_swiglu_back(float *dg, float *du, const float *dh, const float *g, const float *u, size_t n)
-{
+/* Gradients of a gated activation a·σ(u(a))·b. The oracle's slope is u', the words' one a·u'. */
 #ifdef ADA_ISA_REF
-    for (size_t i = 0; i < n; i++) {
-        double a = g[i], b = u[i], d = dh[i];
-        dg[i] = (float)(d * b * gate_back(a, a, 1));
-        du[i] = (float)(d * (clamp(a, -1e3, INFINITY) * sigmoid(a)));
+#define GATED_BACK(name, T, ld, put, oracle_u, oracle_slope)                                                 \
+    static void k_##name(T *dg, T *du, const float *dh, const T *g, const T *u, size_t n)                    \
+    {                                                                                                        \
+        for (size_t i = 0; i < n; i++) {                                                                     \
+            double a = ld(g[i]), b = ld(u[i]), d = dh[i];                                                    \
+            dg[i] = put((float)(d * b * gate_back(a, oracle_u, oracle_slope)));                              \
+            du[i] = put((float)(d * (clamp(a, -1e3, INFINITY) * sigmoid(oracle_u))));                        \
+        }                                                                                                    \
     }
+#define GATED_BACKS(name, oracle_u, oracle_slope, words_u, words_slope)                                      \
+    GATED_BACK(name, float, , , oracle_u, oracle_slope)                                                      \
+    GATED_BACK(name##_bf16, uint16_t, ada_bf16_value, ada_bf16_of, oracle_u, oracle_slope)
 #else
-    VEC_EACH(n, vf a = LD(g); vf b = LD(u); vf d = LD(dh); vf not_p; vf p = vf_sigmoid2(a, &not_p);
-             ST(dg, vf_mul(vf_mul(d, b), vf_mul(p, vf_fma(settle2(a), not_p, vf_set1(1.0f)))));
-             ST(du, vf_mul(d, vf_mul(settle(a), p))));
-#endif
-}
-
-MAP2(geglu_tanh, clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a)) * b,
-     vf_mul(vf_mul(settle(a), sigmoid(tanh_argument(a))), b))
-
-static void k_geglu_tanh_back(float *dg, float *du, const float *dh, const float *g, const float *u, size_t n)
-{
-#ifdef ADA_ISA_REF
-    for (size_t i = 0; i < n; i++) {
-        double a = g[i], b = u[i], d = dh[i];
-        dg[i] = (float)(d * b * gate_back(a, tanh_argument(a), tanh_slope(a)));
-        du[i] = (float)(d * (clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a))));
+#define GATED_BACK(name, T, ld, put, words_u, words_slope)                                                   \
+    static void k_##name(T *dg, T *du, const float *dh, const T *g, const T *u, size_t n)                    \
+    {                                                                                                        \
+        VEC_EACH(n, vf a = ld(g); vf b = ld(u); vf d = LD(dh); vf not_p;                                     \
+                 vf p = vf_sigmoid2(words_u, &not_p);                                                        \
+                 put(dg, vf_mul(vf_mul(d, b), vf_mul(p, vf_fma(words_slope, not_p, vf_set1(1.0f)))));        \
+                 put(du, vf_mul(d, vf_mul(settle(a), p))));                                                  \
     }
-#else
-    VEC_EACH(n, vf a = LD(g); vf b = LD(u); vf d = LD(dh); vf not_p;
-             vf p = vf_sigmoid2(tanh_argument(a), &not_p);
-             vf slope = vf_mul(settle2(a), tanh_slope(a));
-             ST(dg, vf_mul(vf_mul(d, b), vf_mul(p, vf_fma(slope, not_p, vf_set1(1.0f)))));
-             ST(du, vf_mul(d, vf_mul(settle(a), p))));
+#define GATED_BACKS(name, oracle_u, oracle_slope, words_u, words_slope)                                      \
+    GATED_BACK(name, float, LD, ST, words_u, words_slope)                                                    \
+    GATED_BACK(name##_bf16, uint16_t, LD16, ST16, words_u, words_slope)
 #endif
-}
+GATED_BACKS(swiglu_back, a, 1, a, settle2(a))
+
+BOTH2(geglu_tanh, clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a)) * b,
+      vf_mul(vf_mul(settle(a), sigmoid(tanh_argument(a))), b))
+
+GATED_BACKS(geglu_tanh_back, tanh_argument(a), tanh_slope(a), tanh_argument(a),
+            vf_mul(settle2(a), tanh_slope(a)))
 
 /* tanh x = σ(2x) - σ(-2x) */
 static void k_softcap(float *y, const float *pa, float cap, size_t n)

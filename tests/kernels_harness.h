@@ -176,7 +176,7 @@ static float one_float(uint64_t *s, enum mode mode) {
 static void fill(void *p, const struct buf *f, const struct job *j, uint64_t *s, enum mode mode) {
     uint8_t *bytes = p;
     float *x = p;
-    if (f->elem != F32) {
+    if (f->elem != F32 && f->fill != HALVES) {
         for (size_t i = 0; i < f->count * f->elem; i++) bytes[i] = (uint8_t)(mix(s) >> 17);
         return;
     }
@@ -187,8 +187,13 @@ static void fill(void *p, const struct buf *f, const struct job *j, uint64_t *s,
                                           {0x80000000, 0x00012345}};
     const uint32_t *kind = sparse[*s >> 7 & 3];
     for (size_t i = 0; i < f->count; i++) {
-        x[i] = one_float(s, mode);
-        if (mode == SPARSE && mix(s) % (f->count / 3 + 1) == 0) x[i] = float_of(kind[mix(s) & 1]);
+        float one = one_float(s, mode);
+        if (mode == SPARSE && mix(s) % (f->count / 3 + 1) == 0) one = float_of(kind[mix(s) & 1]);
+        if (f->fill == HALVES) {
+            ((uint16_t *)p)[i] = ada_bf16_of(one);
+            continue;
+        }
+        x[i] = one;
         if (f->fill == UNIT && isfinite(x[i]))
             x[i] *= mode == WIDE ? 0x1p-21f : mode == DENSE ? 0x1p-127f : 0x1p-3f;
         if (f->fill == POSITIVE) x[i] = fabsf(x[i]);

@@ -101,6 +101,17 @@ static double depth(size_t n, int after) {
     ROW(name, out(j, n, 6); in(j, n, ANY);                                                                   \
         in(j, n, ANY), s->name(F(0), F(1), F(2), n), const double y = F(1)[i]; const double x = F(2)[i];     \
         (void)x; (void)y; return allows)
+/* of bf16, rounded to bf16: a difference may move that by one */
+#define HALF(q) ((double)half(p[q], i))
+#define NEAR_HALF (w * 0x1p-7 + 0x1p-133)
+#define HALF1(name, allows)                                                                                  \
+    ROW(name, buf(j, U16, OUT, HALVES, n, 2);                                                                \
+        buf(j, U16, IN, HALVES, n, 0), s->name(p[0], p[1], n), const double x = HALF(1); (void)x;            \
+        return allows)
+#define HALF2(name, allows)                                                                                  \
+    ROW(name, buf(j, U16, OUT, HALVES, n, 6); buf(j, U16, IN, HALVES, n, 0);                                 \
+        buf(j, U16, IN, HALVES, n, 0), s->name(p[0], p[1], p[2], n), const double y = HALF(1);               \
+        const double x = HALF(2); (void)x; (void)y; return allows)
 MAP2(add, 0)
 MAP2(mul, 0)
 ROW(scale, j->s[0] = 0.7f; out(j, n, 2); in(j, n, ANY), s->scale(F(0), F(1), j->s[0], n), return 0)
@@ -111,6 +122,11 @@ MAP1(silu, 8 * U * w + TINY)
 MAP1(gelu_quick, (8 + 3 * argument(1.702 * x)) * U * w + TINY)
 MAP1(gelu_tanh, (8 + 6 * argument(tanh_arg(x))) * U * w + TINY)
 MAP1(gelu_erf, 12 * U * w + TINY)
+HALF1(relu_bf16, 0)
+HALF1(silu_bf16, 8 * U * w + NEAR_HALF)
+HALF1(gelu_quick_bf16, (8 + 3 * argument(1.702 * x)) * U * w + NEAR_HALF)
+HALF1(gelu_tanh_bf16, (8 + 6 * argument(tanh_arg(x))) * U * w + NEAR_HALF)
+HALF1(gelu_erf_bf16, 0x1p-21 * fmin(fabs(x), 128) + NEAR_HALF)
 MAP2(silu_back, fabs(y) * (12 * U * gate(x, x, 1) + TINY) + TINY)
 MAP2(gelu_quick_back,
      fabs(y) * ((12 + 3 * argument(1.702 * x)) * U * gate(x, 1.702 * x, 1.702) + TINY) + TINY)
@@ -135,6 +151,17 @@ ROW(softcap, j->s[0] = 3.0f; out(j, n, 2);
 ROW(softcap_back, j->s[0] = 3.0f; out(j, n, 6); in(j, n, ANY);
     in(j, n, ANY), s->softcap_back(F(0), F(1), F(2), j->s[0], n), const double t = F(2)[i] / (double)j->s[0];
     return fabs((double)F(1)[i]) * (4 * U * (1 + t * t) + TINY) + TINY)
+
+#define GATED_BACK_HALF(name, more, slope)                                                                   \
+    ROW(name, buf(j, U16, OUT, HALVES, n, 8); buf(j, U16, OUT, HALVES, n, 16); in(j, n, ANY);                \
+        buf(j, U16, IN, HALVES, n, 0);                                                                       \
+        buf(j, U16, IN, HALVES, n, 0), s->name(p[0], p[1], F(2), p[3], p[4], n), const double d = F(2)[i];   \
+        const double g = HALF(3); if (b == 1) return (10 + more) * U * w + fabs(d) * TINY + NEAR_HALF;       \
+        return fabs(d * HALF(4)) * ((16 + more) * U * slope + TINY) + NEAR_HALF)
+HALF2(swiglu_bf16, 10 * U * w + fabs(x) * TINY + NEAR_HALF)
+HALF2(geglu_tanh_bf16, (10 + 6 * argument(tanh_arg(y))) * U * w + fabs(x) * TINY + NEAR_HALF)
+GATED_BACK_HALF(swiglu_back_bf16, 0, gate(g, g, 1))
+GATED_BACK_HALF(geglu_tanh_back_bf16, 6 * argument(tanh_arg(g)), gate(g, tanh_arg(g), tanh_slope(g)))
 
 /* ---- k_reduce.h ---- */
 ROW(dot, in(j, n, ANY); in(j, n, ANY), RETURNS(s->dot(F(0), F(1), n)),

@@ -43,9 +43,19 @@ def normal_ratio(w):
     return 0.5 * math.erfc(t / math.sqrt(2)) * math.exp(t * t / 2) * (t + 4)
 
 
+def root(w):
+    """x of w = 2x²/25 - 1."""
+    return 5 * math.sqrt(max((w + 1) / 2, 1e-30))
+
+
+def normal_slope(w):
+    """(Φ(x) - ½) / x."""
+    return math.erf(root(w) / math.sqrt(2)) / 2 / root(w)
+
+
 def judge(what, header, new, error, low, high):
     there, best = worst(lambda x: error(header, x), low, high), worst(lambda x: error(new, x), low, high)
-    print(f"{what}: {len(header) - 1} degrees, relative error 2^{math.log2(there):.2f}, "
+    print(f"{what}: {len(header) - 1} degrees, error 2^{math.log2(there):.2f}, "
           f"fitted anew 2^{math.log2(best):.2f}")
     print("  header", " ".join(c.hex() for c in header))
     print("  anew  ", " ".join(c.hex() for c in new))
@@ -62,6 +72,10 @@ def main():
     end = (15 - 4) / (15 + 4)
     good &= judge("R(t)·(t + 4)", c, fit(normal_ratio, -1, end, 10),
                   lambda c, w: np.polyval(c, w) / normal_ratio(w) - 1, -1, end)
+    body = constants("k_map.h", "static const float c[12]", "for (int i = 0; i < 12")
+    c = [body[-1]] + body[:-1]
+    good &= judge("(Φ(x) - ½) / x", c, fit(normal_slope, -1, 1, 12),
+                  lambda c, w: root(w) * (np.polyval(c, w) - normal_slope(w)), -1, 1)
     return 0 if good else 1
 
 
