@@ -18,11 +18,12 @@
 
 enum {
     KEYS = ADA_KEYS,
+    MOST = ADA_KEYS_MOST,
     QUERIES = ADA_QUERIES,
     TILE_ROWS = 192, /* most rows of a product: query rows × the heads that share keys */
     AHEAD = 8        /* rows fetched ahead: they lie too far apart for the processor to guess */
 };
-_Static_assert((int)KEYS <= (int)ADA_BIAS_MARGIN, "a block's bias is one run");
+_Static_assert((int)MOST <= (int)ADA_BIAS_MARGIN, "a block's bias is one run");
 
 struct run {
     int32_t seg, first, n; /* query rows first … first+n-1, as the caller counts them, all of one segment */
@@ -141,6 +142,9 @@ static int32_t position(const struct call *c, const struct run *r, int32_t q) {
 static int32_t first_key(const struct call *c, const struct run *r, int32_t pos) {
     return pos < c->window || c->a->pack->segs[r->seg].full ? 0 : pos - c->window + 1;
 }
+static bool sees_whole(const struct call *c, const struct run *r) {
+    return c->a->memory || c->full || c->a->pack->segs[r->seg].full;
+}
 static int32_t past_key(const struct call *c, const struct run *r, int32_t pos) {
     const ada_segment *e = &c->a->pack->segs[r->seg];
     if (c->a->memory) return c->a->memory->segs[c->a->reads[r->seg]].len;
@@ -154,7 +158,7 @@ struct piece {
 };
 
 /* Cuts positions [pos, pos + n) of a segment's path into pieces, last first; returns how many. */
-static int32_t cut(const struct call *c, int32_t seg, int32_t pos, int32_t n, struct piece piece[KEYS],
+static int32_t cut(const struct call *c, int32_t seg, int32_t pos, int32_t n, struct piece piece[MOST],
                    int32_t *slot) {
     int32_t pieces = 0, end = pos + n;
     const ada_segment *e = &c->a->pack->segs[seg];
@@ -204,10 +208,11 @@ struct range {
     int32_t pos, n; /* a block of keys */
 };
 
-/* Blocks from `pos` on, until `past`: the next one. */
-static struct range block_at(int32_t pos, int32_t past) {
+/* Blocks from `pos` on, until `past`: the next one. whole: all of the path's queries see it until `past`;
+ * then a short rest joins the block before it. */
+static struct range block_at(int32_t pos, int32_t past, bool whole) {
     int32_t from = pos / KEYS * KEYS, n = past - from;
-    return (struct range){from, n < KEYS ? n : KEYS};
+    return (struct range){from, n <= KEYS || (whole && n <= MOST) ? n : KEYS};
 }
 
 /* Bounds of [first, past) within a block. */
@@ -226,27 +231,33 @@ static size_t late_rows(const struct call *c, const struct run *run, struct rang
 /* A block of keys as a run meets it. */
 struct block {
     struct range keys;
-    struct piece piece[KEYS];
+    struct piece piece[MOST];
     int32_t pieces;
     size_t late; /* rows */
 };
 
-/* What query head h adds to the scores of a block: rows of a table, of which each next one begins a number
- * earlier, or all are the same; where a run has both kinds, copied into s [a run's rows, KEYS]. */
-static const float *bias_rows(const struct call *c, float *s, const struct run *run, struct range b, size_t h,
-                              ptrdiff_t *ld) {
+/* What query head h adds to the scores of a block, those of r->s from `row` on: rows of a table, of which
+ * each next one begins a number earlier, or all are the same; where a run has both kinds, copied to where the
+ * scores will be. */
+static const float *bias_rows(const struct call *c, ada_attn_room *r, const struct run *run, struct range b,
+                              size_t h, size_t row, ptrdiff_t *ld) {
     int32_t span = c->bias->span, least = -span - ADA_BIAS_MARGIN, n = run->n;
     const float *zero = c->bias->at + h * ada_attn_bias_width(span) + span + ADA_BIAS_MARGIN;
     int32_t first = b.pos - position(c, run, run->first), last = b.pos - position(c, run, run->first + n - 1);
+    float *s = r->s + row * r->ld;
     *ld = -1;
     if (first - last == n - 1 && first <= span && last >= least) return zero + first;
     *ld = 0;
     if (last >= span) return zero + span;
     if (first <= least) return zero + least;
-    *ld = KEYS;
+    *ld = (ptrdiff_t)r->ld;
     for (int32_t i = 0; i < n; i++) {
         int32_t from = b.pos - position(c, run, run->first + i);
-        memcpy(s + i * KEYS, zero + (from < least ? least : from > span ? span : from), KEYS * sizeof *s);
+        memcpy(s + (size_t)i * r->ld,
+               zero + (from < least  ? least
+                       : from > span ? span
+                                     : from),
+               r->ld * sizeof *s);
     }
     return s;
 }
@@ -255,7 +266,7 @@ static const float *bias_rows(const struct call *c, float *s, const struct run *
 static void scores(const struct call *c, ada_attn_room *r, const struct run *run, const struct block *b,
                    size_t h, size_t row) {
     ptrdiff_t ld = 0;
-    const float *bias = c->bias ? bias_rows(c, r->s + row * KEYS, run, b->keys, h, &ld) : NULL;
+    const float *bias = c->bias ? bias_rows(c, r, run, b->keys, h, row, &ld) : NULL;
     ada_room_scores(r, row, (size_t)run->n, b->late, (size_t)b->keys.n, bias, ld);
 }
 
@@ -326,7 +337,7 @@ static void forward_task(void *ctx, size_t item, int worker) {
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
     int32_t first_seen = first_key(c, run, position(c, run, run->first));
     for (int32_t key = first_seen; key < past;) {
-        struct range b = block_at(key, past);
+        struct range b = block_at(key, past, sees_whole(c, run));
         forward_block(c, r, run, b, (int32_t)head, key == first_seen);
         key = b.pos + b.n;
     }
@@ -393,7 +404,8 @@ static void backward_run(const struct call *c, ada_attn_room *r, const struct ru
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
     int32_t first_seen = first_key(c, run, position(c, run, run->first));
     for (int32_t key = first_seen; key < past;) {
-        struct block b = block_open(c, r, run, block_at(key, past), (int32_t)(first / c->group), true);
+        struct range keys = block_at(key, past, sees_whole(c, run));
+        struct block b = block_open(c, r, run, keys, (int32_t)(first / c->group), true);
         for (size_t i = 0; i < count; i++) backward_head(c, r, run, &b, first + i, i, key == first_seen);
         key = b.keys.pos + b.keys.n;
     }

@@ -22,7 +22,7 @@ ada_status ada_attn_layout(ada_attn_ws **ws, ada_arena *a, const ada_config *c, 
 /* A frozen bias by query head and distance, the key's position less the query's, added to q·k before the
  * scale. Distances beyond ±span count as ±span; a head's numbers reach ADA_BIAS_MARGIN further on both sides,
  * so that a block's are one run. */
-enum { ADA_BIAS_MARGIN = 128 };
+enum { ADA_BIAS_MARGIN = 160 };
 typedef struct ada_attn_bias {
     const float *at; /* [heads, ada_attn_bias_width(span)] */
     int32_t span;

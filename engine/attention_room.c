@@ -14,8 +14,12 @@ static size_t head_pairs(size_t head, size_t n) {
     return head * words(n);
 }
 
+static size_t whole_tiles(size_t n) {
+    return (n + ADA_TILE - 1) / ADA_TILE * ADA_TILE;
+}
+
 size_t ada_room_width(size_t head_dim) {
-    return (head_dim + ADA_TILE - 1) / ADA_TILE * ADA_TILE;
+    return whole_tiles(head_dim);
 }
 
 bool ada_room_pairs(ada_dtype type) {
@@ -25,32 +29,32 @@ bool ada_room_pairs(ada_dtype type) {
 static ada_status layout_keys(ada_room_keys *b, ada_arena *a, const ada_attn_room *r, bool train) {
     size_t w = r->w, fs = sizeof(float), ws = sizeof(uint32_t);
     if (!r->pairs) {
-        ADA_TRY(ada_arena_zero(a, &b->k, ADA_KEYS * w, fs));
-        ADA_TRY(ada_arena_zero(a, &b->v, ADA_KEYS * w, fs));
-        ADA_TRY(ada_arena_zero(a, &b->kt, ADA_KEYS * r->hd, fs));
-        return train ? ada_arena_zero(a, &b->vt, ADA_KEYS * r->hd, fs) : ADA_OK;
+        ADA_TRY(ada_arena_zero(a, &b->k, ADA_KEYS_MOST * w, fs));
+        ADA_TRY(ada_arena_zero(a, &b->v, ADA_KEYS_MOST * w, fs));
+        ADA_TRY(ada_arena_zero(a, &b->kt, ADA_KEYS_MOST * r->hd, fs));
+        return train ? ada_arena_zero(a, &b->vt, ADA_KEYS_MOST * r->hd, fs) : ADA_OK;
     }
-    ADA_TRY(ada_arena_zero(a, &b->kth, ADA_KEYS * words(r->hd), ws));
-    ADA_TRY(ada_arena_zero(a, &b->vz, ADA_KEYS / 2 * w, ws));
+    ADA_TRY(ada_arena_zero(a, &b->kth, ADA_KEYS_MOST * words(r->hd), ws));
+    ADA_TRY(ada_arena_zero(a, &b->vz, ADA_KEYS_MOST / 2 * w, ws));
     if (!train) return ADA_OK;
-    ADA_TRY(ada_arena_zero(a, &b->vth, ADA_KEYS * words(r->hd), ws));
-    return ada_arena_zero(a, &b->kz, ADA_KEYS / 2 * w, ws);
+    ADA_TRY(ada_arena_zero(a, &b->vth, ADA_KEYS_MOST * words(r->hd), ws));
+    return ada_arena_zero(a, &b->kz, ADA_KEYS_MOST / 2 * w, ws);
 }
 
 static ada_status layout_pairs(ada_attn_room *r, ada_arena *a, size_t rows, bool train) {
     size_t w = r->w, hs = sizeof(uint16_t), ws = sizeof(uint32_t);
     ADA_TRY(ada_arena_zero(a, &r->qh, rows * w, hs));
-    ADA_TRY(ada_arena_zero(a, &r->kh, ADA_KEYS * w, hs));
-    ADA_TRY(ada_arena_zero(a, &r->vh, ADA_KEYS * w, hs));
-    ADA_TRY(ada_arena_zero(a, &r->sh, rows * ADA_KEYS, hs));
+    ADA_TRY(ada_arena_zero(a, &r->kh, ADA_KEYS_MOST * w, hs));
+    ADA_TRY(ada_arena_zero(a, &r->vh, ADA_KEYS_MOST * w, hs));
+    ADA_TRY(ada_arena_zero(a, &r->sh, rows * ADA_KEYS_MOST, hs));
     if (!train) return ADA_OK;
     ADA_TRY(ada_arena_zero(a, &r->outh, rows * w, hs));
     /* a head of one row is a pair, too */
     ADA_TRY(ada_arena_zero(a, &r->qz, rows * w, ws));
     ADA_TRY(ada_arena_zero(a, &r->outz, rows * w, ws));
-    ADA_TRY(ada_arena_zero(a, &r->dph, rows * ADA_KEYS, hs));
-    ADA_TRY(ada_arena_zero(a, &r->sz, ADA_QUERIES / 2 * ADA_KEYS, ws));
-    ADA_TRY(ada_arena_zero(a, &r->dpz, ADA_QUERIES / 2 * ADA_KEYS, ws));
+    ADA_TRY(ada_arena_zero(a, &r->dph, rows * ADA_KEYS_MOST, hs));
+    ADA_TRY(ada_arena_zero(a, &r->sz, ADA_QUERIES / 2 * ADA_KEYS_MOST, ws));
+    ADA_TRY(ada_arena_zero(a, &r->dpz, ADA_QUERIES / 2 * ADA_KEYS_MOST, ws));
     return ada_arena_zero(a, &r->wide, 2 * w, sizeof(float));
 }
 
@@ -71,11 +75,11 @@ ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size
     for (int32_t i = 0; i < r->blocks; i++) ADA_TRY(layout_keys(&r->kept[i], a, r, train));
     ADA_TRY(pairs ? layout_pairs(r, a, rows, train) : layout_floats(r, a, rows, train));
     ADA_TRY(ada_arena_zero(a, &r->o, rows * w, sizeof(float)));
-    ADA_TRY(ada_arena_zero(a, &r->s, rows * ADA_KEYS, sizeof(float)));
+    ADA_TRY(ada_arena_zero(a, &r->s, rows * ADA_KEYS_MOST, sizeof(float)));
     ADA_TRY(ada_arena_zero(a, &r->stat, rows * 2, sizeof(float)));
     ADA_TRY(ada_arena_zero(a, &r->factor, rows, sizeof(float)));
     ADA_TRY(ada_arena_zero(a, &r->seen, rows, sizeof *r->seen));
-    return train ? ada_arena_zero(a, &r->dp, rows * ADA_KEYS, sizeof(float)) : ADA_OK;
+    return train ? ada_arena_zero(a, &r->dp, rows * ADA_KEYS_MOST, sizeof(float)) : ADA_OK;
 }
 
 /* ---- operands ---- */
@@ -132,6 +136,7 @@ bool ada_room_block(ada_attn_room *r, const ada_room_owner *owner, int32_t pos, 
         for (int32_t i = 0; i < r->blocks; i++) r->kept[i].n = 0;
     }
     r->b = &r->kept[pos / ADA_KEYS % r->blocks];
+    r->ld = whole_tiles((size_t)n);
     if (r->b->pos == pos && r->b->n >= n) return true;
     r->b->pos = pos, r->b->n = n;
     return false;
@@ -142,9 +147,9 @@ void ada_room_key(ada_attn_room *r, size_t at, ada_dtype type, const void *k, co
     put(r, at, type, r->b->v, r->vh, v);
 }
 
-/* Rows [n, columns] of words, ld apart, turned into 16s of rows; what is missing of the last 16 is 0. */
+/* Rows [n, columns] of words, ld apart, turned into 16s of rows; what is missing of the last tile is 0. */
 static void turn(void *to, const void *from, size_t ld, size_t n, size_t columns) {
-    for (size_t i = 0; i < ADA_KEYS; i += 16) {
+    for (size_t i = 0; i < whole_tiles(n); i += 16) {
         char *at = (char *)to + i * columns * 4;
         size_t left = n > i ? n - i : 0;
         if (left < 16) memset(at, 0, 16 * columns * 4);
@@ -204,13 +209,13 @@ static void product(const ada_attn_room *r, float *y, size_t ldy, const float *c
                                   .k = f->k});
 }
 
-/* y [m, ADA_KEYS] = c + x · turned keys for the first n. */
+/* y [m, r->ld] = c + x · turned keys for the first n. */
 static void scores(const ada_attn_room *r, float *y, const void *x, size_t m, size_t late, const void *turned,
                    size_t n, const float *c, ptrdiff_t ldc) {
     size_t ld = r->pairs ? r->w / 2 : r->w, k = r->pairs ? words(r->hd) : r->hd;
-    for (size_t i = 0, wide = late ? ADA_TILE : ADA_KEYS; i < n; i += wide) {
-        size_t from = i ? late : 0, left = (n - i + ADA_TILE - 1) / ADA_TILE * ADA_TILE;
-        product(r, y + from * ADA_KEYS + i, ADA_KEYS, c ? c + (ptrdiff_t)from * ldc + i : NULL, ldc, m - from,
+    for (size_t i = 0, wide = late ? ADA_TILE : r->ld; i < n; i += wide) {
+        size_t from = i ? late : 0, left = whole_tiles(n - i);
+        product(r, y + from * r->ld + i, r->ld, c ? c + (ptrdiff_t)from * ldc + i : NULL, ldc, m - from,
                 left < wide ? left : wide,
                 &(struct factors){element(x, from * ld), element(turned, i * k), ld, 16 * k, 16, k, false});
     }
@@ -220,14 +225,13 @@ void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t
                      ptrdiff_t ldc) {
     size_t at = row * r->w;
     const void *x = r->pairs ? (void *)(r->qh + at) : (void *)(r->q + at);
-    scores(r, r->s + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->b->kth : (void *)r->b->kt, n, c, ldc);
+    scores(r, r->s + row * r->ld, x, m, late, r->pairs ? (void *)r->b->kth : (void *)r->b->kt, n, c, ldc);
 }
 
 void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n) {
     size_t at = row * r->w;
     const void *x = r->pairs ? (void *)(r->outh + at) : (void *)(r->out + at);
-    scores(r, r->dp + row * ADA_KEYS, x, m, late, r->pairs ? (void *)r->b->vth : (void *)r->b->vt, n, NULL,
-           0);
+    scores(r, r->dp + row * r->ld, x, m, late, r->pairs ? (void *)r->b->vth : (void *)r->b->vt, n, NULL, 0);
 }
 
 /* y [m, w] += x · b, or =, where y is fresh; b [k, w]; x [m, ≥ k] ldx apart, or [k, m] if turned. */
@@ -239,10 +243,10 @@ static void sums(const ada_attn_room *r, float *y, bool fresh, const void *x, si
 
 /* Rows of n scores, from `row` on; what they become is halves where there are pairs. */
 static ada_scores rows_of(const ada_attn_room *r, size_t row, size_t m, size_t n, const ada_room_mask *mask) {
-    size_t at = row * ADA_KEYS;
+    size_t at = row * r->ld;
     return (ada_scores){.s = r->s + at,
                         .p = r->pairs ? r->sh + at : NULL,
-                        .ld = ADA_KEYS,
+                        .ld = r->ld,
                         .m = m,
                         .n = n,
                         .seen = mask->all ? NULL : r->seen,
@@ -251,37 +255,37 @@ static ada_scores rows_of(const ada_attn_room *r, size_t row, size_t m, size_t n
 }
 
 /* The other half of a row's last pair. */
-static void pad(uint16_t *to, size_t m, size_t n) {
-    for (size_t i = 0; n % 2 && i < m; i++) to[i * ADA_KEYS + n] = 0;
+static void pad(const ada_attn_room *r, uint16_t *to, size_t m, size_t n) {
+    for (size_t i = 0; n % 2 && i < m; i++) to[i * r->ld + n] = 0;
 }
 
 void ada_room_attend(ada_attn_room *r, size_t m, size_t n, const ada_room_mask *mask) {
     ada_scores t = rows_of(r, 0, m, n, mask);
     ada_k.attend_rows(&t, r->stat, r->factor);
-    if (r->pairs) pad(r->sh, m, n);
+    if (r->pairs) pad(r, r->sh, m, n);
 }
 
 void ada_room_attend_back(ada_attn_room *r, size_t row, size_t m, size_t n, const ada_room_mask *mask) {
     ada_scores t = rows_of(r, row, m, n, mask);
-    size_t at = row * ADA_KEYS;
+    size_t at = row * r->ld;
     t.dp = r->dp + at, t.ds = r->pairs ? r->dph + at : NULL;
     ada_k.attend_back(&t, r->factor + row, r->stat + row);
-    if (r->pairs) pad(r->sh + at, m, n), pad(r->dph + at, m, n);
+    if (r->pairs) pad(r, r->sh + at, m, n), pad(r, r->dph + at, m, n);
 }
 
 /* o [m, w] += x [m, n] · b [n, w], of whose rows the first `late` have only ADA_TILE. */
 static void row_sums(ada_attn_room *r, size_t row, bool fresh, const float *x, const uint16_t *xh, size_t m,
                      size_t late, const float *b, const uint32_t *bz, size_t n) {
     float *o = r->o + row * r->w, *late_o = o + late * r->w;
-    size_t few = n < ADA_TILE ? n : ADA_TILE, at = row * ADA_KEYS;
+    size_t few = n < ADA_TILE ? n : ADA_TILE, at = row * r->ld;
     if (!r->pairs) {
-        sums(r, o, fresh, x + at, ADA_KEYS, false, late, b, few);
-        sums(r, late_o, fresh, x + at + late * ADA_KEYS, ADA_KEYS, false, m - late, b, n);
+        sums(r, o, fresh, x + at, r->ld, false, late, b, few);
+        sums(r, late_o, fresh, x + at + late * r->ld, r->ld, false, m - late, b, n);
         return;
     }
     const uint32_t *w = (const uint32_t *)(const void *)(xh + at);
-    sums(r, o, fresh, w, ADA_KEYS / 2, false, late, bz, words(few));
-    sums(r, late_o, fresh, w + late * ADA_KEYS / 2, ADA_KEYS / 2, false, m - late, bz, words(n));
+    sums(r, o, fresh, w, r->ld / 2, false, late, bz, words(few));
+    sums(r, late_o, fresh, w + late * r->ld / 2, r->ld / 2, false, m - late, bz, words(n));
 }
 
 void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool fresh) {
@@ -289,34 +293,35 @@ void ada_room_add_values(ada_attn_room *r, size_t row, size_t m, size_t late, si
 }
 
 void ada_room_add_keys(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, bool fresh) {
-    size_t at = row * ADA_KEYS;
+    size_t at = row * r->ld;
     if (r->pairs) {
-        zip(r->sz, r->sh + at, ADA_KEYS, m, ADA_KEYS), zip(r->dpz, r->dph + at, ADA_KEYS, m, ADA_KEYS);
+        zip(r->sz, r->sh + at, r->ld, m, n), zip(r->dpz, r->dph + at, r->ld, m, n);
     }
     row_sums(r, row, fresh, r->dp, r->dph, m, late, r->b->k, r->b->kz, n);
 }
 
-/* y [keys, w] += xᵀ · b for some keys of the block; x [m, ADA_KEYS], b [m, w], as floats or pairs of rows. */
+/* y [keys, w] += xᵀ · b for some keys of the block; x [m, r->ld], b [m, w], as floats or pairs of
+ * rows. */
 static void key_sums(const ada_attn_room *r, float *y, const float *x, const uint32_t *xz, size_t m,
                      size_t late, const float *b, const uint32_t *bz, size_t at, size_t keys) {
     size_t early = at < ADA_TILE ? ADA_TILE - at : 0;
     if (early > keys) early = keys;
     float *rest = y + early * r->w;
     if (!r->pairs) {
-        sums(r, y, false, x + at, ADA_KEYS, true, early, b, m);
-        sums(r, rest, false, x + late * ADA_KEYS + at + early, ADA_KEYS, true, keys - early, b + late * r->w,
+        sums(r, y, false, x + at, r->ld, true, early, b, m);
+        sums(r, rest, false, x + late * r->ld + at + early, r->ld, true, keys - early, b + late * r->w,
              m - late);
         return;
     }
     size_t skip = late / 2; /* pairs of late rows */
-    sums(r, y, false, xz + at, ADA_KEYS, true, early, bz, words(m));
-    sums(r, rest, false, xz + skip * ADA_KEYS + at + early, ADA_KEYS, true, keys - early, bz + skip * r->w,
+    sums(r, y, false, xz + at, r->ld, true, early, bz, words(m));
+    sums(r, rest, false, xz + skip * r->ld + at + early, r->ld, true, keys - early, bz + skip * r->w,
          words(m) - skip);
 }
 
 void ada_room_add_shares(ada_attn_room *r, size_t head, size_t row, size_t m, size_t late, size_t at,
                          size_t keys, float *dk, float *dv) {
-    size_t pairs = head_pairs(head, m) * r->w, from = row * r->w, s = row * ADA_KEYS;
+    size_t pairs = head_pairs(head, m) * r->w, from = row * r->w, s = row * r->ld;
     if (r->pairs) {
         key_sums(r, dv, NULL, r->sz, m, late, NULL, r->outz + pairs, at, keys);
         key_sums(r, dk, NULL, r->dpz, m, late, NULL, r->qz + pairs, at, keys);

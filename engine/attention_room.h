@@ -10,18 +10,19 @@
 #include "engine/linear.h"
 
 enum {
-    ADA_KEYS = 128,   /* keys of a block */
-    ADA_QUERIES = 64, /* most query rows of a run */
-    ADA_TILE = 32,    /* columns of a product */
-    ADA_BLOCKS = 8    /* most blocks that a room keeps */
+    ADA_KEYS = 128,                      /* keys of a block */
+    ADA_QUERIES = 64,                    /* most query rows of a run */
+    ADA_TILE = 32,                       /* columns of a product */
+    ADA_KEYS_MOST = ADA_KEYS + ADA_TILE, /* of a path's last block, where all of its queries see it whole */
+    ADA_BLOCKS = 8                       /* most blocks that a room keeps */
 };
 
 /* A block of keys and their values, as products take them: floats or pairs. */
 typedef struct ada_room_keys {
     int32_t pos, n;      /* its first key; how many, 0: none yet */
-    float *k, *v;        /* [ADA_KEYS, w] */
-    float *kt, *vt;      /* ADA_KEYS / 16 × [head_dim, 16] turned */
-    uint32_t *kth, *vth; /* ADA_KEYS / 16 × [pairs of head_dim, 16] turned */
+    float *k, *v;        /* [ADA_KEYS_MOST, w] */
+    float *kt, *vt;      /* ADA_KEYS_MOST / 16 × [head_dim, 16] turned */
+    uint32_t *kth, *vth; /* ADA_KEYS_MOST / 16 × [pairs of head_dim, 16] turned */
     uint32_t *kz, *vz;   /* pairs of rows */
 } ada_room_keys;
 
@@ -35,15 +36,15 @@ typedef struct ada_room_owner {
  * stand together. Which of q, out, k, v are in use, floats or halves, is `pairs`. */
 typedef struct ada_attn_room {
     bool pairs;
-    size_t hd, w;
-    float *s, *dp;       /* [rows, ADA_KEYS] scores, then probabilities; their gradient */
+    size_t hd, w, ld;    /* ld: the current block's keys, in whole tiles */
+    float *s, *dp;       /* [rows, ld] scores, then probabilities; their gradient */
     float *o;            /* [rows, w] the output, or the gradient at the queries */
     float *stat;         /* [rows, 2] */
     float *factor;       /* [rows] of what was summed before; in backward, each row's log-sum-exp */
     uint32_t (*seen)[2]; /* [rows] first and past key of the block that a row sees */
     float *q, *out;      /* queries and the gradient of their output [rows, w] */
     uint16_t *qh, *outh; /* as these, bf16 */
-    uint16_t *kh, *vh;   /* [ADA_KEYS, w] a block's, until it is ready */
+    uint16_t *kh, *vh;   /* [ADA_KEYS_MOST, w] a block's, until it is ready */
     uint16_t *sh, *dph;  /* as s and dp */
     uint32_t *qz, *outz; /* pairs of rows, within a head */
     uint32_t *sz, *dpz;  /* one head's, pairs of rows */
@@ -76,7 +77,7 @@ void ada_room_key(ada_attn_room *r, size_t at, ada_dtype type, const void *k, co
 void ada_room_keys_ready(ada_attn_room *r, bool back);
 
 /* Rows row … row+m-1, of which the first `late` see nothing of the block from ADA_TILE on; n keys.
- * s = c + q · kᵀ, c [m, ADA_KEYS] with rows ldc apart, or NULL; dp = out · vᵀ. */
+ * s = c + q · kᵀ, c [m, keys of whole tiles] with rows ldc apart, or NULL; dp = out · vᵀ. */
 void ada_room_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n, const float *c,
                      ptrdiff_t ldc);
 void ada_room_out_scores(ada_attn_room *r, size_t row, size_t m, size_t late, size_t n);
