@@ -61,17 +61,23 @@ VEC vm seen(size_t i, size_t lo, size_t hi)
 
 /* VEC_EACH over a row: `zeros` where no key is of [lo, hi), else the rest, with `all` if all 16 are. */
 #define SEEN_EACH(zeros, ...)                                                                                \
-    VEC_EACH(n, {                                                                                            \
-        if (i + 16 <= lo || i >= hi) {                                                                       \
-            zeros;                                                                                           \
-        } else if (i >= lo && i + 16 <= hi) {                                                                \
-            const int all = 1;                                                                               \
-            __VA_ARGS__;                                                                                     \
-        } else {                                                                                             \
-            const int all = 0;                                                                               \
-            __VA_ARGS__;                                                                                     \
+    do {                                                                                                     \
+        if (lo == 0 && hi == n) {                                                                            \
+            VEC_EACH(n, const int all = m == VL; __VA_ARGS__);                                               \
+            break;                                                                                           \
         }                                                                                                    \
-    })
+        VEC_EACH(n, {                                                                                        \
+            if (i + 16 <= lo || i >= hi) {                                                                   \
+                zeros;                                                                                       \
+            } else if (i >= lo && i + 16 <= hi) {                                                            \
+                const int all = 1;                                                                           \
+                __VA_ARGS__;                                                                                 \
+            } else {                                                                                         \
+                const int all = 0;                                                                           \
+                __VA_ARGS__;                                                                                 \
+            }                                                                                                \
+        });                                                                                                  \
+    } while (0)
 #define SEEN(v, otherwise) (all ? (v) : vf_select(seen(i, lo, hi), v, otherwise))
 /* lane i … of a result: to h, rounded, if there is one, else to f */
 #define PUT(f, h, v)                                                                                         \
