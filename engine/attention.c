@@ -3,10 +3,10 @@
  * heads that share the kv head; it walks the path's keys in blocks of KEYS aligned to the position on the
  * path. Backward: a task is a tree of the pack (with a memory: all that reads one segment of it), walked in
  * order, and a kv head with its query heads, or one of these where tasks are few; each head's share of dk and
- * dv is kept apart, and a kv head's shares are added in order of heads. Half a block that a row sees nothing
- * of is left out. Must not know: layers, rope.
- * Invariant: block borders follow from positions, so a row's bits depend on its path alone, never on threads
- * or on what else is in the pack. */
+ * dv is kept apart, and a kv head's shares are added in order of heads. What a run's first rows see nothing
+ * of beyond a block's first tile is left out. Must not know: layers, rope. Invariant: block borders follow
+ * from positions and, where all queries see the whole path, from its length, so a row's bits depend on its
+ * path alone, never on threads or on what else is in the pack. */
 #include "engine/attention.h"
 #include "engine/attention_room.h"
 #include "engine/kv.h"
@@ -234,6 +234,7 @@ struct block {
     struct piece piece[MOST];
     int32_t pieces;
     size_t late; /* rows */
+    ada_room_mask mask;
 };
 
 /* What query head h adds to the scores of a block, those of r->s from `row` on: rows of a table, of which
@@ -270,19 +271,6 @@ static void scores(const struct call *c, ada_attn_room *r, const struct run *run
     ada_room_scores(r, row, (size_t)run->n, b->late, (size_t)b->keys.n, bias, ld);
 }
 
-/* Its keys and values, in r, ready for forward or for backward. */
-static struct block block_open(const struct call *c, ada_attn_room *r, const struct run *run,
-                               struct range keys, int32_t head, bool back) {
-    struct block b = {.keys = keys, .late = late_rows(c, run, keys)};
-    ada_room_owner owner = {c->ws->calls, run->seg, head};
-    int32_t slot;
-    b.pieces = cut(c, run->seg, keys.pos, keys.n, b.piece, &slot);
-    if (ada_room_block(r, &owner, keys.pos, keys.n)) return b;
-    gather(c, r, b.piece, b.pieces, slot, keys.pos, head);
-    ada_room_keys_ready(r, back);
-    return b;
-}
-
 /* Which keys of a block the rows of `heads` heads see, into r->seen. */
 static ada_room_mask mask_of(const struct call *c, ada_attn_room *r, const struct run *run, struct range keys,
                              size_t heads) {
@@ -298,6 +286,20 @@ static ada_room_mask mask_of(const struct call *c, ada_attn_room *r, const struc
     return mask;
 }
 
+/* Its keys and values, in r, ready for forward or for backward. */
+static struct block block_open(const struct call *c, ada_attn_room *r, const struct run *run,
+                               struct range keys, int32_t head, bool back) {
+    struct block b = {
+        .keys = keys, .late = late_rows(c, run, keys), .mask = mask_of(c, r, run, keys, back ? 1 : c->group)};
+    ada_room_owner owner = {c->ws->calls, run->seg, head};
+    int32_t slot;
+    b.pieces = cut(c, run->seg, keys.pos, keys.n, b.piece, &slot);
+    if (ada_room_block(r, &owner, keys.pos, keys.n)) return b;
+    gather(c, r, b.piece, b.pieces, slot, keys.pos, head);
+    ada_room_keys_ready(r, back);
+    return b;
+}
+
 /* fresh: it is the first block of the run's */
 static void forward_block(const struct call *c, ada_attn_room *r, const struct run *run, struct range keys,
                           int32_t head, bool fresh) {
@@ -308,8 +310,7 @@ static void forward_block(const struct call *c, ada_attn_room *r, const struct r
     for (size_t g = 0; c->bias && g < c->group; g++)
         scores(c, r, run, &b, (size_t)head * c->group + g, g * n);
     for (size_t row = 0; !c->bias && row < m; row += go) ada_room_scores(r, row, go, b.late, seen, NULL, 0);
-    ada_room_mask mask = mask_of(c, r, run, keys, c->group);
-    ada_room_attend(r, m, seen, &mask);
+    ada_room_attend(r, m, seen, &b.mask);
     for (size_t row = 0; row < m && !fresh; row++)
         if (r->factor[row] != 1.0f) ada_k.scale(r->o + row * c->w, r->o + row * c->w, r->factor[row], c->w);
     for (size_t row = 0; row < m; row += go) ada_room_add_values(r, row, go, b.late, seen, fresh);
@@ -370,9 +371,8 @@ static void backward_head(const struct call *c, ada_attn_room *r, const struct r
     size_t n = (size_t)run->n, heads = (size_t)c->a->c->heads, row = i * n, keys = (size_t)b->keys.n;
     scores(c, r, run, b, h, row);
     ada_room_out_scores(r, row, n, b->late, keys);
-    ada_room_mask mask = mask_of(c, r, run, b->keys, 1);
     for (size_t j = 0; j < n; j++) r->factor[row + j] = c->a->lse[((size_t)run->first + j) * heads + h];
-    ada_room_attend_back(r, row, n, keys, &mask);
+    ada_room_attend_back(r, row, n, keys, &b->mask);
     ada_room_add_keys(r, row, n, b->late, keys, fresh);
     for (const struct piece *p = b->piece; p < b->piece + b->pieces; p++) {
         if (p->row < 0) continue; /* the cache is frozen */

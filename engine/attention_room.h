@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One thread's scratch of attention, and its products: query rows of a run against one block of keys. Two
- * forms: f32, of what was widened; and, where the processor multiplies pairs of bf16 in one instruction and
- * the model is bf16, pairs, with probabilities and their gradients rounded to bf16 and every sum in f32. Must
+ * forms: f32, of what was widened; and, where the processor multiplies pairs of bf16 and the model is bf16,
+ * pairs, with probabilities and their gradients rounded to bf16 and every sum in f32. Must
  * not know: segments, positions, masks. Invariant: a query's result does not depend on how many stand beside
  * it, nor on keys whose probability is 0. */
 #ifndef ADA_ENGINE_ATTENTION_ROOM_H

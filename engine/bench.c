@@ -161,6 +161,7 @@ static ada_status time_images(ada_tower *t, int32_t n, int32_t side, double *sec
     ADA_TRY(ada_arena_take(work, &features, (size_t)n * (size_t)rows * (size_t)c->d, sizeof *features));
     for (size_t i = 0; i < (size_t)n * size; i++)
         pixels[i] = (float)(2.0 * ada_rng_uniform(0, ADA_RNG_BENCH, i) - 1.0);
+    memset(features, 0, (size_t)n * (size_t)rows * (size_t)c->d * sizeof *features); /* its pages are there */
     ADA_TRY(ada_tower_flops(t, h, w, flops));
     *flops *= n;
     double start = ada_os.now();

@@ -16,7 +16,7 @@
 #error "avx512 wants -mavx512f -mavx512bw -mavx512dq -mavx512vl"
 #elif defined(ADA_ISA_AVX512BF16) && !defined(ADA_EMULATED) && !defined(__AVX512BF16__)
 #error "avx512bf16 wants -mavx512bf16, too"
-#elif defined(ADA_ISA_AMX) && !defined(ADA_EMULATED) && !(defined(__AMX_TILE__) && defined(__AMX_BF16__))
+#elif defined(ADA_ISA_AMX) && !defined(ADA_EMULATED) && !defined(__AMX_BF16__) && !defined(__AMXBF16__)
 #error "amx wants -mamx-tile -mamx-bf16, too"
 #elif defined(ADA_ISA_NEON) && !(defined(__aarch64__) && defined(__ARM_NEON))
 #error "neon wants AArch64"

@@ -112,16 +112,17 @@ VEC vf normal_cdf2(vf x, vf *pdf)
 }
 VEC vf normal_cdf(vf x) { vf pdf; return normal_cdf2(x, &pdf); }
 /* Φ(x) for what is rounded to bf16, at most 2^-21 off: ½ + x·P(2x²/25 - 1), degree 12, Chebyshev fit on
- * |x| ≤ 5 (tests/golden/make_poly.py); no e^x and no division. */
+ * |x| ≤ 5 (tests/golden/make_poly.py), 0 below; no e^x and no division. */
 VEC vf normal_cdf_near(vf x)
 {
     static const float c[12] = {-0x1.b6d652p-10f, 0x1.7f6b8cp-10f, -0x1.4c2dc0p-9f, 0x1.b4fb46p-8f,
                                 -0x1.72451ep-7f,  0x1.0ad8ecp-6f,  -0x1.7c6068p-6f, 0x1.01c29ep-5f,
                                 -0x1.4b5f4ap-5f,  0x1.a60b0ep-5f,  -0x1.1feea2p-4f, 0x1.218358p-3f};
+    vm none = vf_gt(vf_set1(-5.0f), x);
     x = vf_max(vf_set1(-5.0f), vf_min(vf_set1(5.0f), x));
     vf w = vf_fma(vf_mul(x, x), vf_set1(0.08f), vf_set1(-1.0f)), p = vf_set1(0x1.721f68p-11f);
     for (int i = 0; i < 12; i++) p = vf_fma(p, w, vf_set1(c[i]));
-    return vf_fma(x, p, vf_set1(0.5f));
+    return vf_select(none, vf_zero(), vf_fma(x, p, vf_set1(0.5f)));
 }
 VEC vf normal_back(vf x)
 {

@@ -8,6 +8,9 @@
 
 #include <immintrin.h>
 
+/* GCC's intrinsics don't say all that a tile's instructions read and write in memory. */
+#define VT_FENCE __asm__ volatile("" ::: "memory")
+
 VEC void vt_open(void)
 {
     struct shape {
@@ -20,15 +23,14 @@ VEC void vt_open(void)
                                       .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
     struct shape now;
     _tile_storeconfig(&now);
+    VT_FENCE;
     if (__builtin_memcmp(&now, &ours, sizeof now) != 0) _tile_loadconfig(&ours);
 }
 
-/* GCC does not tell itself that a tile's load reads memory and its store writes it. */
-#define VT_FENCE __asm__ volatile("" ::: "memory")
-
 /* ld: 32-bit words from one row to the next */
 #define VT_ZERO(tile) _tile_zero(tile)
-#define VT_LOAD(tile, from, ld) do { VT_FENCE; _tile_loadd(tile, from, (ptrdiff_t)(ld) * 4); } while (0)
+#define VT_LOAD(tile, from, ld)                                                                              \
+    do { VT_FENCE; _tile_loadd(tile, from, (ptrdiff_t)(ld) * 4); VT_FENCE; } while (0)
 #define VT_STORE(tile, to, ld) do { _tile_stored(tile, to, (ptrdiff_t)(ld) * 4); VT_FENCE; } while (0)
 /* sum += x · b. Of an element's 16 pairs, the low halves' products are one chain of fma, the high ones'
  * another; the sum of both is rounded and added. Denormals are 0. */

@@ -58,6 +58,7 @@ struct row {
     int exact;    /* EXACT of kernels.def */
     size_t block; /* n is a multiple of it */
     int two;      /* k matters, too */
+    int slow;     /* fewer shapes */
     int dense;    /* the oracle binds for DENSE inputs: no step between input and output can overflow */
     void (*plan)(struct job *j);
     struct value (*call)(const struct ada_kernels *k, const struct job *j, void *const *p);
@@ -402,10 +403,11 @@ static void try_job(struct subject *s, const struct row *r, struct job *j, enum 
     if (s->k != s->ref) try_aliases(s, r, j, mode, in, out, base, bv);
 }
 
-/* All shapes of a row. quick: fewer of them, for emulated CPUs. */
+/* All shapes of a row. quick: fewer of them, for emulated CPUs, as of every row that is slow. */
 static void try_row(struct subject *s, const struct row *r, int quick) {
     static const size_t ks[] = {1, 2, 3, 5, 8, 17, 33};
     const size_t most = r->block > 1 ? r->block * (quick ? 3 : 20) : 300;
+    quick |= r->slow;
     for (size_t n = 0; n <= most; n += r->block) {
         if (quick && r->block == 1 && n > 36 && n != 47 && n != 64 && n != 79 && n != 129 && n != 300)
             continue;

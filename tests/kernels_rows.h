@@ -126,7 +126,7 @@ HALF1(relu_bf16, 0)
 HALF1(silu_bf16, 8 * U * w + NEAR_HALF)
 HALF1(gelu_quick_bf16, (8 + 3 * argument(1.702 * x)) * U * w + NEAR_HALF)
 HALF1(gelu_tanh_bf16, (8 + 6 * argument(tanh_arg(x))) * U * w + NEAR_HALF)
-HALF1(gelu_erf_bf16, 0x1p-21 * fmin(fabs(x), 128) + NEAR_HALF)
+HALF1(gelu_erf_bf16, (x < -6 ? 0 : 0x1p-21 * fabs(x)) + NEAR_HALF + (x < -6 ? 0x1p-26 : 0))
 MAP2(silu_back, fabs(y) * (12 * U * gate(x, x, 1) + TINY) + TINY)
 MAP2(gelu_quick_back,
      fabs(y) * ((12 + 3 * argument(1.702 * x)) * U * gate(x, 1.702 * x, 1.702) + TINY) + TINY)
@@ -355,12 +355,25 @@ static size_t pair_gap(const struct job *j) {
 static size_t pair_columns(const struct job *j) {
     return j->n / 4 % 2 ? 64 : 32;
 }
+static size_t pair_rows(const struct job *j) {
+    return pair_columns(j) + j->n % 3;
+}
+/* c: none, y itself, one row for all, rows that begin one earlier each, or rows of their own */
+static const float *pair_c(const struct job *j, void *const *p, ptrdiff_t *ld) {
+    const ptrdiff_t lds[5] = {(ptrdiff_t)pair_rows(j), 0, -1, (ptrdiff_t)pair_columns(j) + 1,
+                              (ptrdiff_t)pair_columns(j) + 1};
+    *ld = lds[j->n % 5];
+    if (j->n % 3 == 0) return NULL;
+    return j->n % 5 == 0 ? F(0) : F(1) + (*ld < 0 ? j->k - 1 : 0);
+}
 static ada_pair_tile pair_tile(const struct job *j, void *const *p) {
+    ptrdiff_t ldc;
+    const float *c = pair_c(j, p, &ldc);
     return (ada_pair_tile){.y = F(0),
-                           .ldy = pair_columns(j) + j->n % 3,
+                           .ldy = pair_rows(j),
                            .n = pair_columns(j),
-                           .c = j->n % 3 ? F(1) : NULL,
-                           .ldc = (ptrdiff_t)pair_columns(j) + 1,
+                           .c = c,
+                           .ldc = ldc,
                            .x = p[2],
                            .ldx = pair_gap(j),
                            .transposed = turned(j),
@@ -381,7 +394,8 @@ ROW(
     buf(j, F32, IN, PAIRS, (wide / 16 - 1) * half_gap(j) + b_step(j) * n, 0),
     const ada_pair_tile t = pair_tile(j, p);
     s->mm_pairs(&t), const size_t wide = pair_columns(j), row = i / (wide + n % 3), h = i % (wide + n % 3);
-    if (h >= wide) return 0; const double c = n % 3 ? fabs(F(1)[row * (wide + 1) + h]) : 0;
+    if (h >= wide) return 0; ptrdiff_t ldc; const float *from = pair_c(j, p, &ldc);
+    const double c = from ? fabs(from[(ptrdiff_t)row * ldc + (ptrdiff_t)h]) : 0;
     double sum = c, lost = 0x1p-125 * (double)(2 * n + 2); for (size_t q = 0; q < n;
                                                                 q++) for (int odd = 0; odd < 2; odd++) {
         const double x = fabs(half_of(p[2], turned(j) ? q * (k + 1) + row : row * (n + 1) + q, odd));
@@ -505,7 +519,7 @@ ROW(planes, inout(j, 3 * n + 2, ANY); buf(j, U8, IN, ANY, 3 * n, 0);
 /* ---- the list ---- */
 enum { IS_EXACT = 1, IS_APPROX = 0 };
 static struct row rows[] = {
-#define K(name, class, ret, args) {#name, IS_##class, 1, 0, 0, plan_##name, call_##name, allowed_##name},
+#define K(name, class, ret, args) {#name, IS_##class, 1, 0, 0, 0, plan_##name, call_##name, allowed_##name},
 #include "simd/kernels.def"
 #undef K
 };
@@ -523,6 +537,7 @@ static void rows_ready(void) {
                                       "attend_back", "resample",     NULL};
     for (size_t i = 0; i < ROWS; i++) {
         struct row *r = &rows[i];
+        r->slow = strcmp(r->name, "attend_rows") == 0 || strcmp(r->name, "attend_back") == 0;
         for (int q = 0; dense[q]; q++) r->dense |= strcmp(r->name, dense[q]) == 0;
         for (int q = 0; two[q]; q++) r->two |= strcmp(r->name, two[q]) == 0;
         if (strstr(r->name, "_to_f32") && r->name[0] == 'q')
