@@ -148,7 +148,7 @@ static bool sees_whole(const struct call *c, const struct run *r) {
 static int32_t past_key(const struct call *c, const struct run *r, int32_t pos) {
     const ada_segment *e = &c->a->pack->segs[r->seg];
     if (c->a->memory) return c->a->memory->segs[c->a->reads[r->seg]].len;
-    return c->full || e->full ? e->pos + e->len : pos + 1;
+    return sees_whole(c, r) ? e->pos + e->len : pos + 1;
 }
 
 /* A piece of a block of keys: `n` rows of the pack or memory from `row` on, or of the cache (row < 0), at
@@ -208,11 +208,11 @@ struct range {
     int32_t pos, n; /* a block of keys */
 };
 
-/* Blocks from `pos` on, until `past`: the next one. whole: all of the path's queries see it until `past`;
- * then a short rest joins the block before it. */
-static struct range block_at(int32_t pos, int32_t past, bool whole) {
+/* Blocks from `pos` on, until `past`: the next one. Where all of the path's queries see it until `past`, a
+ * short rest joins the block before it. */
+static struct range block_at(const struct call *c, const struct run *r, int32_t pos, int32_t past) {
     int32_t from = pos / KEYS * KEYS, n = past - from;
-    return (struct range){from, n <= KEYS || (whole && n <= MOST) ? n : KEYS};
+    return (struct range){from, n <= (sees_whole(c, r) ? MOST : KEYS) ? n : KEYS};
 }
 
 /* Bounds of [first, past) within a block. */
@@ -338,7 +338,7 @@ static void forward_task(void *ctx, size_t item, int worker) {
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
     int32_t first_seen = first_key(c, run, position(c, run, run->first));
     for (int32_t key = first_seen; key < past;) {
-        struct range b = block_at(key, past, sees_whole(c, run));
+        struct range b = block_at(c, run, key, past);
         forward_block(c, r, run, b, (int32_t)head, key == first_seen);
         key = b.pos + b.n;
     }
@@ -404,7 +404,7 @@ static void backward_run(const struct call *c, ada_attn_room *r, const struct ru
     int32_t past = past_key(c, run, position(c, run, run->first + run->n - 1));
     int32_t first_seen = first_key(c, run, position(c, run, run->first));
     for (int32_t key = first_seen; key < past;) {
-        struct range keys = block_at(key, past, sees_whole(c, run));
+        struct range keys = block_at(c, run, key, past);
         struct block b = block_open(c, r, run, keys, (int32_t)(first / c->group), true);
         for (size_t i = 0; i < count; i++) backward_head(c, r, run, &b, first + i, i, key == first_seen);
         key = b.keys.pos + b.keys.n;
