@@ -12,7 +12,16 @@ typedef struct {
     const void *kept;
     void *keep, *out;
     bool add;
+    size_t room; /* rows of tmp that a strip has to itself: a strip's, or none where strips run in turn */
 } job;
+
+/* A row of tmp, the same again and again, so that it stays in L1. */
+static float *scratch(const job *j, size_t strip) {
+    return j->tmp + strip * j->room * j->r->d;
+}
+static size_t room(void) {
+    return ada_par_inside() ? 0 : ADA_STRIP;
+}
 
 static size_t source(const ada_norm_rows *r, size_t i) {
     return r->map ? (size_t)r->map[i] : i;
@@ -49,7 +58,7 @@ static void forward_strip(void *ctx, size_t s, int worker) {
     const job *j = ctx;
     const ada_norm_rows *r = j->r;
     for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, r->m); i++) {
-        float *y = j->tmp + i * r->d;
+        float *y = scratch(j, s);
         keep_and_norm(j, i, y, j->x + source(r, i) * r->d);
         ada_narrow(j->type, ada_at(j->type, j->out, i * r->d), y, r->d);
     }
@@ -57,7 +66,8 @@ static void forward_strip(void *ctx, size_t s, int worker) {
 
 void ada_norm_forward(const ada_norm_rows *r, ada_dtype type, const float *x, void *y, float *tmp, void *keep,
                       float *stat) {
-    job j = {.r = r, .type = type, .x = x, .out = y, .tmp = tmp, .keep = keep, .to_stat = stat};
+    job j = {
+        .r = r, .type = type, .x = x, .out = y, .tmp = tmp, .keep = keep, .to_stat = stat, .room = room()};
     ada_par_for(ada_strips(r->m), forward_strip, &j);
 }
 
@@ -67,7 +77,7 @@ static void backward_strip(void *ctx, size_t s, int worker) {
     const ada_norm_rows *r = j->r;
     for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, r->m); i++) {
         size_t at = source(r, i);
-        float *dy = j->y + i * r->d, *x = j->tmp + i * r->d, *dx = j->dx + at * r->d;
+        float *dy = j->y + i * r->d, *x = scratch(j, s), *dx = j->dx + at * r->d;
         ada_widen(j->type, x, ada_at_const(j->type, j->kept, at * r->d), r->d);
         row_backward(r, dy, dy, x, j->stat + 2 * at);
         if (j->add)
@@ -79,7 +89,15 @@ static void backward_strip(void *ctx, size_t s, int worker) {
 
 void ada_norm_backward(const ada_norm_rows *r, ada_dtype type, float *dy, const void *x, const float *stat,
                        float *tmp, float *dx, bool add) {
-    job j = {.r = r, .type = type, .y = dy, .kept = x, .stat = stat, .tmp = tmp, .dx = dx, .add = add};
+    job j = {.r = r,
+             .type = type,
+             .y = dy,
+             .kept = x,
+             .stat = stat,
+             .tmp = tmp,
+             .dx = dx,
+             .add = add,
+             .room = room()};
     ada_par_for(ada_strips(r->m), backward_strip, &j);
 }
 
@@ -104,7 +122,7 @@ static void add_backward_strip(void *ctx, size_t s, int worker) {
     const job *j = ctx;
     const ada_norm_rows *r = j->r;
     for (size_t i = s * ADA_STRIP; i < ada_strip_end(s, r->m); i++) {
-        float *x = j->tmp + i * r->d, *dy = j->y + i * r->d;
+        float *x = scratch(j, s), *dy = j->y + i * r->d;
         ada_widen(j->type, x, ada_at_const(j->type, j->kept, i * r->d), r->d);
         row_backward(r, dy, j->x + i * r->d, x, j->stat + 2 * i);
         ada_narrow(j->type, ada_at(j->type, j->out, i * r->d), dy, r->d);
@@ -113,6 +131,14 @@ static void add_backward_strip(void *ctx, size_t s, int worker) {
 
 void ada_norm_add_backward(const ada_norm_rows *r, ada_dtype type, const float *dx, const void *keep,
                            const float *stat, float *tmp, float *wide, void *dy) {
-    job j = {.r = r, .type = type, .x = dx, .kept = keep, .stat = stat, .tmp = tmp, .y = wide, .out = dy};
+    job j = {.r = r,
+             .type = type,
+             .x = dx,
+             .kept = keep,
+             .stat = stat,
+             .tmp = tmp,
+             .y = wide,
+             .out = dy,
+             .room = room()};
     ada_par_for(ada_strips(r->m), add_backward_strip, &j);
 }
