@@ -33,13 +33,14 @@ struct ada_attn_ws {
     ada_attn_room *rooms; /* [threads] */
     struct run *runs;
     int32_t nruns, run; /* run: most query rows of one */
-    uint64_t calls;
+    uint64_t surveys;
     int32_t *from;     /* [segs + 1] first query row of each segment */
     int32_t *run_from; /* [segs + 1] its first run */
     int32_t *next;     /* [segs] next segment of the same tree, -1 at its end */
     int32_t *last;     /* [segs] of a root, or of a memory's segment: its tree's last segment so far */
     int32_t *root;     /* [trees] -1: nobody reads that segment of the memory */
-    float *dk, *dv;    /* [heads, T, w] each query head's share; training only */
+    int32_t ntrees;
+    float *dk, *dv; /* [heads, T, w] places for a query head's share; training only */
     int32_t max_T;
     size_t w;
 };
@@ -91,42 +92,80 @@ struct call {
     const struct ada_attn_bias *bias;
     const void *dout;
     ada_attn_grad d;
-    size_t together; /* query heads of a task of backward */
+    const ada_part *part;
+    int32_t tree;                /* its first; of backward, as the rest */
+    size_t together;             /* query heads of a task */
+    bool reuse;                  /* a thread's tasks have the same places for shares, one after the other */
+    size_t first_joined, joined; /* rows of k and v, where the heads of a kv head are tasks of their own */
 };
 
-static struct call call_of(const ada_attn *a, ada_attn_ws *ws) {
+static struct call call_of(const ada_attn *a, ada_attn_ws *ws, const ada_part *part) {
     const ada_config *c = a->c;
     return (struct call){.a = a,
                          .ws = ws,
+                         .part = part,
                          .hd = (size_t)c->head_dim,
                          .w = ws->w,
                          .group = (size_t)(c->heads / c->kv_heads),
                          .scale = c->attn_scale > 0 ? c->attn_scale : (float)(1 / sqrt(c->head_dim)),
                          .cap = c->attn_cap,
-                         .window = ada_config_windowed(c, a->layer) && !a->memory ? c->window : INT32_MAX,
+                         .window =
+                             ada_config_windowed(c, a->layer) && !a->reading.memory ? c->window : INT32_MAX,
                          .full = c->mask == ADA_MASK_FULL,
-                         .keys = (size_t)(a->memory ? a->memory->T : a->pack->T),
+                         .keys = (size_t)(a->reading.memory ? a->reading.memory->T : a->pack->T),
                          .bias = a->bias};
 }
 
-/* Which query rows each segment has, and the trees. */
-static void survey(const struct call *c) {
-    const ada_pack *p = c->a->pack;
-    ada_attn_ws *ws = c->ws;
+/* Which query rows each segment has. */
+static void find_runs(const ada_attn *a, ada_attn_ws *ws) {
+    const ada_pack *p = a->pack;
     int32_t q = 0;
     ws->nruns = 0;
     for (int32_t g = 0; g < p->nsegs; g++) {
         const ada_segment *e = &p->segs[g];
         ws->from[g] = q, ws->run_from[g] = ws->nruns;
-        if (c->a->rows)
-            while (q < c->a->m && c->a->rows[q] < e->start + e->len) q++;
+        if (a->rows)
+            while (q < a->m && a->rows[q] < e->start + e->len) q++;
         else
             q += e->len;
         for (int32_t i = ws->from[g]; i < q; i += ws->run)
             ws->runs[ws->nruns++] = (struct run){g, i, q - i < ws->run ? q - i : ws->run};
     }
     ws->from[p->nsegs] = q, ws->run_from[p->nsegs] = ws->nruns;
-    ws->calls++;
+}
+
+/* Chains the segments that read each segment of the memory in order. */
+static int32_t plant_readers(const ada_attn *a, ada_attn_ws *ws) {
+    for (int32_t m = 0; m < a->reading.memory->nsegs; m++) ws->root[m] = -1;
+    for (int32_t g = 0; g < a->pack->nsegs; g++) {
+        int32_t m = a->reading.reads[g];
+        *(ws->root[m] < 0 ? &ws->root[m] : &ws->next[ws->last[m]]) = g;
+        ws->last[m] = g;
+        ws->next[g] = -1;
+    }
+    return a->reading.memory->nsegs;
+}
+
+/* Chains the segments of each tree in order; returns the number of trees. */
+static int32_t plant(const ada_pack *p, ada_attn_ws *ws) {
+    int32_t trees = 0;
+    for (int32_t g = 0; g < p->nsegs; g++) {
+        int32_t up = p->segs[g].parent;
+        while (up >= 0 && p->segs[up].parent >= 0) up = p->segs[up].parent;
+        if (up < 0)
+            ws->root[trees++] = up = g;
+        else
+            ws->next[ws->last[up]] = g;
+        ws->last[up] = g;
+        ws->next[g] = -1;
+    }
+    return trees;
+}
+
+void ada_attn_survey(const ada_attn *a, ada_attn_ws *ws) {
+    find_runs(a, ws);
+    ws->ntrees = a->reading.memory ? plant_readers(a, ws) : plant(a->pack, ws);
+    ws->surveys++;
 }
 
 static int32_t row_of(const struct call *c, int32_t q) {
@@ -143,11 +182,11 @@ static int32_t first_key(const struct call *c, const struct run *r, int32_t pos)
     return pos < c->window || c->a->pack->segs[r->seg].full ? 0 : pos - c->window + 1;
 }
 static bool sees_whole(const struct call *c, const struct run *r) {
-    return c->a->memory || c->full || c->a->pack->segs[r->seg].full;
+    return c->a->reading.memory || c->full || c->a->pack->segs[r->seg].full;
 }
 static int32_t past_key(const struct call *c, const struct run *r, int32_t pos) {
     const ada_segment *e = &c->a->pack->segs[r->seg];
-    if (c->a->memory) return c->a->memory->segs[c->a->reads[r->seg]].len;
+    if (c->a->reading.memory) return c->a->reading.memory->segs[c->a->reading.reads[r->seg]].len;
     return sees_whole(c, r) ? e->pos + e->len : pos + 1;
 }
 
@@ -163,8 +202,8 @@ static int32_t cut(const struct call *c, int32_t seg, int32_t pos, int32_t n, st
     int32_t pieces = 0, end = pos + n;
     const ada_segment *e = &c->a->pack->segs[seg];
     *slot = -1;
-    if (c->a->memory) {
-        piece[0] = (struct piece){c->a->memory->segs[c->a->reads[seg]].start + pos, 0, n};
+    if (c->a->reading.memory) {
+        piece[0] = (struct piece){c->a->reading.memory->segs[c->a->reading.reads[seg]].start + pos, 0, n};
         return 1;
     }
     for (;; seg = e->parent) {
@@ -291,7 +330,7 @@ static struct block block_open(const struct call *c, ada_attn_room *r, const str
                                struct range keys, int32_t head, bool back) {
     struct block b = {
         .keys = keys, .late = late_rows(c, run, keys), .mask = mask_of(c, r, run, keys, back ? 1 : c->group)};
-    ada_room_owner owner = {c->ws->calls, run->seg, head};
+    ada_room_owner owner = {c->ws->surveys, c->a->layer, run->seg, head, back};
     int32_t slot;
     b.pieces = cut(c, run->seg, keys.pos, keys.n, b.piece, &slot);
     if (ada_room_block(r, &owner, keys.pos, keys.n)) return b;
@@ -322,6 +361,7 @@ static void forward_task(void *ctx, size_t item, int worker) {
     ada_attn_room *r = &c->ws->rooms[worker];
     /* segment by segment, head by head, run by run: one thread's next item has the same keys */
     size_t kv_heads = (size_t)a->c->kv_heads;
+    item += (size_t)c->ws->run_from[c->part->seg] * kv_heads;
     const int32_t *first = c->ws->run_from + c->ws->runs[item / kv_heads].seg;
     size_t runs = (size_t)(first[1] - first[0]);
     item -= (size_t)first[0] * kv_heads;
@@ -350,20 +390,26 @@ static void forward_task(void *ctx, size_t item, int worker) {
     }
 }
 
-void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws) {
-    struct call c = call_of(a, ws);
-    for (int32_t g = 0; a->kv && g < a->pack->nsegs; g++) {
+void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws, const ada_part *part) {
+    struct call c = call_of(a, ws, part);
+    const int32_t *runs = ws->run_from + part->seg;
+    for (int32_t g = part->seg; a->kv && g < part->seg + part->segs; g++) {
         const ada_segment *e = &a->pack->segs[g];
         size_t at = (size_t)e->start * a->ldkv;
         if (e->parent < 0 && e->cache >= 0)
             ada_kv_put(a->kv, a->layer, e->cache, e->pos, e->len, ada_at_const(a->type, a->k, at),
                        ada_at_const(a->type, a->v, at), a->ldkv);
     }
-    survey(&c);
-    ada_par_for((size_t)ws->nruns * (size_t)a->c->kv_heads, forward_task, &c);
+    ada_par_for((size_t)(runs[part->segs] - runs[0]) * (size_t)a->c->kv_heads, forward_task, &c);
 }
 
 /* ---- backward ---- */
+
+/* Where query head h's shares stand in dk and dv. */
+static size_t share_of(const struct call *c, const ada_attn_room *r, size_t h) {
+    size_t place = c->reuse ? (size_t)(r - c->ws->rooms) * c->group + h % c->group : h;
+    return place * c->keys * c->w;
+}
 
 /* A block for query head h, the run's i-th, whose rows of r begin at i · n. */
 static void backward_head(const struct call *c, ada_attn_room *r, const struct run *run,
@@ -376,7 +422,7 @@ static void backward_head(const struct call *c, ada_attn_room *r, const struct r
     ada_room_add_keys(r, row, n, b->late, keys, fresh);
     for (const struct piece *p = b->piece; p < b->piece + b->pieces; p++) {
         if (p->row < 0) continue; /* the cache is frozen */
-        size_t to = (h * c->keys + (size_t)p->row) * c->w;
+        size_t to = share_of(c, r, h) + (size_t)p->row * c->w;
         ada_room_add_shares(r, i, row, n, b->late, (size_t)p->at, (size_t)p->n, c->ws->dk + to,
                             c->ws->dv + to);
     }
@@ -415,27 +461,11 @@ static void backward_run(const struct call *c, ada_attn_room *r, const struct ru
     }
 }
 
-static void clear_shares(const struct call *c, const ada_segment *e, size_t first) {
+static void clear_shares(const struct call *c, const ada_attn_room *r, const ada_segment *e, size_t first) {
     for (size_t h = first; h < first + c->together; h++) {
-        size_t at = (h * c->keys + (size_t)e->start) * c->w, n = (size_t)e->len * c->w;
+        size_t at = share_of(c, r, h) + (size_t)e->start * c->w, n = (size_t)e->len * c->w;
         memset(c->ws->dk + at, 0, n * sizeof(float));
         memset(c->ws->dv + at, 0, n * sizeof(float));
-    }
-}
-
-static void backward_task(void *ctx, size_t item, int worker) {
-    const struct call *c = ctx;
-    const ada_attn *a = c->a;
-    size_t shares = (size_t)a->c->heads / c->together, tree = item / shares,
-           first = item % shares * c->together;
-    if (a->memory) clear_shares(c, &a->memory->segs[tree], first);
-    for (int32_t g = c->ws->root[tree]; g >= 0; g = c->ws->next[g]) {
-        if (!a->memory) clear_shares(c, &a->pack->segs[g], first);
-        for (int32_t q = c->ws->from[g]; q < c->ws->from[g + 1]; q += QUERIES) {
-            int32_t left = c->ws->from[g + 1] - q;
-            backward_run(c, &c->ws->rooms[worker], &(struct run){g, q, left < QUERIES ? left : QUERIES},
-                         first, c->together);
-        }
     }
 }
 
@@ -447,54 +477,73 @@ static void join(const struct call *c, void *to, const float *share) {
     ada_narrow(c->d.type, to, c->group > 1 ? sum : share, c->hd);
 }
 
+/* Of keys first … first+n-1 of a kv head; share: where its first head's shares stand. */
+static void join_keys(const struct call *c, size_t kv_head, size_t share, size_t first, size_t n) {
+    for (size_t row = first; row < first + n; row++) {
+        size_t from = share + row * c->w, to = row * c->d.lddkv + kv_head * c->hd;
+        join(c, ada_at(c->d.type, c->d.dk, to), c->ws->dk + from);
+        join(c, ada_at(c->d.type, c->d.dv, to), c->ws->dv + from);
+    }
+}
+
+static void backward_task(void *ctx, size_t item, int worker) {
+    const struct call *c = ctx;
+    const ada_attn *a = c->a;
+    ada_attn_room *r = &c->ws->rooms[worker];
+    size_t tasks = (size_t)a->c->heads / c->together, tree = (size_t)c->tree + item / tasks;
+    size_t first = item % tasks * c->together;
+    const ada_segment *segs = a->reading.memory ? &a->reading.memory->segs[tree] : a->pack->segs;
+    if (a->reading.memory) clear_shares(c, r, segs, first);
+    for (int32_t g = c->ws->root[tree]; g >= 0; g = c->ws->next[g]) {
+        if (!a->reading.memory) clear_shares(c, r, &segs[g], first);
+        for (int32_t q = c->ws->from[g]; q < c->ws->from[g + 1]; q += QUERIES) {
+            int32_t left = c->ws->from[g + 1] - q;
+            backward_run(c, r, &(struct run){g, q, left < QUERIES ? left : QUERIES}, first, c->together);
+        }
+    }
+    if (c->together < c->group) return;
+    size_t share = share_of(c, r, first), head = first / c->group;
+    if (a->reading.memory) join_keys(c, head, share, (size_t)segs->start, (size_t)segs->len);
+    for (int32_t g = c->ws->root[tree]; g >= 0 && !a->reading.memory; g = c->ws->next[g])
+        join_keys(c, head, share, (size_t)segs[g].start, (size_t)segs[g].len);
+}
+
+/* Where the heads of a kv head were tasks of their own. */
 static void join_rows(void *ctx, size_t item, int worker) {
     const struct call *c = ctx;
-    size_t T = c->keys, first = item * QUERIES, last = first + QUERIES < T ? first + QUERIES : T;
+    size_t at = item * QUERIES, left = c->joined - at;
     (void)worker;
-    for (size_t row = first; row < last; row++)
-        for (size_t h = 0; h < (size_t)c->a->c->kv_heads; h++) {
-            size_t from = (h * c->group * T + row) * c->w, to = row * c->d.lddkv + h * c->hd;
-            join(c, ada_at(c->d.type, c->d.dk, to), c->ws->dk + from);
-            join(c, ada_at(c->d.type, c->d.dv, to), c->ws->dv + from);
-        }
+    for (size_t h = 0; h < (size_t)c->a->c->kv_heads; h++)
+        join_keys(c, h, h * c->group * c->keys * c->w, c->first_joined + at, left < QUERIES ? left : QUERIES);
 }
 
-/* Chains the segments that read each segment of the memory in order. */
-static size_t plant_readers(const ada_attn *a, ada_attn_ws *ws) {
-    for (int32_t m = 0; m < a->memory->nsegs; m++) ws->root[m] = -1;
-    for (int32_t g = 0; g < a->pack->nsegs; g++) {
-        int32_t m = a->reads[g];
-        *(ws->root[m] < 0 ? &ws->root[m] : &ws->next[ws->last[m]]) = g;
-        ws->last[m] = g;
-        ws->next[g] = -1;
+/* The trees of a part; returns how many. */
+static size_t trees_of(struct call *c) {
+    const ada_attn_ws *ws = c->ws;
+    int32_t end = c->part->seg + c->part->segs, past;
+    if (c->a->reading.memory) {
+        c->tree = c->part->read;
+        return (size_t)c->part->reads;
     }
-    return (size_t)a->memory->nsegs;
+    while (c->tree < ws->ntrees && ws->root[c->tree] < c->part->seg) c->tree++;
+    for (past = c->tree; past < ws->ntrees && ws->root[past] < end;) past++;
+    return (size_t)(past - c->tree);
 }
 
-/* Chains the segments of each tree in order; returns the number of trees. */
-static size_t plant(const ada_pack *p, ada_attn_ws *ws) {
-    size_t trees = 0;
-    for (int32_t g = 0; g < p->nsegs; g++) {
-        int32_t up = p->segs[g].parent;
-        while (up >= 0 && p->segs[up].parent >= 0) up = p->segs[up].parent;
-        if (up < 0)
-            ws->root[trees++] = up = g;
-        else
-            ws->next[ws->last[up]] = g;
-        ws->last[up] = g;
-        ws->next[g] = -1;
-    }
-    return trees;
-}
-
-void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, const ada_attn_grad *grad) {
-    struct call c = call_of(a, ws);
+void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const ada_part *part, const void *dout,
+                       const ada_attn_grad *grad) {
+    struct call c = call_of(a, ws, part);
     c.dout = dout, c.d = *grad;
-    survey(&c);
-    size_t trees = a->memory ? plant_readers(a, ws) : plant(a->pack, ws);
-    size_t enough = 2 * (size_t)ada_par_threads();
+    size_t trees = trees_of(&c), team = (size_t)ada_par_threads();
+    size_t enough = ada_par_inside() ? 1 : 2 * team;
     bool room = c.group * QUERIES <= TILE_ROWS;
     c.together = room && trees * (size_t)a->c->kv_heads >= enough ? c.group : 1;
+    c.reuse = c.together == c.group && team * c.group <= (size_t)a->c->heads;
     ada_par_for(trees * (size_t)a->c->heads / c.together, backward_task, &c);
-    ada_par_for((c.keys + QUERIES - 1) / QUERIES, join_rows, &c);
+    if (c.together == c.group) return;
+    const ada_pack *of = a->reading.memory ? a->reading.memory : a->pack;
+    int32_t first = a->reading.memory ? part->read : part->seg;
+    c.first_joined = (size_t)of->segs[first].start;
+    c.joined = (size_t)ada_pack_rows(of, first, a->reading.memory ? part->reads : part->segs);
+    ada_par_for((c.joined + QUERIES - 1) / QUERIES, join_rows, &c);
 }

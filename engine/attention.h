@@ -35,8 +35,7 @@ typedef struct ada_attn {
     const ada_config *c;
     ada_dtype type; /* of q, k, v, o and of the cache */
     const ada_pack *pack;
-    const ada_pack *memory;    /* NULL: rows see their own pack. Else k and v are of its rows, T of them */
-    const int32_t *reads;      /* [pack->nsegs] the segment of the memory that each segment reads */
+    ada_reading reading; /* no memory: rows see their own pack. Else k and v are of its rows, T of them */
     const ada_attn_bias *bias; /* or NULL */
     const int32_t *rows;       /* [m] the pack's rows that q and o stand for, ascending; NULL: all T */
     int32_t m;
@@ -50,7 +49,10 @@ typedef struct ada_attn {
     int32_t layer;
 } ada_attn;
 
-void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws);
+/* What calls have in common until the next survey: their pack, memory and rows. */
+void ada_attn_survey(const ada_attn *a, ada_attn_ws *ws);
+/* After a survey; part: of the pack. Parts may run in any order and beside each other, each by its layers. */
+void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws, const ada_part *part);
 /* Gradients at q, k and v, all overwritten; of `type`, which is F32 or the call's. */
 typedef struct ada_attn_grad {
     ada_dtype type;
@@ -58,7 +60,8 @@ typedef struct ada_attn_grad {
     void *dk, *dv; /* [T, kv_heads·head_dim] */
     size_t lddq, lddkv;
 } ada_attn_grad;
-/* dout [m, heads·head_dim] of a->type, packed. */
-void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const void *dout, const ada_attn_grad *grad);
+/* dout [m, heads·head_dim] of a->type, packed. Parts as in forward. */
+void ada_attn_backward(const ada_attn *a, ada_attn_ws *ws, const ada_part *part, const void *dout,
+                       const ada_attn_grad *grad);
 
 #endif

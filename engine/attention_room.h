@@ -28,8 +28,8 @@ typedef struct ada_room_keys {
 
 /* Whose blocks a room keeps. */
 typedef struct ada_room_owner {
-    uint64_t call;
-    int32_t seg, head;
+    uint64_t survey;
+    int32_t layer, seg, head, back; /* back: whether for backward */
 } ada_room_owner;
 
 /* w: head_dim rounded up to ADA_TILE. A row is a query of one of the heads that share keys; a head's rows

@@ -58,7 +58,8 @@ static double decode(timing *b, decoder *o, const int32_t *ids, int32_t at, int3
     ada_head_logits(&b->m->head, o->head, o->h, 1, o->logits);
     double flops = ada_stack_flops(s, &p, false) + ada_head_flops(&b->m->head, 1);
     if (!b->source) return flops;
-    return flops + ada_cross_flops(s, &p, ada_memory_pack(ada_source_memory(b->source)), &reads, false);
+    return flops +
+           ada_cross_flops(s, &p, ada_memory_reading(ada_source_memory(b->source))->memory, &reads, false);
 }
 
 /* A prompt of n tokens, then `steps` single ones; timed is the prompt, or what follows it. */
@@ -86,7 +87,8 @@ static ada_status time_source(timing *b, int32_t n, int32_t steps) {
     double start = ada_os.now();
     ADA_TRY(ada_source_read(b->source, ids, n));
     ada_pass_read(o.pass, ada_source_memory(b->source));
-    b->flops = ada_stack_flops(&b->m->encoder, ada_memory_pack(ada_source_memory(b->source)), false);
+    b->flops =
+        ada_stack_flops(&b->m->encoder, ada_memory_reading(ada_source_memory(b->source))->memory, false);
     b->flops += decode(b, &o, ids, 0, 1);
     if (steps) start = ada_os.now(), b->flops = 0.0;
     for (; at <= steps; at++) b->flops += decode(b, &o, ids + at, at, 1);

@@ -16,8 +16,7 @@ typedef struct { /* of one layer; without training all layers share the first's 
 
 struct ada_memory {
     const ada_stack *s;
-    const ada_pack *pack;
-    const int32_t *reads;
+    ada_reading reading;
     const float *h; /* [S, d] the encoder's rows before their norm */
     float *stat;    /* [S, 2] */
     void *rows;     /* [S, d] normed */
@@ -27,7 +26,7 @@ struct ada_memory {
     ada_attn_ws *attn;
     void *datt, *dq; /* [readers, heads·head_dim] training only, as the rest */
     void *dkv;       /* [S, 2·kv] */
-    float *drows;    /* [S, d] */
+    float *drows;    /* [S, d], or NULL: not wanted */
 };
 
 typedef struct {
@@ -62,7 +61,7 @@ static ada_status layout_train(ada_memory *m, ada_arena *a, const ada_memory_lim
     ADA_TRY(ada_arena_rows(a, &m->datt, T, n.q, ts));
     ADA_TRY(ada_arena_rows(a, &m->dq, T, n.q, ts));
     ADA_TRY(ada_arena_rows(a, &m->dkv, S, 2 * n.kv, ts));
-    return ada_arena_rows(a, &m->drows, S, n.d, sizeof(float));
+    return lim->gather ? ada_arena_rows(a, &m->drows, S, n.d, sizeof(float)) : ADA_OK;
 }
 
 static bool alone(const ada_stack *s) {
@@ -124,17 +123,21 @@ static void fill_panel(const void *ctx, const ada_panel *p, size_t i, size_t row
 }
 
 void ada_memory_fill(ada_memory *m, const ada_pack *p, const float *h) {
-    m->pack = p, m->h = h;
+    m->reading.memory = p, m->h = h;
     if (m->drows) memset(m->drows, 0, (size_t)p->T * (size_t)m->s->c.d * sizeof *m->drows);
-    ada_panels_run(&m->panels, (size_t)p->T, fill_panel, m);
+    ada_panels_run(&m->panels, 0, (size_t)p->T, fill_panel, m);
 }
 
 void ada_memory_read(ada_memory *m, const int32_t *reads) {
-    m->reads = reads;
+    m->reading.reads = reads;
 }
 
-const ada_pack *ada_memory_pack(const ada_memory *m) {
-    return m->pack;
+const ada_reading *ada_memory_reading(const ada_memory *m) {
+    return &m->reading;
+}
+
+bool ada_memory_alone(const ada_memory *m, int32_t rows) {
+    return ada_panels_alone(&m->panels, (size_t)rows);
 }
 
 typedef struct {
@@ -151,7 +154,7 @@ static void add_strip(void *ctx, size_t strip, int worker) {
 }
 
 typedef struct {
-    ada_memory *m;
+    const ada_memory *m;
     int32_t l;
     float *x; /* the stream, or a gradient */
 } panel_job;
@@ -176,30 +179,29 @@ static void memory_back_panel(const void *ctx, const ada_panel *p, size_t i, siz
 }
 
 void ada_memory_back(ada_memory *m, float *dh) {
-    ada_panels_run(&m->panels, (size_t)m->pack->T, memory_back_panel, &(panel_job){m, 0, dh});
+    ada_panels_run(&m->panels, 0, (size_t)m->reading.memory->T, memory_back_panel, &(panel_job){m, 0, dh});
 }
 
 /* ---- the sublayer ---- */
 
-static ada_attn attn_of(const ada_memory *m, int32_t l, const ada_pack *p, const int32_t *rows, int32_t n) {
+static ada_attn attn_of(const ada_memory *m, const ada_cross *c) {
     const ada_stack *s = m->s;
-    const kept *k = &m->layers[l];
+    const kept *k = &m->layers[c->l];
     dims w = dims_of(s);
     return (ada_attn){.c = &s->c,
                       .type = s->type,
-                      .pack = p,
-                      .memory = m->pack,
-                      .reads = m->reads,
-                      .rows = rows,
-                      .m = n,
+                      .pack = c->pack,
+                      .reading = m->reading,
+                      .rows = c->rows,
+                      .m = c->n,
                       .q = k->q,
                       .ldq = w.q,
-                      .k = m->kv[l],
-                      .v = ada_at(s->type, m->kv[l], w.kv),
+                      .k = m->kv[c->l],
+                      .v = ada_at(s->type, m->kv[c->l], w.kv),
                       .ldkv = 2 * w.kv,
                       .o = k->att,
                       .lse = k->lse,
-                      .layer = l};
+                      .layer = c->l};
 }
 
 static ada_residual end_of(const ada_memory *m, int32_t l, size_t rows) {
@@ -229,13 +231,22 @@ static void end_panel(const void *ctx, const ada_panel *p, size_t i, size_t rows
     ada_residual_forward(&o, p, att, w.q, j->x + i * w.d);
 }
 
-void ada_cross_forward(ada_memory *m, int32_t l, const ada_pack *p, const int32_t *rows, int32_t n,
-                       float *x) {
-    const panel_job j = {m, l, x};
-    ada_panels_run(&m->panels, (size_t)n, query_panel, &j);
-    ada_attn a = attn_of(m, l, p, rows, n);
-    ada_attn_forward(&a, m->attn);
-    ada_panels_run(&m->panels, (size_t)n, end_panel, &j);
+void ada_cross_survey(ada_memory *m, const ada_cross *c) {
+    ada_attn a = attn_of(m, c);
+    ada_attn_survey(&a, m->attn);
+}
+
+/* Over a part's rows of x. */
+static void run_rows(const ada_memory *m, const ada_cross *c, const ada_part *t, ada_panel_fn body) {
+    int32_t first = c->rows ? t->out : t->row, n = c->rows ? t->outs : t->rows;
+    ada_panels_run(&m->panels, (size_t)first, (size_t)n, body, &(panel_job){m, c->l, c->x});
+}
+
+void ada_cross_forward(ada_memory *m, const ada_cross *c, const ada_part *part) {
+    ada_attn a = attn_of(m, c);
+    run_rows(m, c, part, query_panel);
+    ada_attn_forward(&a, m->attn, part);
+    run_rows(m, c, part, end_panel);
 }
 
 static void end_back_panel(const void *ctx, const ada_panel *p, size_t i, size_t rows) {
@@ -261,17 +272,19 @@ static void query_back_panel(const void *ctx, const ada_panel *p, size_t i, size
                       true);
 }
 
-void ada_cross_backward(ada_memory *m, int32_t l, const ada_pack *p, const int32_t *rows, int32_t n,
-                        float *dx) {
+void ada_cross_backward(ada_memory *m, const ada_cross *c, const ada_part *part) {
     dims w = dims_of(m->s);
-    const panel_job j = {m, l, dx};
-    ada_panels_run(&m->panels, (size_t)n, end_back_panel, &j);
-    ada_attn a = attn_of(m, l, p, rows, n);
+    ada_attn a = attn_of(m, c);
     ada_dtype type = m->s->type;
-    ada_attn_backward(&a, m->attn, m->datt,
+    const ada_pack *of = m->reading.memory;
+    run_rows(m, c, part, end_back_panel);
+    ada_attn_backward(&a, m->attn, part, m->datt,
                       &(ada_attn_grad){type, m->dq, m->dkv, ada_at(type, m->dkv, w.kv), w.q, 2 * w.kv});
-    ada_panels_run(&m->panels, (size_t)n, query_back_panel, &j);
-    ada_panels_run(&m->panels, (size_t)m->pack->T, gather_panel, &j);
+    run_rows(m, c, part, query_back_panel);
+    if (!m->drows || part->reads == 0) return;
+    ada_panels_run(&m->panels, (size_t)of->segs[part->read].start,
+                   (size_t)ada_pack_rows(of, part->read, part->reads), gather_panel,
+                   &(panel_job){m, c->l, NULL});
 }
 
 /* ---- work ---- */

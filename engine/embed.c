@@ -134,16 +134,42 @@ int32_t ada_join_count(const ada_join *j) {
     return j->n;
 }
 
+/* Rows of a pass, and their tokens. */
+typedef struct {
+    const ada_join *j;
+    const int32_t *ids;
+    size_t n;
+    float *x;
+    const float *dx;
+} rows_job;
+
+static void copy_strip(void *ctx, size_t strip, int worker) {
+    (void)worker;
+    const rows_job *r = ctx;
+    size_t d = r->j->d;
+    for (size_t i = strip * ADA_STRIP; i < ada_strip_end(strip, r->n); i++)
+        memcpy(r->x + i * d, r->j->y + (size_t)r->j->slot[r->ids[i]] * d, d * sizeof(float));
+}
+
 void ada_join_rows(const ada_join *j, const int32_t *ids, int32_t n, float *x) {
-    for (int32_t i = 0; i < n; i++)
-        memcpy(x + (size_t)i * j->d, j->y + (size_t)j->slot[ids[i]] * j->d, j->d * sizeof(float));
+    ada_par_for(ada_strips((size_t)n), copy_strip, &(rows_job){.j = j, .ids = ids, .n = (size_t)n, .x = x});
+}
+
+enum { COLUMNS = 64 }; /* rows may be of one token, so a task has columns */
+
+static void add_columns(void *ctx, size_t item, int worker) {
+    (void)worker;
+    const rows_job *r = ctx;
+    size_t d = r->j->d, first = item * COLUMNS, n = d - first < COLUMNS ? d - first : COLUMNS;
+    for (size_t i = 0; i < r->n; i++) {
+        float *dy = r->j->dy + (size_t)r->j->slot[r->ids[i]] * d + first;
+        ada_k.add(dy, dy, r->dx + i * d + first, n);
+    }
 }
 
 void ada_join_back(ada_join *j, const int32_t *ids, int32_t n, const float *dx) {
-    for (int32_t i = 0; i < n; i++) {
-        float *dy = j->dy + (size_t)j->slot[ids[i]] * j->d;
-        ada_k.add(dy, dy, dx + (size_t)i * j->d, j->d);
-    }
+    ada_par_for((j->d + COLUMNS - 1) / COLUMNS, add_columns,
+                &(rows_job){.j = j, .ids = ids, .n = (size_t)n, .dx = dx});
 }
 
 void ada_join_end(ada_join *j) {

@@ -27,4 +27,28 @@ typedef struct ada_pack {
                                 through the last layer's query, ffn, final norm and head */
 } ada_pack;
 
+/* Segments of a pack that need none of its others and are needed by none: whole trees that follow each
+ * other. */
+typedef struct ada_part {
+    int32_t seg, segs;   /* the first; how many */
+    int32_t row, rows;   /* of the pack */
+    int32_t out, outs;   /* of its wanted rows */
+    int32_t read, reads; /* segments of a memory that no other part reads, where there is one */
+} ada_part;
+/* The rows of a pack's segments seg … seg+n-1. */
+static inline int32_t ada_pack_rows(const ada_pack *p, int32_t seg, int32_t n) {
+    return n ? p->segs[seg + n - 1].start + p->segs[seg + n - 1].len - p->segs[seg].start : 0;
+}
+
+/* What a pack reads: the memory's pack, and the segment of it that each of the pack's segments reads. */
+typedef struct ada_reading {
+    const ada_pack *memory; /* or NULL */
+    const int32_t *reads;   /* [segments of the pack] */
+} ada_reading;
+ada_part ada_pack_whole(const ada_pack *p, const ada_reading *r);
+/* Cuts a pack into parts, as many for each of `team` threads and nearly as many rows; more parts than one for
+ * each while these have `least` rows or more. part [p->nsegs]. Returns how many; 0 where trees, or what they
+ * read, do not allow it. */
+int32_t ada_pack_cut(const ada_pack *p, const ada_reading *r, int32_t team, int32_t least, ada_part *part);
+
 #endif

@@ -36,43 +36,50 @@ typedef struct {
     const ada_panels *p;
     ada_panel_fn body;
     const void *ctx;
-    size_t rows, step;
+    size_t first, rows, step;
 } panels_job;
 
 static void run_panel(void *ctx, size_t i, int worker) {
     const panels_job *j = ctx;
-    size_t first = i * j->step, left = j->rows - first;
-    j->body(j->ctx, &j->p->of[worker], first, left < j->step ? left : j->step);
+    size_t at = i * j->step, left = j->rows - at;
+    j->body(j->ctx, &j->p->of[worker], j->first + at, left < j->step ? left : j->step);
 }
 
 /* Threads may have become fewer since these were laid out. */
-static bool apart(const ada_panels *p, size_t rows) {
+bool ada_panels_alone(const ada_panels *p, size_t rows) {
     int team = ada_par_threads();
     return team > 1 && team <= p->n && rows >= (size_t)p->n * LEAST;
 }
 
-/* Of rows that all threads share: as many panels for each, one more rather than a small rest. */
-static size_t step_of(const ada_panels *p, size_t rows) {
-    bool usual = rows == p->usual;
-    size_t n = (size_t)p->n, most = usual ? ADA_PANEL_MOST : ADA_PANEL;
+/* Of rows that `n` threads share: as many panels for each, one more rather than a small rest. */
+static size_t step_of(const ada_panels *p, size_t rows, bool part) {
+    bool usual = rows == p->usual && part == p->part;
+    size_t n = part ? 1 : (size_t)p->n, most = usual ? ADA_PANEL_MOST : ADA_PANEL;
     size_t panels = round_up((rows + most - 1) / most, n);
     return round_up((rows + panels - 1) / panels, usual ? 1 : 16);
 }
 
-void ada_panels_expect(ada_panels *p, size_t rows) {
-    p->usual = rows;
-    if (!apart(p, rows)) return;
-    ada_matmul_expect(step_of(p, rows));
-    ada_matmul_expect(rows % step_of(p, rows));
+void ada_panels_expect(ada_panels *p, size_t rows, bool part) {
+    p->usual = rows, p->part = part;
+    if (!part && !ada_panels_alone(p, rows)) return;
+    size_t step = step_of(p, rows, part);
+    ada_matmul_expect(step);
+    ada_matmul_expect(rows % step);
 }
 
-void ada_panels_run(const ada_panels *p, size_t rows, ada_panel_fn body, const void *ctx) {
-    if (!apart(p, rows)) {
-        for (size_t i = 0; i < rows; i += ADA_PANEL) body(ctx, &p->of[0], i, ada_panel_rows(i, rows));
+void ada_panels_run(const ada_panels *p, size_t first, size_t rows, ada_panel_fn body, const void *ctx) {
+    bool within = ada_par_inside();
+    if (rows == 0) return;
+    if (!within && !ada_panels_alone(p, rows)) {
+        for (size_t i = 0; i < rows; i += ADA_PANEL) body(ctx, &p->of[0], first + i, ada_panel_rows(i, rows));
         return;
     }
-    size_t step = step_of(p, rows);
-    ada_matmul_apart((rows + step - 1) / step, run_panel, &(panels_job){p, body, ctx, rows, step});
+    size_t step = step_of(p, rows, within), n = (rows + step - 1) / step;
+    panels_job j = {p, body, ctx, first, rows, step};
+    if (within)
+        ada_par_for(n, run_panel, &j);
+    else
+        ada_matmul_apart(n, run_panel, &j);
 }
 
 void ada_residual_forward(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh, float *x) {

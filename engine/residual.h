@@ -26,15 +26,19 @@ typedef struct ada_panels {
     ada_panel *of; /* [n] */
     int n;         /* threads that may work alone, or 1 */
     size_t usual;  /* rows that come again and again, or 0 */
+    bool part;     /* each time for one thread */
 } ada_panels;
 /* For rows at most. alone: whether all linear maps of the panels are ada_linear_alone. */
 ada_status ada_panels_layout(ada_panels *p, ada_arena *a, ada_dtype type, size_t rows, size_t d, size_t wide,
                              bool alone) ADA_MUST_USE;
-/* Runs of so many rows come again and again. */
-void ada_panels_expect(ada_panels *p, size_t rows);
+/* Runs of so many rows come again and again; part: each of them a thread's own. */
+void ada_panels_expect(ada_panels *p, size_t rows, bool part);
+/* Whether threads may work alone on so many rows. */
+bool ada_panels_alone(const ada_panels *p, size_t rows);
 /* Rows first … first+m-1, m ≤ ADA_PANEL_MOST. */
 typedef void (*ada_panel_fn)(const void *ctx, const ada_panel *p, size_t first, size_t m);
-void ada_panels_run(const ada_panels *p, size_t rows, ada_panel_fn body, const void *ctx);
+/* Rows first … first+rows-1. Where a thread works alone already, it does so on all of them. */
+void ada_panels_run(const ada_panels *p, size_t first, size_t rows, ada_panel_fn body, const void *ctx);
 
 typedef struct ada_residual {
     const ada_linear *out;

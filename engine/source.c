@@ -39,7 +39,7 @@ void ada_source_close(ada_source **s) {
 
 static ada_status layout(ada_source *s, int32_t n) {
     size_t d = (size_t)s->m->c.d, count;
-    ada_memory_limits lim = {n, 1, s->readers, s->readers, s->readers, false};
+    ada_memory_limits lim = {n, 1, s->readers, s->readers, s->readers, false, false};
     if (!ada_mul_size((size_t)n, d, &count)) return ada_fail(ADA_EINVAL, "a prompt of %d tokens", n);
     ada_arena_free(&s->arena);
     s->max = 0;

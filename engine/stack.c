@@ -35,8 +35,10 @@ struct ada_pass {
     float *cs, *sn;             /* [T, half] */
     float *cs_local, *sn_local; /* likewise, where windowed layers have their own */
     ada_panels panels;
+    ada_part *parts; /* [segments], at least one */
     ada_attn_ws *attn;
     ada_memory *memory; /* or NULL */
+    bool ends;          /* backward ends at the first layer's memory: nothing before it is trained */
     void *dqkv;         /* [T, n] training only, as the rest; f32 where it is rotated or normed */
     void *datt;         /* [T, heads·head_dim] */
     float *dlast;       /* [out, d] */
@@ -141,6 +143,7 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
                         s->c.max_positions);
     ADA_TRY(ada_arena_take(a, p, 1, sizeof **p));
     ADA_TRY(ada_arena_take(a, &w.layers, layers, sizeof *w.layers));
+    ADA_TRY(ada_arena_take(a, &w.parts, (size_t)(max_segs > 1 ? max_segs : 1), sizeof *w.parts));
     for (int32_t l = 0; l < s->c.layers; l++) {
         if (train || l == 0 || is_last(s, l)) {
             k = (kept){0};
@@ -163,12 +166,12 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
     return ADA_OK;
 }
 
-void ada_pass_expect(ada_pass *ws, int32_t T) {
-    ada_panels_expect(&ws->panels, (size_t)T);
-}
-
 void ada_pass_read(ada_pass *ws, ada_memory *m) {
     ws->memory = m;
+}
+
+void ada_pass_end_early(ada_pass *ws) {
+    ws->ends = true;
 }
 
 /* ---- positions of a pack ---- */
@@ -207,7 +210,7 @@ typedef struct {
     const ada_linear *l;
     int32_t layer;
     int32_t q_heads, k_heads; /* the product's first heads, which are normed and rotated */
-    size_t m;                 /* rows */
+    size_t first, m;          /* its rows */
     const int32_t *map;       /* row i stands at map[i] of the pack; NULL: at i */
     void *in;                 /* [m, d] the product's input is kept here, or NULL */
     void *keep;               /* [m, d] the stream is kept here, or NULL */
@@ -311,7 +314,7 @@ static void project_panel(const void *ctx, const ada_panel *p, size_t i, size_t 
 
 /* y [m, n] = product of the normed stream x, its heads normed and rotated. */
 static void project(const projection *j, const float *x, void *y) {
-    ada_panels_run(&j->w->panels, j->m, project_panel, &(project_job){.j = j, .x = x, .y = y});
+    ada_panels_run(&j->w->panels, j->first, j->m, project_panel, &(project_job){.j = j, .x = x, .y = y});
 }
 
 static void project_back_panel(const void *ctx, const ada_panel *p, size_t i, size_t m) {
@@ -333,11 +336,11 @@ static void project_back_panel(const void *ctx, const ada_panel *p, size_t i, si
 
 /* dx (+)= the gradient at the stream; dy [m, n] is consumed. keep and stat are read. */
 static void project_back(const projection *j, void *dy, float *dx, bool add) {
-    ada_panels_run(&j->w->panels, j->m, project_back_panel,
+    ada_panels_run(&j->w->panels, j->first, j->m, project_back_panel,
                    &(project_job){.j = j, .dy = dy, .dx = dx, .add = add});
 }
 
-static projection qkv_of(const ada_stack *s, const ada_pass *w, int32_t l, size_t T) {
+static projection qkv_of(const ada_stack *s, const ada_pass *w, int32_t l, const ada_part *t) {
     const kept *k = &w->layers[l];
     return (projection){.s = s,
                         .w = w,
@@ -345,7 +348,8 @@ static projection qkv_of(const ada_stack *s, const ada_pass *w, int32_t l, size_
                         .layer = l,
                         .q_heads = is_last(s, l) ? 0 : s->c.heads,
                         .k_heads = s->c.kv_heads,
-                        .m = T,
+                        .first = (size_t)t->row,
+                        .m = (size_t)t->rows,
                         .in = k->qkv_in,
                         .keep = k->x,
                         .stat = k->x_stat,
@@ -353,7 +357,7 @@ static projection qkv_of(const ada_stack *s, const ada_pass *w, int32_t l, size_
                         .raw_stat = k->raw_stat};
 }
 
-static projection q_of(const ada_stack *s, const ada_pass *w, const ada_pack *p) {
+static projection q_of(const ada_stack *s, const ada_pass *w, const ada_pack *p, const ada_part *t) {
     int32_t l = s->c.layers - 1;
     const kept *k = &w->layers[l];
     return (projection){.s = s,
@@ -361,7 +365,8 @@ static projection q_of(const ada_stack *s, const ada_pass *w, const ada_pack *p)
                         .l = &s->layers[l].q,
                         .layer = l,
                         .q_heads = s->c.heads,
-                        .m = (size_t)p->nout,
+                        .first = (size_t)t->out,
+                        .m = (size_t)t->outs,
                         .map = p->out,
                         .in = k->q_in,
                         .raw = k->raw_q,
@@ -405,8 +410,9 @@ typedef struct {
     const ada_stack *s;
     const ada_pass *w;
     int32_t l;
-    int parts;
+    size_t first, m;
     float *x; /* the stream, or its gradient */
+    int parts;
 } finish_job;
 
 /* Rows i … i+m-1 of it. */
@@ -436,8 +442,9 @@ static void finish_panel(const void *ctx, const ada_panel *p, size_t i, size_t m
     if (j->parts & FFN && !j->s->c.parallel) ada_ffn_forward(&e.f, p, e.x);
 }
 
-static void finish(const ada_stack *s, const ada_pass *w, int32_t l, int parts, size_t m, float *x) {
-    ada_panels_run(&w->panels, m, finish_panel, &(finish_job){s, w, l, parts, x});
+static void finish(finish_job j, int parts) {
+    j.parts = parts;
+    ada_panels_run(&j.w->panels, j.first, j.m, finish_panel, &j);
 }
 
 static void finish_back_panel(const void *ctx, const ada_panel *p, size_t i, size_t m) {
@@ -452,8 +459,9 @@ static void finish_back_panel(const void *ctx, const ada_panel *p, size_t i, siz
 
 /* dx in place: from the gradient after the block to that before finish; datt gets the gradient at attention's
  * rows. */
-static void finish_back(const ada_stack *s, const ada_pass *w, int32_t l, int parts, size_t m, float *dx) {
-    ada_panels_run(&w->panels, m, finish_back_panel, &(finish_job){s, w, l, parts, dx});
+static void finish_back(finish_job j, int parts) {
+    j.parts = parts;
+    ada_panels_run(&j.w->panels, j.first, j.m, finish_back_panel, &j);
 }
 
 /* ---- the loop ---- */
@@ -480,64 +488,135 @@ static ada_attn attn_of(const ada_stack *s, const ada_pass *w, const ada_pack *p
                       .layer = l};
 }
 
-void ada_stack_forward(const ada_stack *s, const ada_pack *p, ada_pass *ws, ada_kv *kv, float *x, float *h) {
+/* A pass in one direction. Layers that have the same rows run in one go: where the pack can be cut, each
+ * thread takes parts through all of them, waiting for nobody, and finds its rows in its cache. */
+typedef struct pass_job {
+    const ada_stack *s;
+    const ada_pack *p;
+    ada_pass *ws;
+    ada_kv *kv;
+    float *x, *h; /* or their gradients */
+    const ada_part *parts;
+    int32_t nparts, first, layers; /* first: of the layers, in the pass's order */
+    bool back;
+    void (*layer)(const struct pass_job *j, int32_t l, const ada_part *t);
+} pass_job;
+
+static void run_part(void *ctx, size_t i, int worker) {
+    (void)worker;
+    const pass_job *j = ctx;
+    for (int32_t n = 0; n < j->layers; n++) j->layer(j, j->back ? j->first - n : j->first + n, &j->parts[i]);
+}
+
+static void run_layers(pass_job *j, int32_t first, int32_t layers) {
+    if (layers == 0) return;
+    ada_attn a = attn_of(j->s, j->ws, j->p, j->kv, first);
+    ada_attn_survey(&a, j->ws->attn);
+    if (j->ws->memory) ada_cross_survey(j->ws->memory, &(ada_cross){first, j->p, a.rows, a.m, NULL});
+    j->first = first, j->layers = layers;
+    if (j->nparts > 1)
+        ada_matmul_apart((size_t)j->nparts, run_part, j);
+    else
+        run_part(j, 0, 0);
+}
+
+/* Cuts it, where that can be; else it is one part. */
+static int32_t parts_of(ada_pass *ws, const ada_pack *p) {
+    const ada_reading r = ws->memory ? *ada_memory_reading(ws->memory) : (ada_reading){0};
+    bool alone = !ada_par_inside() && ada_panels_alone(&ws->panels, (size_t)p->T) &&
+                 (!ws->memory || ada_memory_alone(ws->memory, p->T));
+    int32_t n = alone ? ada_pack_cut(p, &r, ada_par_threads(), ADA_PANEL, ws->parts) : 0;
+    if (n == 0) ws->parts[0] = ada_pack_whole(p, &r);
+    return n > 0 ? n : 1;
+}
+
+void ada_pass_expect(ada_pass *ws, const ada_pack *p) {
+    bool cut = parts_of(ws, p) > 1;
+    ada_panels_expect(&ws->panels, (size_t)ws->parts[0].rows, cut);
+}
+
+static finish_job end_job(const pass_job *j, int32_t l, const ada_part *t) {
+    bool last = is_last(j->s, l);
+    return (finish_job){.s = j->s,
+                        .w = j->ws,
+                        .l = l,
+                        .first = (size_t)(last ? t->out : t->row),
+                        .m = (size_t)(last ? t->outs : t->rows),
+                        .x = last ? j->h : j->x};
+}
+
+static void forward_layer(const pass_job *j, int32_t l, const ada_part *t) {
+    const ada_stack *s = j->s;
+    ada_pass *ws = j->ws;
     size_t d = (size_t)s->c.d;
+    projection in = qkv_of(s, ws, l, t);
+    project(&in, j->x, ws->layers[l].qkv);
+    if (is_last(s, l)) {
+        in = q_of(s, ws, j->p, t);
+        project(&in, j->x, ws->layers[l].q);
+        for (int32_t i = t->out; i < t->out + t->outs; i++)
+            memcpy(j->h + (size_t)i * d, j->x + (size_t)j->p->out[i] * d, d * sizeof *j->h);
+    }
+    ada_attn a = attn_of(s, ws, j->p, j->kv, l);
+    ada_attn_forward(&a, ws->attn, t);
+    finish_job end = end_job(j, l, t);
+    if (ws->memory) {
+        finish(end, ATTENTION);
+        ada_cross_forward(ws->memory, &(ada_cross){l, j->p, a.rows, a.m, end.x}, t);
+        finish(end, FFN);
+    } else {
+        finish(end, ATTENTION | FFN);
+    }
+}
+
+void ada_stack_forward(const ada_stack *s, const ada_pack *p, ada_pass *ws, ada_kv *kv, float *x, float *h) {
+    pass_job j = {.s = s, .p = p, .ws = ws, .kv = kv, .x = x, .h = h, .layer = forward_layer};
     ada_par_for((size_t)p->nsegs, place_segment, &(position_job){s, p, ws, x});
-    for (int32_t l = 0; l < s->c.layers; l++) {
-        projection j = qkv_of(s, ws, l, (size_t)p->T);
-        project(&j, x, ws->layers[l].qkv);
-        if (is_last(s, l)) {
-            j = q_of(s, ws, p);
-            project(&j, x, ws->layers[l].q);
-            for (int32_t i = 0; i < p->nout; i++)
-                memcpy(h + (size_t)i * d, x + (size_t)p->out[i] * d, d * sizeof *h);
-        }
-        ada_attn a = attn_of(s, ws, p, kv, l);
-        ada_attn_forward(&a, ws->attn);
-        float *rows = is_last(s, l) ? h : x;
-        if (ws->memory) {
-            finish(s, ws, l, ATTENTION, (size_t)a.m, rows);
-            ada_cross_forward(ws->memory, l, p, a.rows, a.m, rows);
-            finish(s, ws, l, FFN, (size_t)a.m, rows);
-        } else {
-            finish(s, ws, l, ATTENTION | FFN, (size_t)a.m, rows);
-        }
+    j.nparts = parts_of(ws, p), j.parts = ws->parts;
+    run_layers(&j, 0, s->c.layers - 1);
+    run_layers(&j, s->c.layers - 1, 1);
+}
+
+static void backward_layer(const pass_job *j, int32_t l, const ada_part *t) {
+    const ada_stack *s = j->s;
+    ada_pass *ws = j->ws;
+    dims n = dims_of(&s->c);
+    bool last = is_last(s, l);
+    ada_attn a = attn_of(s, ws, j->p, NULL, l);
+    finish_job end = end_job(j, l, t);
+    if (ws->memory) {
+        finish_back(end, FFN);
+        ada_cross_backward(ws->memory, &(ada_cross){l, j->p, a.rows, a.m, end.x}, t);
+        if (l == 0 && ws->ends && !s->layers->qkv.g && !s->layers->o.g) return;
+        finish_back(end, ATTENTION);
+    } else {
+        finish_back(end, ATTENTION | FFN);
+    }
+    /* the gradient at q, k, v lies as they do; the last layer's at q follows that at k and v */
+    size_t ld = last ? 2 * n.kv : n.qkv, k = last ? 0 : n.q;
+    ada_dtype type = gradient_type(s);
+    void *dq = last ? ada_at(type, ws->dqkv, (size_t)j->p->T * ld) : ws->dqkv;
+    ada_attn_backward(&a, ws->attn, t, ws->datt,
+                      &(ada_attn_grad){type, dq, ada_at(type, ws->dqkv, k), ada_at(type, ws->dqkv, k + n.kv),
+                                       last ? n.q : ld, ld});
+    projection in = qkv_of(s, ws, l, t);
+    project_back(&in, ws->dqkv, j->x, !last);
+    if (!last) return;
+    in = q_of(s, ws, j->p, t);
+    in.keep = ws->layers[l].x, in.stat = ws->layers[l].x_stat;
+    project_back(&in, dq, j->x, true);
+    for (int32_t i = t->out; i < t->out + t->outs; i++) {
+        float *y = j->x + (size_t)j->p->out[i] * n.d;
+        ada_k.add(y, y, ws->dlast + (size_t)i * n.d, n.d);
     }
 }
 
 void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, const float *dh, float *dx) {
-    dims n = dims_of(&s->c);
-    memcpy(ws->dlast, dh, (size_t)p->nout * n.d * sizeof *dh);
-    for (int32_t l = s->c.layers - 1; l >= 0; l--) {
-        bool last = is_last(s, l);
-        ada_attn a = attn_of(s, ws, p, NULL, l);
-        float *rows = last ? ws->dlast : dx;
-        if (ws->memory) {
-            finish_back(s, ws, l, FFN, (size_t)a.m, rows);
-            ada_cross_backward(ws->memory, l, p, a.rows, a.m, rows);
-            finish_back(s, ws, l, ATTENTION, (size_t)a.m, rows);
-        } else {
-            finish_back(s, ws, l, ATTENTION | FFN, (size_t)a.m, rows);
-        }
-        /* the gradient at q, k, v lies as they do; the last layer's at q follows that at k and v */
-        size_t ld = last ? 2 * n.kv : n.qkv;
-        ada_dtype type = gradient_type(s);
-        size_t k = last ? 0 : n.q;
-        void *dq = last ? ada_at(type, ws->dqkv, (size_t)p->T * ld) : ws->dqkv;
-        ada_attn_backward(&a, ws->attn, ws->datt,
-                          &(ada_attn_grad){type, dq, ada_at(type, ws->dqkv, k),
-                                           ada_at(type, ws->dqkv, k + n.kv), last ? n.q : ld, ld});
-        projection j = qkv_of(s, ws, l, (size_t)p->T);
-        project_back(&j, ws->dqkv, dx, !last);
-        if (!last) continue;
-        j = q_of(s, ws, p);
-        j.keep = ws->layers[l].x, j.stat = ws->layers[l].x_stat;
-        project_back(&j, dq, dx, true);
-        for (int32_t i = 0; i < p->nout; i++) {
-            float *y = dx + (size_t)p->out[i] * n.d;
-            ada_k.add(y, y, ws->dlast + (size_t)i * n.d, n.d);
-        }
-    }
+    pass_job j = {.s = s, .p = p, .ws = ws, .x = dx, .h = ws->dlast, .back = true, .layer = backward_layer};
+    memcpy(ws->dlast, dh, (size_t)p->nout * (size_t)s->c.d * sizeof *dh);
+    j.nparts = parts_of(ws, p), j.parts = ws->parts;
+    run_layers(&j, s->c.layers - 1, 1);
+    run_layers(&j, s->c.layers - 2, s->c.layers - 1);
 }
 
 /* ---- work ---- */

@@ -45,11 +45,14 @@ typedef struct ada_pass ada_pass;
 ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32_t max_T, int32_t max_segs,
                            int32_t max_path, int32_t max_out, bool train) ADA_MUST_USE;
 
-/* Passes of T rows come again and again. */
-void ada_pass_expect(ada_pass *ws, int32_t T);
+/* Passes of packs like this one come again and again. */
+void ada_pass_expect(ada_pass *ws, const ada_pack *p);
 /* The memory that a decoder's passes read from now on: cross.h. */
 struct ada_memory;
 void ada_pass_read(ada_pass *ws, struct ada_memory *m);
+/* Nothing before the stack is trained: where it reads a memory, backward ends once the first layer's gradient
+ * is there, and leaves none at its input. */
+void ada_pass_end_early(ada_pass *ws);
 
 /* x [T, d] f32: input rows, consumed. h [nout, d]: the residual after the last layer at pack->out rows,
  * before the final norm. kv may be NULL; with it, each segment whose path has a cache slot reads and extends

@@ -26,7 +26,7 @@ struct ada_step {
     ada_pass *encoder;
     ada_memory *memory;
     float *sx, *sh, *sdx, *sdh; /* [rows, d] the gradients only if the encoder's input is trained */
-    bool source_train;
+    bool source_train, train;   /* whether something is trained at the encoder's input, at the stack's */
 };
 
 static ada_status layout_encoder(ada_step *s, ada_arena *ar, ada_adapter *a, int32_t outs) {
@@ -38,7 +38,8 @@ static ada_status layout_encoder(ada_step *s, ada_arena *ar, ada_adapter *a, int
                            .readers = lim->rows,
                            .reader_segs = ada_packer_max_segs(lim->items),
                            .out = outs,
-                           .train = lim->train};
+                           .train = lim->train,
+                           .gather = s->source_train};
     if (!ada_mul_size((size_t)lim->sources, s->d, &rows))
         return ada_fail(ADA_EINVAL, "an encoder's pack of %d rows is too large", lim->sources);
     ada_join_limits j = {.tokens = ADA_TEXT,
@@ -67,11 +68,12 @@ ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ad
         return ada_fail(ADA_EINVAL, "a pack of %d rows is too large", lim->rows);
     ADA_TRY(ada_arena_take(ar, out, 1, sizeof **out));
     bool encodes = m->encoder.layers != NULL; /* then images are its encoder's */
+    s.train = lim->train && (!encodes || (a && a->first[ADA_DECODER] >= 0));
     ada_join_limits j = {.tokens = ada_stack_modality(m),
                          .unique = lim->unique,
                          .image_rows = encodes ? 0 : lim->image_rows,
                          .images = encodes ? NULL : lim->images,
-                         .train = lim->train};
+                         .train = s.train};
     ADA_TRY(ada_join_layout(&s.join, ar, m, a, &j));
     ADA_TRY(ada_packer_layout(&s.packer, ar, lim->rows, lim->items, lim->sources));
     if (encodes) ADA_TRY(layout_encoder(&s, ar, a, outs));
@@ -89,6 +91,7 @@ ada_status ada_step_layout(ada_step **out, ada_arena *ar, const ada_model *m, ad
     ADA_TRY(ada_arena_take(ar, &s.weight, n, sizeof(float)));
     if (ar->counting) return ADA_OK;
     if (s.memory) ada_pass_read(s.pass, s.memory);
+    if (!s.train) ada_pass_end_early(s.pass);
     **out = s;
     return ADA_OK;
 }
@@ -159,7 +162,7 @@ void ada_step_loss(ada_step *s, const ada_goal *goals, int32_t n, float *loss, b
         ada_k.add(dh, dh, s->goal_dh + (size_t)i * s->d, s->d);
     }
     ada_stack_backward(&s->m->stack, p, s->pass, s->dh, s->dx);
-    ada_join_back(s->join, p->ids, p->T, s->dx);
+    if (s->train) ada_join_back(s->join, p->ids, p->T, s->dx);
     if (s->source_train) encode_back(s);
 }
 

@@ -164,13 +164,17 @@ static ada_attn attention(struct bench *b) {
 static void attend(void *ctx) {
     struct bench *b = ctx;
     ada_attn a = attention(b);
-    for (int32_t l = 0; l < b->stack.c.layers; l++) ada_attn_forward(&a, b->attn);
+    ada_part whole = ada_pack_whole(&b->pack, &(ada_reading){0});
+    ada_attn_survey(&a, b->attn);
+    for (a.layer = 0; a.layer < b->stack.c.layers; a.layer++) ada_attn_forward(&a, b->attn, &whole);
 }
 static void attend_back(void *ctx) {
     struct bench *b = ctx;
     ada_attn a = attention(b);
-    for (int32_t l = 0; l < b->stack.c.layers; l++)
-        ada_attn_backward(&a, b->attn, b->datt,
+    ada_part whole = ada_pack_whole(&b->pack, &(ada_reading){0});
+    ada_attn_survey(&a, b->attn);
+    for (a.layer = 0; a.layer < b->stack.c.layers; a.layer++)
+        ada_attn_backward(&a, b->attn, &whole, b->datt,
                           &(ada_attn_grad){ADA_F32, b->f, b->f + D, b->f + D + KV, QKV, QKV});
 }
 static void forward(void *ctx) {

@@ -38,7 +38,7 @@ static void row_open(row *w, const ada_model *m, const ada_tensors *t) {
         w->p[i] = pack_one(&w->seg[i], w->ids[i], w->n[i], NULL, 0);
         pass_room(&w->r[i], s, &m->head, &w->p[i], true);
     }
-    ada_memory_limits lim = {w->n[ENCODER], 1, w->n[DECODER], 1, w->n[DECODER], true};
+    ada_memory_limits lim = {w->n[ENCODER], 1, w->n[DECODER], 1, w->n[DECODER], true, true};
     assert_ok(ada_memory_layout(&w->memory, &w->r[DECODER].arena, &m->stack, &lim));
     ada_pass_read(w->r[DECODER].pass, w->memory);
     ada_memory_read(w->memory, &reads);

@@ -333,10 +333,12 @@ static void attention_agrees(int32_t window, ada_pack p) {
                      .ldkv = 24,
                      .o = o,
                      .lse = lse};
-    ada_attn_forward(&call, ws);
+    ada_part whole = ada_pack_whole(call.pack, &(ada_reading){0});
+    ada_attn_survey(&call, ws);
+    ada_attn_forward(&call, ws, &whole);
     attn_value(&c);
     for (size_t i = 0; i < nq; i++) assert_true(fabs((double)o[i] - c.o[i]) < 1e-5);
-    ada_attn_backward(&call, ws, c.dy, &(ada_attn_grad){ADA_F32, dq, dk, dv, 48, 24});
+    ada_attn_backward(&call, ws, &whole, c.dy, &(ada_attn_grad){ADA_F32, dq, dk, dv, 48, 24});
     central("attention, query", attn_value, &c, c.q, nq, dq, 5e-6);
     central("attention, key", attn_value, &c, c.k, nk, dk, 5e-6);
     central("attention, value", attn_value, &c, c.v, nk, dv, 5e-6);
@@ -382,8 +384,7 @@ static void reading_agrees(read_case *c, const ada_attn *with) {
     ada_attn call = {.c = &c->c,
                      .type = ADA_F32,
                      .pack = &c->p,
-                     .memory = with->memory,
-                     .reads = with->reads,
+                     .reading = with->reading,
                      .bias = with->bias,
                      .m = c->p.T,
                      .q = q,
@@ -393,11 +394,13 @@ static void reading_agrees(read_case *c, const ada_attn *with) {
                      .ldkv = wide,
                      .o = o,
                      .lse = lse};
-    ada_attn_forward(&call, ws);
+    ada_part whole = ada_pack_whole(call.pack, &call.reading);
+    ada_attn_survey(&call, ws);
+    ada_attn_forward(&call, ws, &whole);
     read_value(c);
     for (size_t i = 0; i < nq; i++) assert_true(fabs((double)o[i] - c->o[i]) < 1e-5);
     memset(dk, 0xff, nk * sizeof *dk); /* all of it is written */
-    ada_attn_backward(&call, ws, c->dy, &(ada_attn_grad){ADA_F32, dq, dk, dv, wide, wide});
+    ada_attn_backward(&call, ws, &whole, c->dy, &(ada_attn_grad){ADA_F32, dq, dk, dv, wide, wide});
     central("attention, query", read_value, c, c->q, nq, dq, 5e-6);
     central("attention, key", read_value, c, c->k, nk, dk, 5e-6);
     central("attention, value", read_value, c, c->v, nk, dv, 5e-6);
@@ -420,7 +423,7 @@ static void test_memory(void **state) {
         const ada_segment *e = &segs[reads[plain_segment(&c.p, row)]];
         if (key < e->start || key >= e->start + e->len) c.add[i] = -INFINITY;
     }
-    reading_agrees(&c, &(ada_attn){.memory = &c.memory, .reads = reads});
+    reading_agrees(&c, &(ada_attn){.reading = {&c.memory, reads}});
     test_free(c.add);
 }
 

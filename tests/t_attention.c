@@ -131,10 +131,21 @@ static void run(const struct operands *o, const ada_pack *p, size_t first, const
                   .o = r->o,
                   .lse = r->lse,
                   .kv = kv};
-    ada_attn_forward(&a, ws);
+    ada_part whole = ada_pack_whole(p, &(ada_reading){0});
+    ada_attn_survey(&a, ws);
+    if (!kv) { /* another layer's keys, seen just before, leave no trace */
+        ada_attn other = a;
+        other.layer = 1, other.k = a.v, other.v = a.k;
+        ada_attn_forward(&other, ws, &whole);
+        if (back)
+            ada_attn_backward(
+                &other, ws, &whole, dout,
+                &(ada_attn_grad){ADA_F32, r->dqkv, r->dqkv + o->nq, r->dqkv + o->nq + o->nkv, o->ld, o->ld});
+    }
+    ada_attn_forward(&a, ws, &whole);
     if (back)
         ada_attn_backward(
-            &a, ws, dout,
+            &a, ws, &whole, dout,
             &(ada_attn_grad){ADA_F32, r->dqkv, r->dqkv + o->nq, r->dqkv + o->nq + o->nkv, o->ld, o->ld});
     ada_arena_free(&arena);
     free(wanted), free(wanted_dout);
