@@ -93,8 +93,7 @@ static double best(int tries, size_t items, ada_par_fn fn, struct work *w) {
     return least;
 }
 
-/* FLOP/s of multiply-adds, all threads, now: of f32, or of pairs of bf16 where the ISA has them. */
-static double peak(void) {
+double perf_peak(void) {
     struct work w = {.spin = spin4};
     size_t lanes = 4, items = 2 * (size_t)ada_par_threads();
 #if defined(__x86_64__)
@@ -135,7 +134,7 @@ void perf_begin(int times) {
     print_cpu();
     bandwidth = stream();
     printf("# isa %s, %d threads, peak %.1f GF/s, read %.1f GB/s, %d repetitions\n", ada_k.isa,
-           ada_par_threads(), peak() * 1e-9, bandwidth * 1e-9, repeat);
+           ada_par_threads(), perf_peak() * 1e-9, bandwidth * 1e-9, repeat);
     printf("%-24s %10s %9s %9s %11s %8s\n", "what", "median ms", "min", "max", "rate", "of peak");
 }
 
@@ -151,7 +150,7 @@ static double row(const char *name, double work, bool bytes, perf_fn fn, void *c
         double start = now();
         fn(ctx);
         t[i] = now() - start;
-        share[i] = work / t[i] / (bytes ? bandwidth : peak());
+        share[i] = work / t[i] / (bytes ? bandwidth : perf_peak());
     }
     qsort(t, (size_t)repeat, sizeof *t, ascending);
     qsort(share, (size_t)repeat, sizeof *share, ascending);

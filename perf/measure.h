@@ -7,6 +7,9 @@
 
 typedef void (*perf_fn)(void *ctx);
 
+/* FLOP/s of multiply-adds, all threads, now: of f32, or of pairs of bf16 or tiles of them where the ISA has
+ * them. */
+double perf_peak(void);
 /* The stamp (cpu, ISA, threads, peaks) and the head of the table; repeat: pairs of each row. */
 void perf_begin(int repeat);
 /* One row of fn; returns the median of milliseconds. Rates are GF/s, or GB/s over the bytes read. */
