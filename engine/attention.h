@@ -15,7 +15,8 @@
 
 struct ada_kv;
 typedef struct ada_attn_ws ada_attn_ws;
-/* Scratch of one call, for packs up to these sizes: see ada_pass_layout. A memory counts as a pack. */
+/* Scratch of the calls between surveys, for packs up to these sizes: see ada_pass_layout. A memory counts as
+ * a pack. */
 ada_status ada_attn_layout(ada_attn_ws **ws, ada_arena *a, const ada_config *c, ada_dtype type, int32_t max_T,
                            int32_t max_segs, int32_t max_path, int32_t max_out, bool train) ADA_MUST_USE;
 
@@ -49,7 +50,8 @@ typedef struct ada_attn {
     int32_t layer;
 } ada_attn;
 
-/* What calls have in common until the next survey: their pack, memory and rows. */
+/* What calls have in common until the next survey: their pack, memory and rows. Each layer's k and v are
+ * written before its first call and stay until then: blocks of them are kept. */
 void ada_attn_survey(const ada_attn *a, ada_attn_ws *ws);
 /* After a survey; part: of the pack. Parts may run in any order and beside each other, each by its layers. */
 void ada_attn_forward(const ada_attn *a, ada_attn_ws *ws, const ada_part *part);

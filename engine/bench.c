@@ -58,8 +58,8 @@ static double decode(timing *b, decoder *o, const int32_t *ids, int32_t at, int3
     ada_head_logits(&b->m->head, o->head, o->h, 1, o->logits);
     double flops = ada_stack_flops(s, &p, false) + ada_head_flops(&b->m->head, 1);
     if (!b->source) return flops;
-    return flops +
-           ada_cross_flops(s, &p, ada_memory_reading(ada_source_memory(b->source))->memory, &reads, false);
+    return flops + ada_cross_flops(s, &p, ada_memory_reading(ada_source_memory(b->source))->memory, &reads,
+                                   false, true);
 }
 
 /* A prompt of n tokens, then `steps` single ones; timed is the prompt, or what follows it. */

@@ -290,7 +290,7 @@ void ada_cross_backward(ada_memory *m, const ada_cross *c, const ada_part *part)
 /* ---- work ---- */
 
 double ada_cross_flops(const ada_stack *s, const ada_pack *p, const ada_pack *memory, const int32_t *reads,
-                       bool back) {
+                       bool back, bool fill) {
     const ada_config *c = &s->c;
     dims w = dims_of(s);
     double seen = 0; /* keys, by all rows; in the last layer by the wanted ones */
@@ -301,7 +301,7 @@ double ada_cross_flops(const ada_stack *s, const ada_pack *p, const ada_pack *me
         seen += ((double)e->len * (c->layers - 1) + wanted) * memory->segs[reads[g]].len;
     }
     double rows = (double)p->T * (c->layers - 1) + p->nout;
-    double products = rows * 2.0 * (double)w.q * (double)w.d +
-                      (double)memory->T * c->layers * 2.0 * (double)w.kv * (double)w.d;
+    double products = rows * 2.0 * (double)w.q * (double)w.d;
+    if (fill) products += (double)memory->T * c->layers * 2.0 * (double)w.kv * (double)w.d;
     return 2 * products + seen * (double)w.q * (back ? 8 : 4);
 }

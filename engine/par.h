@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Parallel loops. The only file pair with OpenMP. Owns: the number of threads.
- * Invariant: what runs as item i depends on the shape alone, never on the number of threads; bodies cannot
- * fail, log or allocate. */
+ * Invariant: what an item's result is depends on the shape alone; how rows are cut into items may depend on
+ * the number of threads only where a row has the same bits in any company; bodies cannot fail, log or
+ * allocate. */
 #ifndef ADA_ENGINE_PAR_H
 #define ADA_ENGINE_PAR_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Owns: the layer loop in both directions and the layout of what lies between them.
  * Must not know: tokens, adapters, losses. The residual stream is f32; what enters a matmul or is kept for
- * backward is of the stack's type. Products run on panels of rows, attention on all rows at once; the last
- * layer's query, output and feed-forward run on the wanted rows alone. Invariant: nothing is allocated and
+ * backward is of the stack's type. Products run on panels of rows, attention on whole trees; the last layer's
+ * query, output and feed-forward run on the wanted rows alone. Invariant: nothing is allocated and
  * nothing can fail after layout. */
 #include "engine/cross.h"
 #include "engine/ffn.h"
@@ -587,7 +587,7 @@ static void backward_layer(const pass_job *j, int32_t l, const ada_part *t) {
     if (ws->memory) {
         finish_back(end, FFN);
         ada_cross_backward(ws->memory, &(ada_cross){l, j->p, a.rows, a.m, end.x}, t);
-        if (l == 0 && ws->ends && !s->layers->qkv.g && !s->layers->o.g) return;
+        if (l == 0 && ws->ends && !s->layers->qkv.g && !s->layers->q.g && !s->layers->o.g) return;
         finish_back(end, ATTENTION);
     } else {
         finish_back(end, ATTENTION | FFN);
@@ -617,44 +617,4 @@ void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, con
     j.nparts = parts_of(ws, p), j.parts = ws->parts;
     run_layers(&j, s->c.layers - 1, 1);
     run_layers(&j, s->c.layers - 2, s->c.layers - 1);
-}
-
-/* ---- work ---- */
-
-static double visible(const ada_config *c, bool windowed, const ada_segment *e, int32_t row) {
-    int32_t keys = e->pos + (row - e->start) + 1;
-    if (c->mask == ADA_MASK_FULL || e->full) return e->pos + e->len;
-    return windowed && keys > c->window ? c->window : keys;
-}
-
-typedef struct {
-    double all, wanted; /* keys seen by all rows, by the wanted ones */
-} seen;
-
-static seen seen_keys(const ada_config *c, const ada_pack *p, bool windowed) {
-    seen s = {0, 0};
-    for (int32_t g = 0, o = 0; g < p->nsegs; g++) {
-        const ada_segment *e = &p->segs[g];
-        for (int32_t i = e->start; i < e->start + e->len; i++) {
-            double keys = visible(c, windowed, e, i);
-            s.all += keys;
-            if (o < p->nout && p->out[o] == i) s.wanted += keys, o++;
-        }
-    }
-    return s;
-}
-
-double ada_stack_flops(const ada_stack *s, const ada_pack *p, bool back) {
-    dims n = dims_of(&s->c);
-    seen full = seen_keys(&s->c, p, false), near = s->c.window ? seen_keys(&s->c, p, true) : full;
-    double keys = 0, rows = (double)p->T * (s->c.layers - 1) + p->nout;
-    for (int32_t l = 0; l < s->c.layers; l++) {
-        const seen *k = ada_config_windowed(&s->c, l) ? &near : &full;
-        keys += is_last(s, l) ? k->wanted : k->all;
-    }
-    double before = (double)n.d * (double)(2 * n.kv), query = (double)n.d * (double)n.q;
-    double after = (double)n.q * (double)n.d + (double)(n.up + n.ffn) * (double)n.d;
-    /* scores and values forward; their two factors' gradients each backward */
-    double attention = keys * (double)n.q * (back ? 8 : 4);
-    return 2 * ((double)p->T * s->c.layers * before + rows * (query + after)) + attention;
 }

@@ -63,5 +63,7 @@ void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, con
 /* Multiply-adds ×2 of one pass: 2 per weight and row, attention over visible keys only; back: of
  * backward-data. */
 double ada_stack_flops(const ada_stack *s, const ada_pack *p, bool back);
+/* Of these, what backward has not to do where it ends early. */
+double ada_stack_flops_spared(const ada_stack *s, const ada_pack *p);
 
 #endif

@@ -218,7 +218,8 @@ void ada_step_logits(ada_step *s, int32_t first, int32_t n, float *logits) {
 
 static double source_flops(const ada_step *s, bool back) {
     const ada_pack *p = ada_packer_pack(s->packer), *e = ada_packer_sources(s->packer);
-    double cross = ada_cross_flops(&s->m->stack, p, e, ada_packer_reads(s->packer), back);
+    double cross =
+        ada_cross_flops(&s->m->stack, p, e, ada_packer_reads(s->packer), back, !back || s->source_train);
     return back && !s->source_train ? cross : cross + ada_stack_flops(&s->m->encoder, e, back);
 }
 
@@ -228,5 +229,6 @@ double ada_step_flops(const ada_step *s, int32_t goals, bool back) {
     double sum = ada_stack_flops(&s->m->stack, p, false) + head;
     if (s->source) sum += source_flops(s, false);
     if (s->source && back) sum += source_flops(s, true);
+    if (s->source && back && !s->train) sum -= ada_stack_flops_spared(&s->m->stack, p);
     return back ? sum + ada_stack_flops(&s->m->stack, p, true) + head : sum;
 }

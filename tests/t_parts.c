@@ -131,6 +131,9 @@ static void test_alone(void **state) {
         ada_model *m = golden_model(*state, i % 2 != 0);
         words_of(ids, &m->c);
         ada_pack p = {T, i < 2 ? 2 * TREES : TREES, 7, ids, i < 2 ? seg : single, out};
+        ada_part part[2 * TREES];
+        assert_int_equal(ada_pack_cut(&p, &(ada_reading){0}, 2, ADA_PANEL, part), 2); /* it is cut, then */
+        assert_int_equal(ada_pack_cut(&p, &(ada_reading){0}, 4, ADA_PANEL, part), 4);
         (void)ada_par_force(1);
         run(m, &p, &first);
         for (int team = 2; team <= TREES; team++) {

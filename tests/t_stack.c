@@ -6,9 +6,10 @@
 /* Two rows that share 7 tokens and part; a third of its own. */
 static const int32_t ids[] = {5,           9, 33, 60, 7,           7, 41, /* then */ 12, 70, 3,
                               /* or */ 55, 6, 18, 22, /* and */ 8, 9, 10};
-static const ada_segment segs[] = {
-    {0, 7, -1, 0, -1, 0, false}, {7, 3, 0, 7, -1, 0, false}, {10, 4, 0, 7, -1, 0, false},
-    {14, 3, -1, 0, -1, 0, false}};
+static const ada_segment segs[] = {{0, 7, -1, 0, -1, 0, false},
+                                   {7, 3, 0, 7, -1, 0, false},
+                                   {10, 4, 0, 7, -1, 0, false},
+                                   {14, 3, -1, 0, -1, 0, false}};
 static const int32_t out[] = {6, 9, 11, 13, 16};
 static ada_pack whole(void) {
     return (ada_pack){17, 4, 5, ids, segs, out};
@@ -159,6 +160,9 @@ static void test_flops(void **state) {
     forward = 2 * weights + 4 * q * (keys * (c->layers - 1) + wanted);
     assert_true(ada_stack_flops(&m->stack, &p, false) == forward);
     assert_true(ada_stack_flops(&m->stack, &p, true) == forward + 4 * q * (keys * (c->layers - 1) + wanted));
+    assert_true(ada_stack_flops_spared(&m->stack, &p) ==
+                2 * 17 * (c->d * (q + kv) + q * c->d) +
+                    8 * q * keys); /* all of the first layer's attention */
     /* the row of its own sees itself in both directions: 2 and 1 more keys, its last one no more */
     ada_segment full[4];
     memcpy(full, segs, sizeof segs);
