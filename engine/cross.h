@@ -43,9 +43,7 @@ void ada_cross_forward(ada_memory *m, const ada_cross *c, const ada_part *part);
 void ada_cross_backward(ada_memory *m, const ada_cross *c, const ada_part *part);
 /* dh [rows, d] = the gradient gathered since fill. */
 void ada_memory_back(ada_memory *m, float *dh);
-/* Multiply-adds × 2 of the sublayers of a pack; fill: and of filling the memory, or of gathering its
- * gradient.
- */
+/* Multiply-adds × 2 of a pack's sublayers; fill: and of filling the memory, or gathering its gradient. */
 double ada_cross_flops(const ada_stack *decoder, const ada_pack *p, const ada_pack *memory,
                        const int32_t *reads, bool back, bool fill);
 

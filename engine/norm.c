@@ -19,8 +19,10 @@ typedef struct {
 static float *scratch(const job *j, size_t strip) {
     return j->tmp + strip * j->room * j->r->d;
 }
-static size_t room(void) {
-    return ada_par_inside() ? 0 : ADA_STRIP;
+
+static void in_strips(job j, ada_par_fn strip) {
+    j.room = ada_par_inside() ? 0 : ADA_STRIP;
+    ada_par_for(ada_strips(j.r->m), strip, &j);
 }
 
 static size_t source(const ada_norm_rows *r, size_t i) {
@@ -66,9 +68,8 @@ static void forward_strip(void *ctx, size_t s, int worker) {
 
 void ada_norm_forward(const ada_norm_rows *r, ada_dtype type, const float *x, void *y, float *tmp, void *keep,
                       float *stat) {
-    job j = {
-        .r = r, .type = type, .x = x, .out = y, .tmp = tmp, .keep = keep, .to_stat = stat, .room = room()};
-    ada_par_for(ada_strips(r->m), forward_strip, &j);
+    in_strips((job){.r = r, .type = type, .x = x, .out = y, .tmp = tmp, .keep = keep, .to_stat = stat},
+              forward_strip);
 }
 
 static void backward_strip(void *ctx, size_t s, int worker) {
@@ -89,16 +90,8 @@ static void backward_strip(void *ctx, size_t s, int worker) {
 
 void ada_norm_backward(const ada_norm_rows *r, ada_dtype type, float *dy, const void *x, const float *stat,
                        float *tmp, float *dx, bool add) {
-    job j = {.r = r,
-             .type = type,
-             .y = dy,
-             .kept = x,
-             .stat = stat,
-             .tmp = tmp,
-             .dx = dx,
-             .add = add,
-             .room = room()};
-    ada_par_for(ada_strips(r->m), backward_strip, &j);
+    in_strips((job){.r = r, .type = type, .y = dy, .kept = x, .stat = stat, .tmp = tmp, .dx = dx, .add = add},
+              backward_strip);
 }
 
 static void add_strip(void *ctx, size_t s, int worker) {
@@ -113,8 +106,7 @@ static void add_strip(void *ctx, size_t s, int worker) {
 }
 
 void ada_norm_add(const ada_norm_rows *r, ada_dtype type, float *y, void *keep, float *stat, float *x) {
-    job j = {.r = r, .type = type, .y = y, .keep = keep, .to_stat = stat, .dx = x};
-    ada_par_for(ada_strips(r->m), add_strip, &j);
+    in_strips((job){.r = r, .type = type, .y = y, .keep = keep, .to_stat = stat, .dx = x}, add_strip);
 }
 
 static void add_backward_strip(void *ctx, size_t s, int worker) {
@@ -131,14 +123,7 @@ static void add_backward_strip(void *ctx, size_t s, int worker) {
 
 void ada_norm_add_backward(const ada_norm_rows *r, ada_dtype type, const float *dx, const void *keep,
                            const float *stat, float *tmp, float *wide, void *dy) {
-    job j = {.r = r,
-             .type = type,
-             .x = dx,
-             .kept = keep,
-             .stat = stat,
-             .tmp = tmp,
-             .y = wide,
-             .out = dy,
-             .room = room()};
-    ada_par_for(ada_strips(r->m), add_backward_strip, &j);
+    in_strips(
+        (job){.r = r, .type = type, .x = dx, .kept = keep, .stat = stat, .tmp = tmp, .y = wide, .out = dy},
+        add_backward_strip);
 }

@@ -488,37 +488,17 @@ static ada_attn attn_of(const ada_stack *s, const ada_pass *w, const ada_pack *p
                       .layer = l};
 }
 
-/* A pass in one direction. Layers that have the same rows run in one go: where the pack can be cut, each
- * thread takes parts through all of them, waiting for nobody, and finds its rows in its cache. */
-typedef struct pass_job {
+/* Layers of a pass in one direction. Layers that have the same rows run in one go: where the pack can be cut,
+ * each thread takes parts through all of them, waiting for nobody, and finds its rows in its cache. */
+typedef struct {
     const ada_stack *s;
     const ada_pack *p;
     ada_pass *ws;
     ada_kv *kv;
     float *x, *h; /* or their gradients */
-    const ada_part *parts;
-    int32_t nparts, first, layers; /* first: of the layers, in the pass's order */
     bool back;
-    void (*layer)(const struct pass_job *j, int32_t l, const ada_part *t);
+    int32_t first, layers; /* first: in the pass's order */
 } pass_job;
-
-static void run_part(void *ctx, size_t i, int worker) {
-    (void)worker;
-    const pass_job *j = ctx;
-    for (int32_t n = 0; n < j->layers; n++) j->layer(j, j->back ? j->first - n : j->first + n, &j->parts[i]);
-}
-
-static void run_layers(pass_job *j, int32_t first, int32_t layers) {
-    if (layers == 0) return;
-    ada_attn a = attn_of(j->s, j->ws, j->p, j->kv, first);
-    ada_attn_survey(&a, j->ws->attn);
-    if (j->ws->memory) ada_cross_survey(j->ws->memory, &(ada_cross){first, j->p, a.rows, a.m, NULL});
-    j->first = first, j->layers = layers;
-    if (j->nparts > 1)
-        ada_matmul_apart((size_t)j->nparts, run_part, j);
-    else
-        run_part(j, 0, 0);
-}
 
 /* Cuts it, where that can be; else it is one part. */
 static int32_t parts_of(ada_pass *ws, const ada_pack *p) {
@@ -569,14 +549,6 @@ static void forward_layer(const pass_job *j, int32_t l, const ada_part *t) {
     }
 }
 
-void ada_stack_forward(const ada_stack *s, const ada_pack *p, ada_pass *ws, ada_kv *kv, float *x, float *h) {
-    pass_job j = {.s = s, .p = p, .ws = ws, .kv = kv, .x = x, .h = h, .layer = forward_layer};
-    ada_par_for((size_t)p->nsegs, place_segment, &(position_job){s, p, ws, x});
-    j.nparts = parts_of(ws, p), j.parts = ws->parts;
-    run_layers(&j, 0, s->c.layers - 1);
-    run_layers(&j, s->c.layers - 1, 1);
-}
-
 static void backward_layer(const pass_job *j, int32_t l, const ada_part *t) {
     const ada_stack *s = j->s;
     ada_pass *ws = j->ws;
@@ -611,10 +583,41 @@ static void backward_layer(const pass_job *j, int32_t l, const ada_part *t) {
     }
 }
 
+static void run_part(void *ctx, size_t i, int worker) {
+    (void)worker;
+    const pass_job *j = ctx;
+    const ada_part *t = &j->ws->parts[i];
+    for (int32_t n = 0; n < j->layers; n++)
+        if (j->back)
+            backward_layer(j, j->first - n, t);
+        else
+            forward_layer(j, j->first + n, t);
+}
+
+static void run_layers(pass_job j, int32_t parts, int32_t first, int32_t layers) {
+    if (layers == 0) return;
+    ada_attn a = attn_of(j.s, j.ws, j.p, j.kv, first);
+    ada_attn_survey(&a, j.ws->attn);
+    if (j.ws->memory) ada_cross_survey(j.ws->memory, &(ada_cross){first, j.p, a.rows, a.m, NULL});
+    j.first = first, j.layers = layers;
+    if (parts > 1)
+        ada_matmul_apart((size_t)parts, run_part, &j);
+    else
+        run_part(&j, 0, 0);
+}
+
+void ada_stack_forward(const ada_stack *s, const ada_pack *p, ada_pass *ws, ada_kv *kv, float *x, float *h) {
+    const pass_job j = {.s = s, .p = p, .ws = ws, .kv = kv, .x = x, .h = h};
+    ada_par_for((size_t)p->nsegs, place_segment, &(position_job){s, p, ws, x});
+    int32_t parts = parts_of(ws, p), most = s->c.layers - 1;
+    run_layers(j, parts, 0, most);
+    run_layers(j, parts, most, 1);
+}
+
 void ada_stack_backward(const ada_stack *s, const ada_pack *p, ada_pass *ws, const float *dh, float *dx) {
-    pass_job j = {.s = s, .p = p, .ws = ws, .x = dx, .h = ws->dlast, .back = true, .layer = backward_layer};
+    const pass_job j = {.s = s, .p = p, .ws = ws, .x = dx, .h = ws->dlast, .back = true};
     memcpy(ws->dlast, dh, (size_t)p->nout * (size_t)s->c.d * sizeof *dh);
-    j.nparts = parts_of(ws, p), j.parts = ws->parts;
-    run_layers(&j, s->c.layers - 1, 1);
-    run_layers(&j, s->c.layers - 2, s->c.layers - 1);
+    int32_t parts = parts_of(ws, p), most = s->c.layers - 1;
+    run_layers(j, parts, most, 1);
+    run_layers(j, parts, most - 1, most);
 }
