@@ -62,10 +62,9 @@ static inline void ada_widen(ada_dtype type, float *y, const void *x, size_t n) 
 /* y [m, n] packed = x [m, n] (ldx), narrowed, strips in parallel. */
 void ada_narrow_rows(ada_dtype type, void *y, const float *x, size_t ldx, size_t m, size_t n);
 
-/* Whether a body of ada_matmul_apart may use it, or it is not there: a weight gradient is all threads' work.
- */
+/* Whether a body of ada_matmul_apart may use it: a weight gradient is all threads' work. */
 static inline bool ada_linear_alone(const ada_linear *l) {
-    return !l->w || (!l->g && ada_mat_alone(l->w));
+    return !l->g;
 }
 /* y [m, n] = x [m, k] · wᵀ + b, x of the weight's type; add: y += instead of =. Leading dimensions in
  * elements. */

@@ -2,9 +2,10 @@
  * Packed weights, and our own maker of products: the blocking around the kernels of k_matmul.h.
  *
  * A weight lies in panels of 32 rows (bf16: kp/2 lines of 32 words; f32: two halves of [kp, 16]), padded with
- * zeros. The rows of x are widened once, by all threads, into scratch that stays in L3. A task is then a
- * strip of y's columns: it walks k in ranges, each of the weight's widened into scratch that stays in L2 and
- * multiplied with all the rows. Sums wait in scratch between ranges, as f32. Must not know: layers.
+ * zeros. The rows of x are widened once, by all threads or by one that multiplies apart, into scratch that
+ * stays in L3. A task is then a strip of y's columns: it walks k in ranges, each of the weight's widened into
+ * scratch that stays in L2 and multiplied with all the rows. Sums wait in scratch between ranges, as f32. Must
+ * not know: layers.
  * Invariant: ranges follow from the shape alone. An element of x·Wᵀ is one chain over k, as in the few rows
  * of decoding; one of dy·W, whose inner side may be a vocabulary, adds up ranges: one chain of 49,152 is ten
  * times as far from the truth. */
@@ -26,7 +27,7 @@ enum {
     RANGE = 576,  /* most of k at a time: 36 KB for half a panel, which L2 gives as fast as they are used */
     BLOCK = 256,  /* most rows at a time */
     WIDTH = 3072, /* most of dy's columns at a time */
-    STRIPS = 48,  /* fewest tasks worth having: of whole panels, if there are so many */
+    STRIPS = 4,   /* fewest tasks of a thread: of whole panels, if there are so many */
     FEW = 3       /* rows up to which reading the weight is all that matters */
 };
 
@@ -44,10 +45,10 @@ struct room { /* one worker's */
     float acc[BLOCK * PANEL];
 };
 
-/* What products share, one product at a time. */
+/* What products share: one product of all threads at a time, or one of each thread. */
 static struct {
     pthread_mutex_t busy;
-    float *x; /* [rows, columns] */
+    float *x; /* [workers, rows, columns]; all threads together have the first */
     size_t rows, columns;
     struct room *rooms; /* [workers] */
     int workers;
@@ -240,9 +241,6 @@ size_t ada_mat_cols(const ada_mat *w) {
 ada_dtype ada_mat_type(const ada_mat *w) {
     return w->type;
 }
-bool ada_mat_alone(const ada_mat *w) {
-    return w->dnnl != NULL;
-}
 const char *ada_mat_maker(const ada_mat *w) {
     return w->maker;
 }
@@ -280,6 +278,7 @@ struct product {
     bool add, back;
     size_t range, strip; /* of inner; columns of a task */
     size_t from, to;     /* of inner, now */
+    float *room;         /* the scratch for */
     const float *wide;   /* [m, to - from] */
     size_t ldwide;
 };
@@ -354,7 +353,7 @@ static void widen_rows(void *ctx, size_t strip, int worker) {
     (void)worker;
     for (size_t i = strip * 4; i < p->m && i < strip * 4 + 4; i++) {
         size_t n = p->to - p->from;
-        float *to = scratch.x + i * p->ldwide;
+        float *to = p->room + i * p->ldwide;
         ada_k.bf16_to_f32(to, (const uint16_t *)(const void *)p->x + i * p->ldx + p->from, n);
         memset(to + n, 0, (p->ldwide - n) * sizeof *to);
     }
@@ -373,11 +372,11 @@ static void multiply_block(struct product *p) {
     bool half = p->w->type == ADA_BF16, few = p->m <= FEW && !p->back && half;
     size_t panels = pieces(p->outer, PANEL), width = p->back && half && p->inner > WIDTH ? WIDTH : p->inner;
     p->range = round_up(pieces(width, pieces(width, RANGE)), PANEL);
-    p->strip = panels < STRIPS ? HALF : PANEL;
+    p->strip = !ada_par_inside() && panels < STRIPS * (size_t)ada_par_threads() ? HALF : PANEL;
     width = round_up(width, p->range);
     for (p->from = 0; p->from < p->inner; p->from = p->to) {
         p->to = p->inner - p->from < width ? p->inner : p->from + width;
-        p->wide = half ? scratch.x : (const float *)(const void *)p->x;
+        p->wide = half ? p->room : (const float *)(const void *)p->x;
         /* not a multiple of 4 KB: rows of a tile must not share their places in L1 */
         p->ldwide = half ? round_up(p->to - p->from, PANEL) + HALF : p->ldx;
         if (half) ada_par_for(p->m <= FEW ? 1 : pieces(p->m, 4), widen_rows, p);
@@ -404,13 +403,14 @@ static void end_rows(void *ctx, size_t strip, int worker) {
 
 static void multiply(struct product *p, const ada_end *end) {
     if (p->m == 0) return;
-    bool apart = ada_par_inside(); /* then ada_matmul_apart holds the scratch */
+    size_t apart = (size_t)ada_par_inside(); /* then ada_matmul_apart holds the scratch */
     if (!apart) (void)pthread_mutex_lock(&scratch.busy);
     if (p->w->dnnl) {
         ada_dnnl_multiply(p->w->dnnl, p->back, p->x, p->ldx, p->m, end);
     } else {
         struct ending e = {end, p->m, p->outer};
         size_t bytes = p->w->type == ADA_BF16 ? sizeof(uint16_t) : sizeof(float);
+        p->room = scratch.x + (apart ? apart - 1 : 0) * scratch.rows * scratch.columns;
         for (size_t m = p->m; m > 0; m -= p->m) {
             p->m = m < scratch.rows ? m : scratch.rows;
             multiply_block(p);
@@ -468,25 +468,26 @@ void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, con
     product(w, true, dy, ldy, m, end);
 }
 
+static void release_scratch(void) {
+    ada_os.release(scratch.x);
+    ada_os.release(scratch.rooms);
+    scratch.x = NULL, scratch.rooms = NULL;
+    scratch.rows = scratch.columns = 0, scratch.workers = 0;
+}
+
 static ada_status reserve(size_t rows, size_t columns, int team) {
     size_t bytes;
     if (rows < scratch.rows) rows = scratch.rows;
     if (columns < scratch.columns) columns = scratch.columns;
-    if (rows > scratch.rows || columns > scratch.columns) {
-        ada_os.release(scratch.x);
-        scratch.rows = scratch.columns = 0;
-        if (!ada_mul_size(rows * sizeof(float), columns, &bytes) || !(scratch.x = ada_os.alloc(bytes)))
-            return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of a product", columns);
-        scratch.rows = rows, scratch.columns = columns;
-    }
-    if (team > scratch.workers) {
-        ada_os.release(scratch.rooms);
-        scratch.workers = 0;
-        if (!ada_mul_size((size_t)team, sizeof(struct room), &bytes) ||
-            !(scratch.rooms = ada_os.alloc(bytes)))
-            return ada_fail(ADA_ENOMEM, "no memory for the scratch of %d threads", team);
-        scratch.workers = team;
-    }
+    if (team < scratch.workers) team = scratch.workers;
+    if (rows == scratch.rows && columns == scratch.columns && team == scratch.workers) return ADA_OK;
+    release_scratch();
+    if (!ada_mul_size(rows * sizeof(float), columns, &bytes) || !ada_mul_size(bytes, (size_t)team, &bytes) ||
+        !(scratch.x = ada_os.alloc(bytes)))
+        return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of a product", columns);
+    if (!ada_mul_size((size_t)team, sizeof(struct room), &bytes) || !(scratch.rooms = ada_os.alloc(bytes)))
+        return ada_fail(ADA_ENOMEM, "no memory for the scratch of %d threads", team);
+    scratch.rows = rows, scratch.columns = columns, scratch.workers = team;
     return ADA_OK;
 }
 
@@ -503,8 +504,5 @@ ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k) {
 
 void ada_matmul_release(void) {
     ada_dnnl_release();
-    ada_os.release(scratch.x);
-    ada_os.release(scratch.rooms);
-    scratch.x = NULL, scratch.rooms = NULL;
-    scratch.rows = scratch.columns = 0, scratch.workers = 0;
+    release_scratch();
 }

@@ -37,8 +37,6 @@ size_t ada_mat_rows(const ada_mat *w); /* n */
 size_t ada_mat_cols(const ada_mat *w); /* k */
 ada_dtype ada_mat_type(const ada_mat *w);
 const char *ada_mat_maker(const ada_mat *w); /* "own/avx2", "brg:avx512_core_bf16" … for inspect and bench */
-/* Whether a body of ada_matmul_apart may multiply by it. */
-bool ada_mat_alone(const ada_mat *w);
 /* Row `i` of W as f32 [k]: the embedding table of a tied model is its head. */
 void ada_mat_row(const ada_mat *w, size_t i, float *out);
 /* Bytes of packed weight read by one product in a direction. */

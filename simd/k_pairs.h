@@ -69,7 +69,7 @@ VEC void pairs_micro(const ada_pair_tile *t, size_t i, size_t h, const int rows,
 VEC void pairs_strip(const ada_pair_tile *t, size_t h, const int transposed)
 {
     for (size_t i = 0; i < t->m;) {
-        int rows = mm_tile_rows(t->m - i);
+        int rows = mm_tile_rows(t->m - i, MM_WIDE);
         switch (rows) {
 #define ROWS(r) case r: pairs_micro(t, i, h, r, MM_WIDE, transposed); break;
         MM_CASES(ROWS)
