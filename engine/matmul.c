@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Packed weights, and our own maker of products: the blocking around the kernels of k_matmul.h.
  *
- * A weight lies in panels of 32 rows (bf16: kp/2 lines of 32 words; f32: two halves of [kp, 16]), padded with
- * zeros. The rows of x are widened once, by all threads or by one that multiplies apart, into scratch that
- * stays in L3. A task is then a strip of y's columns: it walks k in ranges, each of the weight's widened into
- * scratch that stays in L2 and multiplied with all the rows. Sums wait in scratch between ranges, as f32. Must
- * not know: layers.
- * Invariant: ranges follow from the shape alone. An element of x·Wᵀ is one chain over k, as in the few rows
- * of decoding; one of dy·W, whose inner side may be a vocabulary, adds up ranges: one chain of 49,152 is ten
- * times as far from the truth. */
+ * A weight lies in panels of 32 rows (bf16: kp/2 lines of 32 words; f32: two halves of [kp, 16]), padded
+ * with zeros. The rows of x are widened once, by all threads or by one that multiplies apart, into scratch
+ * that stays in L3. A task is then a strip of y's columns: it walks k in ranges, each of the weight's widened
+ * into scratch that stays in L2 and multiplied with all the rows. Sums wait in scratch between ranges, as
+ * f32, and where they are to be narrowed they go nowhere else. Must not know: layers. Invariant: ranges
+ * follow from the shape alone. An element of x·Wᵀ is one chain over k, as in the few rows of decoding; one of
+ * dy·W, whose inner side may be a vocabulary, adds up ranges: one chain of 49,152 is ten times as far from
+ * the truth. */
 #include "engine/matmul.h"
 #include "engine/matmul_dnnl.h"
 #include "engine/par.h"
@@ -25,7 +25,7 @@ enum {
     PANEL = 32,
     HALF = 16,
     RANGE = 576,  /* most of k at a time: 36 KB for half a panel, which L2 gives as fast as they are used */
-    BLOCK = 256,  /* most rows at a time */
+    BLOCK = 352,  /* most rows at a time */
     WIDTH = 3072, /* most of dy's columns at a time */
     STRIPS = 4,   /* fewest tasks of a thread: of whole panels, if there are so many */
     FEW = 3       /* rows up to which reading the weight is all that matters */
@@ -276,9 +276,11 @@ struct product {
     float *y;
     size_t ldy;
     bool add, back;
+    uint16_t *narrow;    /* [m, outer] of a task's own end; then y is not written; or NULL */
+    const float *bias;   /* [outer] of that end, or NULL */
     size_t range, strip; /* of inner; columns of a task */
     size_t from, to;     /* of inner, now */
-    float *room;         /* the scratch for */
+    float *room;         /* where x is widened, if it is */
     const float *wide;   /* [m, to - from] */
     size_t ldwide;
 };
@@ -335,8 +337,8 @@ static void task(void *ctx, size_t item, int worker) {
             t.ldb = (size_t)(right - t.b);
         }
         t.c = !first && (last || !p->back) ? room->acc : NULL;
-        t.y = last ? p->y + col : room->acc;
-        t.ldy = last ? p->ldy : PANEL;
+        t.y = last && !p->narrow ? p->y + col : room->acc;
+        t.ldy = last && !p->narrow ? p->ldy : PANEL;
         t.n = last && left < p->strip ? left : p->strip;
         t.add = last ? p->add || p->from > 0 : p->back && !first;
         t.ahead = NULL;
@@ -346,6 +348,9 @@ static void task(void *ctx, size_t item, int worker) {
             look_ahead(p, next, p->from, p->range, &t);
         ada_k.mm_tile(&t);
     }
+    if (p->narrow)
+        ada_k.mm_narrow(p->narrow + col, p->outer, room->acc, PANEL, p->bias ? p->bias + col : NULL, p->m,
+                        t.n);
 }
 
 static void widen_rows(void *ctx, size_t strip, int worker) {
@@ -369,7 +374,7 @@ static void few_panel(void *ctx, size_t panel, int worker) {
 
 /* At most BLOCK rows. */
 static void multiply_block(struct product *p) {
-    bool half = p->w->type == ADA_BF16, few = p->m <= FEW && !p->back && half;
+    bool half = p->w->type == ADA_BF16, few = p->m <= FEW && !p->back && half && !p->narrow;
     size_t panels = pieces(p->outer, PANEL), width = p->back && half && p->inner > WIDTH ? WIDTH : p->inner;
     p->range = round_up(pieces(width, pieces(width, RANGE)), PANEL);
     p->strip = !ada_par_inside() && panels < STRIPS * (size_t)ada_par_threads() ? HALF : PANEL;
@@ -401,24 +406,32 @@ static void end_rows(void *ctx, size_t strip, int worker) {
     for (size_t i = strip * 4; i < e->m && i < strip * 4 + 4; i++) ada_end_row(e->end, i, e->outer);
 }
 
+/* `worker` is the one that multiplies apart, or the first of all. */
+static void multiply_own(struct product *p, const ada_end *end, size_t worker) {
+    bool few = p->m <= FEW && !p->back, whole = p->inner <= WIDTH || !p->back;
+    size_t bytes = p->w->type == ADA_BF16 ? sizeof(uint16_t) : sizeof(float);
+    size_t step = pieces(p->m, pieces(p->m, scratch.rows)); /* alike: each widens the whole weight */
+    struct ending e = {end, p->m, p->outer};
+    p->room = scratch.x + worker * scratch.rows * scratch.columns;
+    if (whole && !few) p->narrow = end->narrow, p->bias = end->bias;
+    for (size_t left = e.m; left > 0; left -= p->m) {
+        p->m = left < step ? left : step;
+        multiply_block(p);
+        p->x += p->m * p->ldx * bytes;
+        p->y += p->m * p->ldy;
+        if (p->narrow) p->narrow += p->m * p->outer;
+    }
+    if (!p->narrow && (end->bias || end->narrow)) ada_par_for(pieces(e.m, 4), end_rows, &e);
+}
+
 static void multiply(struct product *p, const ada_end *end) {
     if (p->m == 0) return;
     size_t apart = (size_t)ada_par_inside(); /* then ada_matmul_apart holds the scratch */
     if (!apart) (void)pthread_mutex_lock(&scratch.busy);
-    if (p->w->dnnl) {
+    if (p->w->dnnl)
         ada_dnnl_multiply(p->w->dnnl, p->back, p->x, p->ldx, p->m, end);
-    } else {
-        struct ending e = {end, p->m, p->outer};
-        size_t bytes = p->w->type == ADA_BF16 ? sizeof(uint16_t) : sizeof(float);
-        p->room = scratch.x + (apart ? apart - 1 : 0) * scratch.rows * scratch.columns;
-        for (size_t m = p->m; m > 0; m -= p->m) {
-            p->m = m < scratch.rows ? m : scratch.rows;
-            multiply_block(p);
-            p->x += p->m * p->ldx * bytes;
-            p->y += p->m * p->ldy;
-        }
-        if (end->bias || end->narrow) ada_par_for(pieces(e.m, 4), end_rows, &e);
-    }
+    else
+        multiply_own(p, end, apart ? apart - 1 : 0);
     if (apart) return;
     ada_dnnl_tell();
     (void)pthread_mutex_unlock(&scratch.busy);

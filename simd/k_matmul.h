@@ -43,6 +43,13 @@ static void k_mm_widen_back(float *b, const uint32_t *w)
     for (size_t i = 0; i < 32; i++)
         for (size_t j = 0; j < 16; j++) b[i * 16 + j] = bf16_ref(w[j / 2 * 32 + i], j % 2);
 }
+static void k_mm_narrow(uint16_t *h, size_t ldh, const float *y, size_t ldy, const float *bias, size_t m,
+                        size_t n)
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++)
+            h[i * ldh + j] = ada_bf16_of(bias ? y[i * ldy + j] + bias[j] : y[i * ldy + j]);
+}
 static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, size_t k)
 {
     for (size_t i = 0; i < n; i++)
@@ -260,6 +267,15 @@ static void k_mm_widen(float *b, const uint32_t *w, size_t k)
 static void k_mm_widen_back(float *b, const uint32_t *w)
 {
     for (size_t i = 0; i < 32; i += 8) vf_turn8_bf16(b + i * 16, w + i, 32);
+}
+
+static void k_mm_narrow(uint16_t *h, size_t ldh, const float *y, size_t ldy, const float *bias, size_t rows,
+                        size_t n)
+{
+    for (; rows-- > 0; h += ldh, y += ldy) {
+        if (bias) VEC_EACH(n, ST16(h, vf_add(LD(y), LD(bias))));
+        else VEC_EACH(n, ST16(h, LD(y)));
+    }
 }
 
 static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, size_t k)

@@ -41,6 +41,7 @@
  *   mm_tile: tile.h. mm_rows: y [m, n] = (or += with add) x [m, k] · the panel w, n ≤ 32, k even.
  *   mm_widen: one half, b [k, 16], of k lines (k even) of w. mm_widen_back: b[i][j] = W[i][j], 32 × 16, from
  *     8 lines of w.
+ *   mm_narrow: h [m, n] = y [m, n] + bias [n], rounded; bias may be NULL.
  *   mm_turn, on 32-bit words: b[j·ldb + i] = x[i·ldx + j], i < n, j < k.
  * k_pairs.h:
  *   mm_pairs: tile.h; 2k + 1 roundings, denormals may count as 0. mm_zip: y[i] = a[i] below b[i].

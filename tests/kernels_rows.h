@@ -345,6 +345,8 @@ ROW(mm_widen, inout(j, 16 * even(n), ANY); buf(j, F32, IN, PAIRS, even(n) * 16, 
                                            s->mm_widen(F(0), (uint32_t *)p[1] + n / 2 % 2 * 16, even(n)),
                                            return 0)
 ROW(mm_widen_back, inout(j, 512, ANY); buf(j, F32, IN, PAIRS, 256, 0), s->mm_widen_back(F(0), p[1]), return 0)
+ROW(mm_narrow, buf(j, U16, INOUT, HALVES, k *y_gap(j), 0); in(j, k * 33, ANY);
+    in(j, 32, ANY), s->mm_narrow(p[0], y_gap(j), F(1), 33, n % 2 ? F(2) : NULL, k, columns(j)), return 0)
 ROW(mm_turn, inout(j, k *(n + 3), ANY);
     in(j, n *(k + 2), ANY), s->mm_turn(F(0), n + 3, F(1), k + 2, n, k), return 0)
 
@@ -533,8 +535,8 @@ static void rows_ready(void) {
         "f32_to_bf16", "f32_to_f16", "bf16_to_f32", "f16_to_f32", "mm_widen", "mm_widen_back",
         "mm_turn",     "mm_zip",     "planes",      NULL};
     static const char *const two[] = {"row_matmul",  "row_matmul_t", "outer_add", "mm_tile",
-                                      "mm_pairs",    "mm_rows",      "mm_turn",   "attend_rows",
-                                      "attend_back", "resample",     NULL};
+                                      "mm_pairs",    "mm_rows",      "mm_turn",   "mm_narrow",
+                                      "attend_rows", "attend_back",  "resample",  NULL};
     for (size_t i = 0; i < ROWS; i++) {
         struct row *r = &rows[i];
         /* what an element may be off by is a sum over others: most of the time */
