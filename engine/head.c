@@ -32,7 +32,7 @@ ada_status ada_head_layout(ada_head_ws **ws, ada_arena *a, const ada_head *h, in
     ADA_TRY(ada_arena_take(a, &w.dlogits, wide, ts));
     if (a->counting) return ADA_OK;
     **ws = w;
-    return ada_matmul_reserve(chunk, vocab, vocab > d ? vocab : d);
+    return ada_matmul_reserve(chunk, vocab, d, false);
 }
 
 static ada_norm_rows final_norm(const ada_head *hd, size_t m) {

@@ -48,8 +48,8 @@ struct room { /* one worker's */
 /* What products share: one product of all threads at a time, or one of each thread. */
 static struct {
     pthread_mutex_t busy;
-    float *x; /* [workers, rows, columns]; all threads together have the first */
-    size_t rows, columns;
+    float *x; /* [workers, slice]: a slice each, or all of them for all threads together */
+    size_t slice;
     struct room *rooms; /* [workers] */
     int workers;
 } scratch = {.busy = PTHREAD_MUTEX_INITIALIZER};
@@ -276,12 +276,12 @@ struct product {
     float *y;
     size_t ldy;
     bool add, back;
-    uint16_t *narrow;    /* [m, outer] of a task's own end; then y is not written; or NULL */
-    const float *bias;   /* [outer] of that end, or NULL */
-    size_t range, strip; /* of inner; columns of a task */
-    size_t from, to;     /* of inner, now */
-    float *room;         /* where x is widened, if it is */
-    const float *wide;   /* [m, to - from] */
+    uint16_t *narrow;           /* [m, outer] of a task's own end; then y is not written; or NULL */
+    const float *bias;          /* [outer] of that end, or NULL */
+    size_t width, range, strip; /* of inner, the second summed apart; columns of a task */
+    size_t from, to;            /* of inner, now */
+    float *room;                /* where x is widened, if it is */
+    const float *wide;          /* [m, to - from] */
     size_t ldwide;
 };
 
@@ -375,12 +375,10 @@ static void few_panel(void *ctx, size_t panel, int worker) {
 /* At most BLOCK rows. */
 static void multiply_block(struct product *p) {
     bool half = p->w->type == ADA_BF16, few = p->m <= FEW && !p->back && half && !p->narrow;
-    size_t panels = pieces(p->outer, PANEL), width = p->back && half && p->inner > WIDTH ? WIDTH : p->inner;
-    p->range = round_up(pieces(width, pieces(width, RANGE)), PANEL);
+    size_t panels = pieces(p->outer, PANEL);
     p->strip = !ada_par_inside() && panels < STRIPS * (size_t)ada_par_threads() ? HALF : PANEL;
-    width = round_up(width, p->range);
     for (p->from = 0; p->from < p->inner; p->from = p->to) {
-        p->to = p->inner - p->from < width ? p->inner : p->from + width;
+        p->to = p->inner - p->from < p->width ? p->inner : p->from + p->width;
         p->wide = half ? p->room : (const float *)(const void *)p->x;
         /* not a multiple of 4 KB: rows of a tile must not share their places in L1 */
         p->ldwide = half ? round_up(p->to - p->from, PANEL) + HALF : p->ldx;
@@ -406,14 +404,21 @@ static void end_rows(void *ctx, size_t strip, int worker) {
     for (size_t i = strip * 4; i < e->m && i < strip * 4 + 4; i++) ada_end_row(e->end, i, e->outer);
 }
 
-/* `worker` is the one that multiplies apart, or the first of all. */
+/* worker: from 1, the one that multiplies apart; 0: all together. */
 static void multiply_own(struct product *p, const ada_end *end, size_t worker) {
-    bool few = p->m <= FEW && !p->back, whole = p->inner <= WIDTH || !p->back;
-    size_t bytes = p->w->type == ADA_BF16 ? sizeof(uint16_t) : sizeof(float);
-    size_t step = pieces(p->m, pieces(p->m, scratch.rows)); /* alike: each widens the whole weight */
+    bool half = p->w->type == ADA_BF16, cut = half && p->back && p->inner > WIDTH;
+    size_t bytes = half ? sizeof(uint16_t) : sizeof(float), most = BLOCK;
     struct ending e = {end, p->m, p->outer};
-    p->room = scratch.x + worker * scratch.rows * scratch.columns;
-    if (whole && !few) p->narrow = end->narrow, p->bias = end->bias;
+    p->width = cut ? WIDTH : p->inner;
+    p->range = round_up(pieces(p->width, pieces(p->width, RANGE)), PANEL);
+    p->width = round_up(p->width, p->range);
+    p->room = scratch.x + (worker ? worker - 1 : 0) * scratch.slice;
+    if (half) {
+        size_t fit = (worker ? 1 : (size_t)scratch.workers) * scratch.slice / (p->width + HALF);
+        if (fit < most) most = fit;
+    }
+    if (!cut && (p->m > FEW || p->back)) p->narrow = end->narrow, p->bias = end->bias;
+    size_t step = pieces(p->m, pieces(p->m, most)); /* alike: each widens the whole weight */
     for (size_t left = e.m; left > 0; left -= p->m) {
         p->m = left < step ? left : step;
         multiply_block(p);
@@ -431,7 +436,7 @@ static void multiply(struct product *p, const ada_end *end) {
     if (p->w->dnnl)
         ada_dnnl_multiply(p->w->dnnl, p->back, p->x, p->ldx, p->m, end);
     else
-        multiply_own(p, end, apart ? apart - 1 : 0);
+        multiply_own(p, end, apart);
     if (apart) return;
     ada_dnnl_tell();
     (void)pthread_mutex_unlock(&scratch.busy);
@@ -485,31 +490,34 @@ static void release_scratch(void) {
     ada_os.release(scratch.x);
     ada_os.release(scratch.rooms);
     scratch.x = NULL, scratch.rooms = NULL;
-    scratch.rows = scratch.columns = 0, scratch.workers = 0;
+    scratch.slice = 0, scratch.workers = 0;
 }
 
-static ada_status reserve(size_t rows, size_t columns, int team) {
+/* numbers: of x, widened, in all; or of each thread's own. */
+static ada_status reserve(size_t numbers, bool apart) {
+    int team = ada_par_threads();
     size_t bytes;
-    if (rows < scratch.rows) rows = scratch.rows;
-    if (columns < scratch.columns) columns = scratch.columns;
     if (team < scratch.workers) team = scratch.workers;
-    if (rows == scratch.rows && columns == scratch.columns && team == scratch.workers) return ADA_OK;
+    numbers = round_up(apart ? numbers : pieces(numbers, (size_t)team), HALF);
+    if (numbers < scratch.slice) numbers = scratch.slice;
+    if (numbers == scratch.slice && team == scratch.workers) return ADA_OK;
     release_scratch();
-    if (!ada_mul_size(rows * sizeof(float), columns, &bytes) || !ada_mul_size(bytes, (size_t)team, &bytes) ||
-        !(scratch.x = ada_os.alloc(bytes)))
-        return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of a product", columns);
+    if (!ada_mul_size(numbers * sizeof(float), (size_t)team, &bytes) || !(scratch.x = ada_os.alloc(bytes)))
+        return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of products of %d threads", numbers, team);
     if (!ada_mul_size((size_t)team, sizeof(struct room), &bytes) || !(scratch.rooms = ada_os.alloc(bytes)))
         return ada_fail(ADA_ENOMEM, "no memory for the scratch of %d threads", team);
-    scratch.rows = rows, scratch.columns = columns, scratch.workers = team;
+    scratch.slice = numbers, scratch.workers = team;
     return ADA_OK;
 }
 
-ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k) {
-    size_t columns = max_n < WIDTH ? max_n : WIDTH;
+ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k, bool apart) {
+    size_t columns = max_n < WIDTH ? max_n : WIDTH, numbers;
     if (max_k > columns) columns = max_k;
+    if (max_m > BLOCK) max_m = BLOCK;
+    if (!ada_mul_size(max_m * sizeof(float), round_up(columns, RANGE) + HALF, &numbers))
+        return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of a product", columns);
     (void)pthread_mutex_lock(&scratch.busy);
-    ada_status st =
-        reserve(max_m < BLOCK ? max_m : BLOCK, round_up(columns, RANGE) + HALF, ada_par_threads());
+    ada_status st = reserve(numbers / sizeof(float), apart);
     if (st == ADA_OK) st = ada_dnnl_reserve(ada_par_threads());
     (void)pthread_mutex_unlock(&scratch.busy);
     return st;

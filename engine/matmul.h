@@ -49,7 +49,7 @@ typedef struct ada_end {
     bool add;          /* to what y has, instead of over it */
     const float *bias; /* [outer], added to each row; or NULL */
     void *narrow; /* [m, outer] of the weight's type, packed: there the sums go; then y [m, outer], packed,
-                   * is scratch, and nothing is added to. Or NULL */
+                   * is scratch, and nothing is added to. It must not overlap x. Or NULL */
 } ada_end;
 /* x [m, k] · Wᵀ, x of the weight's type (ldx elements apart). */
 void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, const ada_end *end);
@@ -61,8 +61,9 @@ void ada_matmul_apart(size_t n, ada_par_fn body, void *ctx);
 void ada_matmul_expect(size_t m);
 /* For makers: row i of y, its product done, gets its bias and is narrowed to bf16. */
 void ada_end_row(const ada_end *end, size_t i, size_t outer);
-/* Scratch of the two products is the maker's own, sized here before the first call for m rows at most. */
-ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k) ADA_MUST_USE;
+/* Scratch of the two products is the maker's own, sized here before the first call for m rows at most of
+ * weights [n, k] at most; apart: in bodies of ada_matmul_apart as well. */
+ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k, bool apart) ADA_MUST_USE;
 void ada_matmul_release(void); /* frees the shared scratch and primitives, at exit */
 
 #endif

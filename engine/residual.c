@@ -29,7 +29,7 @@ ada_status ada_panels_layout(ada_panels *p, ada_arena *a, ada_dtype type, size_t
         ADA_TRY(panel_layout(&one, a, type, n, d, wide));
         if (!a->counting) p->of[i] = one;
     }
-    return a->counting ? ADA_OK : ada_matmul_reserve(n, wide, wide > d ? wide : d);
+    return a->counting ? ADA_OK : ada_matmul_reserve(n, wide, wide > d ? wide : d, p->n > 1);
 }
 
 typedef struct {

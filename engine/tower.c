@@ -195,7 +195,7 @@ static ada_status layout(ada_tower *t, int32_t images) {
         for (int32_t r = t->skip; r < t->rows; r++) t->out[o++] = i * t->rows + r;
     }
     ADA_TRY(place_rows(t));
-    ADA_TRY(ada_matmul_reserve(ADA_PANEL, d, k));
+    ADA_TRY(ada_matmul_reserve(ADA_PANEL, d, k, false));
     ADA_TRY(ada_pass_layout(&t->pass, a, &t->stack, (int32_t)T, images, t->rows, nout, false));
     ada_pack p = {.T = (int32_t)T, .nsegs = images, .nout = nout, .segs = t->segs, .out = t->out};
     ada_pass_expect(t->pass, &p);

@@ -191,7 +191,7 @@ VEC void mm_strip(const ada_tile *t, size_t h, const int wide, const int kind)
             __builtin_prefetch(ahead + next / run * t->stride + next % run * 64, 0, 2);
         int rows = mm_tile_rows(t->m - i, wide);
         switch (rows) {
-#define ROWS(r) case r: mm_micro(t, i, h, r, wide, kind); break;
+#define ROWS(r) case r: if ((r) <= mm_most(wide)) mm_micro(t, i, h, r, wide, kind); break;
         MM_CASES(ROWS)
 #undef ROWS
         }

@@ -65,7 +65,7 @@ static inline ada_mat *mat_of(ada_arena *a, const float *w, size_t n, size_t k, 
     t->bytes = n * k * sizeof *w;
     assert_ok(ada_mat_pack(&m, a, &(ada_mat_part){.t = t, .rows = n}, 1, k, type));
     assert_ok(ada_mat_prepare(m, a, ADA_FORWARD | ADA_BACKWARD));
-    assert_ok(ada_matmul_reserve(256, n > k ? n : k, n > k ? n : k));
+    assert_ok(ada_matmul_reserve(256, n > k ? n : k, n > k ? n : k, false));
     return m;
 }
 

@@ -4,6 +4,7 @@
  * threads, add. oneDNN against our own, and to the same promise where it is taken. */
 #include "engine/matmul.h"
 #include "engine/par.h"
+#include "io/os.h"
 #include "simd/half.h"
 #include "simd/kernels.h"
 
@@ -146,7 +147,7 @@ static void check(size_t m, size_t n, size_t k, ada_dtype type, bool back) {
     for (size_t i = 0; i < n; i++) bias[i] = draw();
     for (int team = 1; team <= 4; team++) {
         ada_par_force(team);
-        assert_int_equal(ada_matmul_reserve(m, n, k), ADA_OK);
+        assert_int_equal(ada_matmul_reserve(m, n, k, false), ADA_OK);
         for (size_t i = 0; i < m * ldy; i++) y[i] = 7.0f;
         run(mat, back, o.a, o.lda, m, y, ldy, false);
         same_rows(y, ldy, want, m, n);
@@ -189,7 +190,7 @@ static void long_back(void **state) {
     ada_mat *mat = pack(&arena, o.w, K, N, ADA_F32);
     float y[M * N];
     double rms = 0, size = 0;
-    assert_int_equal(ada_matmul_reserve(M, K, K), ADA_OK);
+    assert_int_equal(ada_matmul_reserve(M, K, K, false), ADA_OK);
     run(mat, true, o.a, o.lda, M, y, N, false);
     for (size_t i = 0; i < M; i++)
         for (size_t h = 0; h < N; h++) {
@@ -213,7 +214,7 @@ static void specials(void **state) {
     ada_arena arena = {0};
     ada_mat *mat = pack(&arena, o.w, 40, 300, ADA_F32);
     float y[5 * 40];
-    assert_int_equal(ada_matmul_reserve(5, 40, 300), ADA_OK);
+    assert_int_equal(ada_matmul_reserve(5, 40, 300, false), ADA_OK);
     run(mat, false, o.a, o.lda, 5, y, 40, false);
     for (size_t i = 0; i < 5; i++)
         for (size_t h = 0; h < 40; h++)
@@ -308,7 +309,7 @@ static void check_library(size_t m, size_t n, size_t k, ada_dtype type, bool bac
             size_t ld = narrow ? n : ldy;
             double terms = (double)k + how % 2 + (how / 2 == 1), bound = 2 * terms * terms * 0x1p-24;
             ada_par_force(team);
-            assert_int_equal(ada_matmul_reserve(m, n > k ? n : k, n > k ? n : k), ADA_OK);
+            assert_int_equal(ada_matmul_reserve(m, n > k ? n : k, n > k ? n : k, false), ADA_OK);
             for (size_t i = 0; i < m * ldy; i++) y[i] = z[i] = i % ldy < n ? draw() : 7.0f;
             ada_end end = {.y = y, .ld = ld, .add = how / 2 == 1, .bias = how % 2 ? bias : NULL};
             if (narrow) end.narrow = p;
@@ -368,7 +369,7 @@ static void library_bits(void **state) {
             for (int how = 0; how < 4; how++) want[how] = list(M * N, 4);
             for (int team = 1; team <= 4; team++) {
                 ada_par_force(team);
-                assert_int_equal(ada_matmul_reserve(M, K, K), ADA_OK);
+                assert_int_equal(ada_matmul_reserve(M, K, K, false), ADA_OK);
                 for (int how = 0; how < 4; how++) { /* with a bias, narrowed */
                     ada_end whole = {.y = want[how], .ld = N, .bias = how % 2 ? o.w : NULL};
                     if (how / 2) whole.narrow = want[how], whole.y = spare;
@@ -426,11 +427,11 @@ static void apart_bits_of(bool back) {
     for (size_t i = 0; i < M; i++) memcpy(tight + i * K, row(&o, i), K * sizeof *tight);
     ada_par_force(1);
     assert_int_equal(ada_mat_prepare(mat, &arena, ADA_FORWARD | ADA_BACKWARD), ADA_OK);
-    assert_int_equal(ada_matmul_reserve(M, N, N), ADA_OK);
+    assert_int_equal(ada_matmul_reserve(M, N, N, true), ADA_OK);
     one_piece(&(struct apart){mat, back, &o, NULL, M, want}, 0, 0);
     for (int team = 2; team <= 4; team++) {
         ada_par_force(team);
-        assert_int_equal(ada_matmul_reserve(M, N, N), ADA_OK);
+        assert_int_equal(ada_matmul_reserve(M, N, N, true), ADA_OK);
         for (size_t p = 0; p < 6 * sizeof pieces / sizeof *pieces; p++) {
             size_t piece = pieces[p / 6];
             if (p / 6 % 2 == 0) ada_matmul_expect(piece);
@@ -452,6 +453,37 @@ static void apart_bits(void **state) {
     unsetenv("ADALINK_MATMUL"); /* the library, where it has something to offer */
     for (int back = 0; back < 2; back++) apart_bits_of(back);
     setenv("ADALINK_MATMUL", "own", 1);
+}
+
+static size_t taken;
+static void *(*take)(size_t);
+static void *counted(size_t bytes) {
+    taken += bytes;
+    return take(bytes);
+}
+
+/* Scratch of each thread is for what it multiplies apart; what all multiply together is there once. */
+static void scratch_once(void **state) {
+    (void)state;
+    enum { TEAM = 16, MOST = 4 << 20 };
+    take = ada_os.alloc;
+    ada_os.alloc = counted;
+    ada_par_force(1);
+    ada_matmul_release(), taken = 0;
+    assert_int_equal(ada_matmul_reserve(128, 262144, 576, false), ADA_OK);
+    size_t one = taken;
+    assert_in_range(one, 128 * 3072 * sizeof(float), MOST);
+    ada_par_force(TEAM);
+    ada_matmul_release(), taken = 0;
+    assert_int_equal(ada_matmul_reserve(128, 262144, 576, false), ADA_OK);
+    assert_in_range(taken, one, one + TEAM * 256 * 1024); /* rooms grow */
+    ada_matmul_release(), taken = 0;
+    assert_int_equal(ada_matmul_reserve(64, 1024, 1024, true), ADA_OK);
+    assert_in_range(taken, TEAM * 64 * 1024 * sizeof(float), 4 * MOST);
+    size_t apart = taken;
+    assert_int_equal(ada_matmul_reserve(128, 262144, 576, false), ADA_OK);
+    assert_int_equal(taken, apart);
+    ada_os.alloc = take;
 }
 
 static void pins(void **state) {
@@ -483,9 +515,10 @@ static int release(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_definition), cmocka_unit_test(long_back),  cmocka_unit_test(specials),
-        cmocka_unit_test(stacked),       cmocka_unit_test(refusals),   cmocka_unit_test(library),
-        cmocka_unit_test(library_bits),  cmocka_unit_test(apart_bits), cmocka_unit_test(pins)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(by_definition), cmocka_unit_test(long_back),
+                                       cmocka_unit_test(specials),      cmocka_unit_test(stacked),
+                                       cmocka_unit_test(refusals),      cmocka_unit_test(library),
+                                       cmocka_unit_test(library_bits),  cmocka_unit_test(apart_bits),
+                                       cmocka_unit_test(scratch_once),  cmocka_unit_test(pins)};
     return cmocka_run_group_tests(tests, own_maker, release);
 }
