@@ -24,7 +24,7 @@
 enum {
     PANEL = 32,
     HALF = 16,
-    RANGE = 576,  /* most of k at a time: 36 KB for half a panel, which L2 gives as fast as they are used */
+    RANGE = 576,  /* most of k at a time: 72 KB for a panel, which L2 gives as fast as they are used */
     BLOCK = 352,  /* most rows at a time */
     WIDTH = 3072, /* most of dy's columns at a time */
     STRIPS = 4,   /* fewest tasks of a thread: of whole panels, if there are so many */
@@ -276,12 +276,13 @@ struct product {
     float *y;
     size_t ldy;
     bool add, back;
-    uint16_t *narrow;           /* [m, outer] of a task's own end; then y is not written; or NULL */
-    const float *bias;          /* [outer] of that end, or NULL */
-    size_t width, range, strip; /* of inner, the second summed apart; columns of a task */
-    size_t from, to;            /* of inner, now */
-    float *room;                /* where x is widened, if it is */
-    const float *wide;          /* [m, to - from] */
+    uint16_t *narrow;    /* [m, outer] of a task's own end; then y is not written; or NULL */
+    const float *bias;   /* [outer] of that end, or NULL */
+    size_t width, range; /* most of inner that is widened at a time; in one chain, backward */
+    size_t strip;        /* columns of a task */
+    size_t from, to;     /* of inner, now */
+    float *widened;      /* scratch for x of bf16 */
+    const float *wide;   /* [m, to - from] */
     size_t ldwide;
 };
 
@@ -358,7 +359,7 @@ static void widen_rows(void *ctx, size_t strip, int worker) {
     (void)worker;
     for (size_t i = strip * 4; i < p->m && i < strip * 4 + 4; i++) {
         size_t n = p->to - p->from;
-        float *to = p->room + i * p->ldwide;
+        float *to = p->widened + i * p->ldwide;
         ada_k.bf16_to_f32(to, (const uint16_t *)(const void *)p->x + i * p->ldx + p->from, n);
         memset(to + n, 0, (p->ldwide - n) * sizeof *to);
     }
@@ -379,7 +380,7 @@ static void multiply_block(struct product *p) {
     p->strip = !ada_par_inside() && panels < STRIPS * (size_t)ada_par_threads() ? HALF : PANEL;
     for (p->from = 0; p->from < p->inner; p->from = p->to) {
         p->to = p->inner - p->from < p->width ? p->inner : p->from + p->width;
-        p->wide = half ? p->room : (const float *)(const void *)p->x;
+        p->wide = half ? p->widened : (const float *)(const void *)p->x;
         /* not a multiple of 4 KB: rows of a tile must not share their places in L1 */
         p->ldwide = half ? round_up(p->to - p->from, PANEL) + HALF : p->ldx;
         if (half) ada_par_for(p->m <= FEW ? 1 : pieces(p->m, 4), widen_rows, p);
@@ -389,8 +390,10 @@ static void multiply_block(struct product *p) {
 
 void ada_end_row(const ada_end *end, size_t i, size_t outer) {
     float *y = end->y + i * end->ld;
-    if (end->bias) ada_k.add(y, y, end->bias, outer);
-    if (end->narrow) ada_k.f32_to_bf16((uint16_t *)end->narrow + i * outer, y, outer);
+    if (end->narrow)
+        ada_k.mm_narrow((uint16_t *)end->narrow + i * outer, outer, y, end->ld, end->bias, 1, outer);
+    else if (end->bias)
+        ada_k.add(y, y, end->bias, outer);
 }
 
 struct ending {
@@ -412,7 +415,7 @@ static void multiply_own(struct product *p, const ada_end *end, size_t worker) {
     p->width = cut ? WIDTH : p->inner;
     p->range = round_up(pieces(p->width, pieces(p->width, RANGE)), PANEL);
     p->width = round_up(p->width, p->range);
-    p->room = scratch.x + (worker ? worker - 1 : 0) * scratch.slice;
+    p->widened = scratch.x + (worker ? worker - 1 : 0) * scratch.slice;
     if (half) {
         size_t fit = (worker ? 1 : (size_t)scratch.workers) * scratch.slice / (p->width + HALF);
         if (fit < most) most = fit;
@@ -502,7 +505,7 @@ static ada_status reserve(size_t numbers, bool apart) {
     if (numbers < scratch.slice) numbers = scratch.slice;
     if (numbers == scratch.slice && team == scratch.workers) return ADA_OK;
     release_scratch();
-    if (!ada_mul_size(numbers * sizeof(float), (size_t)team, &bytes) || !(scratch.x = ada_os.alloc(bytes)))
+    if (!ada_mul_size(numbers, (size_t)team * sizeof(float), &bytes) || !(scratch.x = ada_os.alloc(bytes)))
         return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of products of %d threads", numbers, team);
     if (!ada_mul_size((size_t)team, sizeof(struct room), &bytes) || !(scratch.rooms = ada_os.alloc(bytes)))
         return ada_fail(ADA_ENOMEM, "no memory for the scratch of %d threads", team);
@@ -514,10 +517,10 @@ ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k, bool apa
     size_t columns = max_n < WIDTH ? max_n : WIDTH, numbers;
     if (max_k > columns) columns = max_k;
     if (max_m > BLOCK) max_m = BLOCK;
-    if (!ada_mul_size(max_m * sizeof(float), round_up(columns, RANGE) + HALF, &numbers))
+    if (!ada_mul_size(max_m, round_up(columns, RANGE) + HALF, &numbers))
         return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of a product", columns);
     (void)pthread_mutex_lock(&scratch.busy);
-    ada_status st = reserve(numbers / sizeof(float), apart);
+    ada_status st = reserve(numbers, apart);
     if (st == ADA_OK) st = ada_dnnl_reserve(ada_par_threads());
     (void)pthread_mutex_unlock(&scratch.busy);
     return st;

@@ -191,7 +191,7 @@ VEC void mm_strip(const ada_tile *t, size_t h, const int wide, const int kind)
             __builtin_prefetch(ahead + next / run * t->stride + next % run * 64, 0, 2);
         int rows = mm_tile_rows(t->m - i, wide);
         switch (rows) {
-#define ROWS(r) case r: if ((r) <= mm_most(wide)) mm_micro(t, i, h, r, wide, kind); break;
+#define ROWS(r) case r: mm_micro(t, i, h, r, wide, kind); break;
         MM_CASES(ROWS)
 #undef ROWS
         }
@@ -219,6 +219,8 @@ static void k_mm_tile(const ada_tile *t)
         if (MM_WIDE == 2 && t->n > (h + 1) * 16) mm_halves(t, h, MM_WIDE);
         else mm_halves(t, h, 1);
 }
+#undef MM_STEP
+#undef MM_HIDE
 
 /* The few rows of decoding: bound by reading w once, so it is widened on its way through the registers. */
 VEC void mm_few(float *y, size_t ldy, size_t n, int add, const float *x, size_t ldx, const int rows,
