@@ -79,6 +79,10 @@ VEC vm seen(size_t i, size_t lo, size_t hi)
         });                                                                                                  \
     } while (0)
 #define SEEN(v, otherwise) (all ? (v) : vf_select(seen(i, lo, hi), v, otherwise))
+#define LOG2_E 0x1.715476p+0f
+/* lane i … of what is no denormal */
+#define PUT16(h, v)                                                                                          \
+    do { if (m == VL) vf_put_bf16((h) + i, v); else vf_put_bf16_n((h) + i, v, m); } while (0)
 /* lane i … of a result: to h, rounded, if there is one, else to f */
 #define PUT(f, h, v)                                                                                         \
     do {                                                                                                     \
@@ -95,26 +99,51 @@ VEC vf capped(vf s, vf scale, float cap, vf *slope)
     return vf_mul(vf_set1(cap), vf_sub(p, q));
 }
 
-/* The greatest f of a row; where there is a cap, s becomes f. A NaN does not stay in it: it is in the sum. */
+/* The greatest of a row. A NaN does not stay in it: it is in the sum. */
+VEC float row_greatest(const float *s, size_t n)
+{
+    const vf low = vf_set1(-INFINITY);
+    vf a = low, b = low, c = low, d = low;
+    for (; n >= 4 * VL; n -= 4 * VL, s += 4 * VL) {
+        a = vf_max(vf_load(s), a), b = vf_max(vf_load(s + VL), b);
+        c = vf_max(vf_load(s + 2 * VL), c), d = vf_max(vf_load(s + 3 * VL), d);
+    }
+    VEC_EACH(n, a = vf_max(LD_OR(s, low), a));
+    return vf_hmax(vf_max(vf_max(a, b), vf_max(c, d)));
+}
+/* The greatest f of a row; where there is a cap, s becomes f. */
 VEC float row_top(float *s, size_t lo, size_t hi, size_t n, float scale, float cap)
 {
     const vf by = vf_set1(scale), low = vf_set1(-INFINITY);
     vf top = low, slope;
+    if (!(cap > 0)) return scale * row_greatest(s + lo, hi > lo ? hi - lo : 0);
     SEEN_EACH(, {
-        vf y = cap > 0 ? capped(LD(s), by, cap, &slope) : vf_mul(LD(s), by);
-        if (cap > 0) ST(s, y);
+        vf y = capped(LD(s), by, cap, &slope);
+        ST(s, y);
         top = vf_max(SEEN(y, low), top);
     });
     return vf_hmax(top);
 }
 /* A row's e^(factor·s - peak), and their sum. */
-VEC float row_exps(float *s, uint16_t *h, size_t lo, size_t hi, size_t n, float factor, float peak)
+VEC float row_exps(float *s, size_t lo, size_t hi, size_t n, float factor, float peak)
 {
     const vf by = vf_set1(factor), less = vf_set1(-peak), zero = vf_zero();
     vf sum = zero;
-    SEEN_EACH(PUT(s, h, zero), {
+    SEEN_EACH(ST(s, zero), {
         vf p = SEEN(vf_exp(vf_fma(LD(s), by, less)), zero);
-        PUT(s, h, p);
+        ST(s, p);
+        sum = vf_add(sum, p);
+    });
+    return vf_hsum(sum);
+}
+/* The same, rounded to bf16. */
+VEC float row_exps_near(const float *s, uint16_t *h, size_t lo, size_t hi, size_t n, float factor, float peak)
+{
+    const vf by = vf_set1(factor * LOG2_E), less = vf_set1(-peak * LOG2_E), zero = vf_zero();
+    vf sum = zero;
+    SEEN_EACH(PUT16(h, zero), {
+        vf p = SEEN(vf_exp2_near(vf_fma(LD(s), by, less)), zero);
+        PUT16(h, p);
         sum = vf_add(sum, p);
     });
     return vf_hsum(sum);
@@ -143,7 +172,8 @@ static void k_attend_rows(const ada_scores *t, float *stat, float *factor)
         vf_store(top, peak);
         vf_store_n(factor, alpha, rows);
         const float by = t->cap > 0 ? 1.0f : t->scale;
-        ROWS_EACH(sums[r] = row_exps(t->s + at, t->p ? t->p + at : NULL, lo, hi, n, by, top[r]))
+        ROWS_EACH(sums[r] = t->p ? row_exps_near(t->s + at, t->p + at, lo, hi, n, by, top[r])
+                                 : row_exps(t->s + at, lo, hi, n, by, top[r]))
 #undef ROWS_EACH
         vf_store2(both, peak, vf_add(vf_mul(sum, alpha), vf_load(sums)));
         __builtin_memcpy(stat, both, rows * 2 * sizeof *stat);
@@ -157,25 +187,46 @@ static float k_attend_end(float *o, const float *stat, size_t n)
     return (float)(stat[0] + log_double(stat[1]));
 }
 
+/* A row's probabilities, and the gradients of its scores, as floats or, where h is given, rounded. */
+VEC void row_back(const ada_scores *t, size_t r, float lse, float d)
+{
+    const size_t n = t->n, at = r * t->ld, lo = t->seen ? t->seen[r][0] : 0, hi = t->seen ? t->seen[r][1] : n;
+    const vf by = vf_set1(t->scale), less = vf_set1(-lse), mean = vf_set1(d), zero = vf_zero();
+    float *s = t->s + at, *dp = t->dp + at;
+    uint16_t *p16 = t->p ? t->p + at : NULL, *ds16 = t->ds ? t->ds + at : NULL;
+    SEEN_EACH({ PUT(s, p16, zero); PUT(dp, ds16, zero); }, {
+        vf slope = by, f = LD(s);
+        f = t->cap > 0 ? vf_add(capped(f, by, t->cap, &slope), less) : vf_fma(f, by, less);
+        vf p = vf_exp(f), ds = vf_mul(p, vf_mul(vf_sub(LD(dp), mean), slope));
+        PUT(s, p16, SEEN(p, zero));
+        PUT(dp, ds16, SEEN(ds, zero));
+    });
+}
+/* The same, rounded to bf16, without a cap. */
+VEC void row_back_near(const ada_scores *t, size_t r, float lse, float d)
+{
+    const size_t n = t->n, at = r * t->ld, lo = t->seen ? t->seen[r][0] : 0, hi = t->seen ? t->seen[r][1] : n;
+    const vf by = vf_set1(t->scale), mean = vf_set1(-d * t->scale), zero = vf_zero();
+    const vf by2 = vf_set1(t->scale * LOG2_E), less = vf_set1(-lse * LOG2_E);
+    const float *s = t->s + at, *dp = t->dp + at;
+    uint16_t *h = t->p + at, *dh = t->ds + at;
+    SEEN_EACH({ PUT16(h, zero); PUT16(dh, zero); }, {
+        vf p = vf_exp2_near(vf_fma(LD(s), by2, less)), ds = vf_mul(p, vf_fma(LD(dp), by, mean));
+        PUT16(h, SEEN(p, zero));
+        ST16(dh, SEEN(ds, zero));
+    });
+}
+
 static void k_attend_back(const ada_scores *t, const float *lse, const float *d)
 {
-    const vf by = vf_set1(t->scale), zero = vf_zero();
-    const size_t n = t->n;
-    for (size_t r = 0; r < t->m; r++) {
-        const size_t at = r * t->ld, lo = t->seen ? t->seen[r][0] : 0, hi = t->seen ? t->seen[r][1] : n;
-        const vf less = vf_set1(-lse[r]), mean = vf_set1(d[r]);
-        float *s = t->s + at, *dp = t->dp + at;
-        uint16_t *p16 = t->p ? t->p + at : NULL, *ds16 = t->ds ? t->ds + at : NULL;
-        SEEN_EACH({ PUT(s, p16, zero); PUT(dp, ds16, zero); }, {
-            vf slope = by, f = LD(s);
-            f = t->cap > 0 ? vf_add(capped(f, by, t->cap, &slope), less) : vf_fma(f, by, less);
-            vf p = vf_exp(f), ds = vf_mul(p, vf_mul(vf_sub(LD(dp), mean), slope));
-            PUT(s, p16, SEEN(p, zero));
-            PUT(dp, ds16, SEEN(ds, zero));
-        });
-    }
+    const int near = t->p && t->ds && !(t->cap > 0);
+    for (size_t r = 0; r < t->m; r++)
+        if (near) row_back_near(t, r, lse[r], d[r]);
+        else row_back(t, r, lse[r], d[r]);
 }
 #undef SEEN_EACH
 #undef SEEN
 #undef PUT
+#undef PUT16
+#undef LOG2_E
 #endif

@@ -90,6 +90,8 @@ typedef vf num;
 VEC vf settle(vf x) { return vf_max(vf_set1(-128.0f), x); }
 VEC vf settle2(vf x) { return vf_min(vf_set1(128.0f), settle(x)); }
 VEC vf sigmoid(vf x) { vf q; return vf_sigmoid2(x, &q); }
+/* For what is rounded to bf16: σ(-x·ln 2), 2^-17 off, by one division. */
+VEC vf sigmoid_near(vf x) { return vf_div(vf_set1(1.0f), vf_add(vf_set1(1.0f), vf_exp2_near(x))); }
 
 /* Φ(x) and φ(x). With t = |x|: Φ(-t) = e^(-t²/2)·R(t), and R(t)·(t + 4) is smooth in w = (t - 4)/(t + 4):
  * degree 10, Chebyshev fit on 0 ≤ t ≤ 15 (tests/golden/make_poly.py). t² is carried in two parts, so that the
@@ -129,16 +131,23 @@ VEC vf normal_back(vf x)
     vf pdf, cdf = normal_cdf2(x, &pdf);
     return vf_fma(settle2(x), pdf, cdf);
 }
-/* 2√(2/π)·(x + 0.044715 x³) and its slope */
+/* 2√(2/π)·(x + 0.044715 x³) and, of settled x, its slope */
 VEC vf tanh_argument(vf x)
 {
     return vf_mul(x, vf_fma(vf_set1(0.071354814f), vf_mul(x, x), vf_set1(1.5957691f)));
 }
 VEC vf tanh_slope(vf x)
 {
-    x = settle2(x);
     return vf_fma(vf_set1(0.21406445f), vf_mul(x, x), vf_set1(1.5957691f));
 }
+/* -log2(e) times the argument; and σ of that */
+VEC vf tanh_exponent(vf x)
+{
+    return vf_mul(x, vf_fma(vf_set1(-0.10294324f), vf_mul(x, x), vf_set1(-2.3022082f)));
+}
+VEC vf silu_near(vf a) { return vf_mul(settle(a), sigmoid_near(vf_mul(a, vf_set1(-1.442695f)))); }
+VEC vf quick_near(vf a) { return vf_mul(settle(a), sigmoid_near(vf_mul(a, vf_set1(-2.4554669f)))); }
+VEC vf tanh_near(vf a) { return vf_mul(settle(a), sigmoid_near(tanh_exponent(a))); }
 VEC vf gate_back(vf x, vf u, vf slope)
 {
     vf not_p, p = vf_sigmoid2(u, &not_p);
@@ -154,27 +163,29 @@ MAP1(relu, 0 > a ? 0 : a, vf_max(vf_zero(), a))
 HALF1(relu, 0 > a ? 0 : a, vf_max(vf_zero(), a))
 MAP2(relu_back, 0 >= b ? 0 : a, vf_select(vf_ge(vf_zero(), b), vf_zero(), a))
 
-#define BOTH1(name, oracle, words) MAP1(name, oracle, words) HALF1(name, oracle, words)
-#define BOTH2(name, oracle, words) MAP2(name, oracle, words) HALF2(name, oracle, words)
-BOTH1(silu, clamp(a, -1e3, INFINITY) * sigmoid(a), vf_mul(settle(a), sigmoid(a)))
+#define BOTH1(name, oracle, words, words_bf16) MAP1(name, oracle, words) HALF1(name, oracle, words_bf16)
+#define BOTH2(name, oracle, words, words_bf16) MAP2(name, oracle, words) HALF2(name, oracle, words_bf16)
+BOTH1(silu, clamp(a, -1e3, INFINITY) * sigmoid(a), vf_mul(settle(a), sigmoid(a)), silu_near(a))
 BOTH1(gelu_quick, clamp(a, -1e3, INFINITY) * sigmoid(1.702 * a),
-      vf_mul(settle(a), sigmoid(vf_mul(vf_set1(1.702f), a))))
+      vf_mul(settle(a), sigmoid(vf_mul(vf_set1(1.702f), a))), quick_near(a))
 BOTH1(gelu_tanh, clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a)),
-      vf_mul(settle(a), sigmoid(tanh_argument(a))))
-MAP1(gelu_erf, clamp(a, -1e3, INFINITY) * normal_cdf(a), vf_mul(settle(a), normal_cdf(a)))
-HALF1(gelu_erf, clamp(a, -1e3, INFINITY) * normal_cdf(a), vf_mul(settle(a), normal_cdf_near(a)))
+      vf_mul(settle(a), sigmoid(tanh_argument(a))), tanh_near(a))
+BOTH1(gelu_erf, clamp(a, -1e3, INFINITY) * normal_cdf(a), vf_mul(settle(a), normal_cdf(a)),
+      vf_mul(settle(a), normal_cdf_near(a)))
 
 /* (a·σ(u))' = σ(u) + a·u'·σ(u)·(1 - σ(u)) */
 MAP2(silu_back, a * gate_back(b, b, 1), vf_mul(a, gate_back(b, b, vf_set1(1.0f))))
 MAP2(gelu_quick_back, a * gate_back(b, 1.702 * b, 1.702),
      vf_mul(a, gate_back(b, vf_mul(vf_set1(1.702f), b), vf_set1(1.702f))))
 MAP2(gelu_tanh_back, a * gate_back(b, tanh_argument(b), tanh_slope(b)),
-     vf_mul(a, gate_back(b, tanh_argument(b), tanh_slope(b))))
+     vf_mul(a, gate_back(b, tanh_argument(b), tanh_slope(settle2(b)))))
 MAP2(gelu_erf_back, a * normal_back(b), vf_mul(a, normal_back(b)))
 
-BOTH2(swiglu, clamp(a, -1e3, INFINITY) * sigmoid(a) * b, vf_mul(vf_mul(settle(a), sigmoid(a)), b))
+BOTH2(swiglu, clamp(a, -1e3, INFINITY) * sigmoid(a) * b, vf_mul(vf_mul(settle(a), sigmoid(a)), b),
+      vf_mul(silu_near(a), b))
 
-/* Gradients of a gated activation a·σ(u(a))·b. The oracle's slope is u', the words' one a·u'. */
+/* Gradients of a gated activation a·σ(u(a))·b. The oracle's slope is u', the words' one a·u', where a is
+ * settled; those for bf16 have -log2(e)·u. */
 #ifdef ADA_ISA_REF
 #define GATED_BACK(name, T, ld, put, oracle_u, oracle_slope)                                                 \
     static void k_##name(T *dg, T *du, const float *dh, const T *g, const T *u, size_t n)                    \
@@ -185,29 +196,36 @@ BOTH2(swiglu, clamp(a, -1e3, INFINITY) * sigmoid(a) * b, vf_mul(vf_mul(settle(a)
             du[i] = put((float)(d * (clamp(a, -1e3, INFINITY) * sigmoid(oracle_u))));                        \
         }                                                                                                    \
     }
-#define GATED_BACKS(name, oracle_u, oracle_slope, words_u, words_slope)                                      \
+#define GATED_BACKS(name, oracle_u, oracle_slope, words_u, words_exponent, words_slope)                      \
     GATED_BACK(name, float, , , oracle_u, oracle_slope)                                                      \
     GATED_BACK(name##_bf16, uint16_t, ada_bf16_value, ada_bf16_of, oracle_u, oracle_slope)
 #else
-#define GATED_BACK(name, T, ld, put, words_u, words_slope)                                                   \
+VEC vf gate_far(vf u, vf *not_p) { return vf_sigmoid2(u, not_p); }
+VEC vf gate_near(vf exponent, vf *not_p)
+{
+    vf p = sigmoid_near(exponent);
+    *not_p = vf_sub(vf_set1(1.0f), p);
+    return p;
+}
+#define GATED_BACK(name, T, ld, put, gate, words_u, words_slope)                                             \
     static void k_##name(T *dg, T *du, const float *dh, const T *g, const T *u, size_t n)                    \
     {                                                                                                        \
-        VEC_EACH(n, vf a = ld(g); vf b = ld(u); vf d = LD(dh); vf not_p;                                     \
-                 vf p = vf_sigmoid2(words_u, &not_p);                                                        \
+        VEC_EACH(n, vf a = settle(ld(g)); vf b = ld(u); vf d = LD(dh); vf not_p;                             \
+                 vf c = vf_min(vf_set1(128.0f), a), p = gate(words_u, &not_p);                               \
                  put(dg, vf_mul(vf_mul(d, b), vf_mul(p, vf_fma(words_slope, not_p, vf_set1(1.0f)))));        \
-                 put(du, vf_mul(d, vf_mul(settle(a), p))));                                                  \
+                 put(du, vf_mul(d, vf_mul(a, p))));                                                          \
     }
-#define GATED_BACKS(name, oracle_u, oracle_slope, words_u, words_slope)                                      \
-    GATED_BACK(name, float, LD, ST, words_u, words_slope)                                                    \
-    GATED_BACK(name##_bf16, uint16_t, LD16, ST16, words_u, words_slope)
+#define GATED_BACKS(name, oracle_u, oracle_slope, words_u, words_exponent, words_slope)                      \
+    GATED_BACK(name, float, LD, ST, gate_far, words_u, words_slope)                                          \
+    GATED_BACK(name##_bf16, uint16_t, LD16, ST16, gate_near, words_exponent, words_slope)
 #endif
-GATED_BACKS(swiglu_back, a, 1, a, settle2(a))
+GATED_BACKS(swiglu_back, a, 1, c, vf_mul(c, vf_set1(-1.442695f)), c)
 
 BOTH2(geglu_tanh, clamp(a, -1e3, INFINITY) * sigmoid(tanh_argument(a)) * b,
-      vf_mul(vf_mul(settle(a), sigmoid(tanh_argument(a))), b))
+      vf_mul(vf_mul(settle(a), sigmoid(tanh_argument(a))), b), vf_mul(tanh_near(a), b))
 
-GATED_BACKS(geglu_tanh_back, tanh_argument(a), tanh_slope(a), tanh_argument(a),
-            vf_mul(settle2(a), tanh_slope(a)))
+GATED_BACKS(geglu_tanh_back, tanh_argument(a), tanh_slope(a), tanh_argument(c), tanh_exponent(c),
+            vf_mul(c, tanh_slope(c)))
 
 /* tanh x = σ(2x) - σ(-2x) */
 static void k_softcap(float *y, const float *pa, float cap, size_t n)

@@ -17,8 +17,8 @@
  *   *_back: dx = dy·act'(x), dx may be dy or x. relu_back: 0 >= x ? 0 : dy.
  *   swiglu: h = silu(g)·u, h may be g or u. swiglu_back: dg = dh·u·silu'(g), du = dh·silu(g); dg may be g, du
  *     may be u, either may be dh. geglu_tanh, geglu_tanh_back: the same of gelu_tanh.
- *   *_bf16: the same, of bf16 but for dh, and rounded to bf16; gelu_erf_bf16's Φ is 2^-21 off at most, and 0
- *     below -5.
+ *   *_bf16: the same, of bf16 but for dh, and rounded to bf16 from what may be 2^-17 off, relatively;
+ *     gelu_erf_bf16's Φ is 2^-21 off at most, and 0 below -5.
  * k_reduce.h: sums in four sets of 16 lanes, then one tree. Empty: 0.
  *   max: NaN if there is one; -inf if empty. argmax: the first of the greatest; the first NaN if there is
  *     one; 0 if empty.
@@ -46,9 +46,10 @@
  * k_pairs.h:
  *   mm_pairs: tile.h; 2k + 1 roundings, denormals may count as 0. mm_zip: y[i] = a[i] below b[i].
  * k_attend.h, s [m, n] products of queries with a block of keys, of which row i sees [seen[i][0],
- * seen[i][1]), all if seen is NULL; with f(s) = scale·s, or cap·tanh(scale·s/cap) where cap > 0; a row's
- * stat = {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first. Results stand in s and dp, or, rounded,
- * in p and ds, if those are given: s and dp then hold anything.
+ * seen[i][1]), all if seen is NULL; scale > 0, f(s) = scale·s, or cap·tanh(scale·s/cap) where cap > 0; a
+ * row's stat = {greatest f so far, Σ e^(f - greatest)}, {-inf, 0} at first. Results stand in s and dp, or,
+ * rounded, in p and ds, if those are given: s and dp then hold anything, and the e^x so rounded, and summed,
+ * may be 2^-17 off.
  *   attend_rows: s becomes e^(f(s) - greatest), 0 where unseen; stat [m, 2] moves on; factor [m] is what a
  *     row's earlier sums must be scaled by (1 if nothing rose). attend_end: o /= stat[1]; returns the
  *     log-sum-exp of all f.

@@ -17,6 +17,7 @@
  *                                            memory
  *   vf_load_bf16(p) vf_load_bf16_n(p, n)     widened exactly
  *   vf_store_bf16(p, v) vf_store_bf16_n(..)  to nearest even; a NaN stays one, made quiet
+ *   vf_put_bf16(p, v) vf_put_bf16_n(..)      the same of lanes that are no denormals
  *   vf_load_f16, _n; vf_store_f16, _n        likewise, denormals kept
  *   vi_load_u8(p) vi_load_i8(p)              16 bytes, widened
  *   vi_store_u8(p, v)                        16 bytes, of lanes that are 0 to 255
@@ -77,6 +78,11 @@ VEC void vf_turn8_bf16(float *y, const uint32_t *x, size_t ldx)
     vi_turn8(rows, 8, x, ldx);
     for (size_t r = 0; r < 8; r++) vf_store(y + r * 16, vf_load_bf16(rows[r]));
 }
+#endif
+
+#ifndef VEC_PUT_BF16
+VEC void vf_put_bf16(uint16_t *p, vf a) { vf_store_bf16(p, a); }
+VEC void vf_put_bf16_n(uint16_t *p, vf a, size_t n) { vf_store_bf16_n(p, a, n); }
 #endif
 
 enum { VL = 16 };
@@ -147,6 +153,21 @@ VEC vf vf_exp(vf x)
     p = vf_mul(p, vi_bits(vi_shl(vi_add(a, vi_set1(127)), 23)));
     return vf_mul(p, vi_bits(vi_shl(vi_add(b, vi_set1(127)), 23)));
 #endif
+}
+
+/* 2^x for what is then rounded to bf16, at most 2^-17 off, relatively; below 2^-125.5 it is 0, so that no
+ * denormal arises; NaN → NaN. x = n + r; 2·2^r of degree 4, Chebyshev fit of (2^r - 1)/r on |r| ≤ ½
+ * (tests/golden/make_poly.py). */
+VEC vf vf_exp2_near(vf x)
+{
+    const vf magic = vf_set1(0x1.8p23f + 126); /* rounds to an integer, and leaves ½·2^n's exponent below */
+    x = vf_max(vf_set1(-126.0f), vf_min(vf_set1(129.0f), x));
+    vf t = vf_add(x, magic), r = vf_sub(x, vf_sub(t, magic));
+    vf p = vf_fma(vf_set1(0x1.3c6e5cp-6f), r, vf_set1(0x1.c96d5ep-4f));
+    p = vf_fma(p, r, vf_set1(0x1.ebfb3ep-2f));
+    p = vf_fma(p, r, vf_set1(0x1.62e2d2p+0f));
+    p = vf_fma(p, r, vf_set1(2.0f));
+    return vf_mul(p, vi_bits(vi_shl(vf_bits(t), 23)));
 }
 
 /* 1 / (1 + e^-x) from e^-|x|, so that both tails keep their relative accuracy, 2.01 ULP; *not_p = 1 - p

@@ -43,7 +43,7 @@ VEC __m256i vec_round_bf16(vf f)
 {
 #if defined(ADA_ISA_AVX512BF16) && !defined(ADA_EMULATED)
     /* but for denormals, which it takes for 0, the instruction does the same */
-    if (!_mm512_fpclass_ps_mask(f, 0x20)) return (__m256i)_mm512_cvtneps_pbh(f);
+    if (__builtin_expect(!_mm512_fpclass_ps_mask(f, 0x20), 1)) return (__m256i)_mm512_cvtneps_pbh(f);
 #endif
     vi u = vf_bits(f), hi = _mm512_srli_epi32(u, 16);
     vi odd = _mm512_and_si512(hi, _mm512_set1_epi32(1));
@@ -57,6 +57,11 @@ VEC void vf_store_bf16(uint16_t *p, vf a) { vec_store16(p, vec_round_bf16(a)); }
 VEC void vf_store_bf16_n(uint16_t *p, vf a, size_t n) { vec_store16_n(p, vec_round_bf16(a), n); }
 VEC __m256i vec_round_f16(vf f) { return _mm512_cvtps_ph(f, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 VEC vf vf_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(vec_load16(p)); }
+#if defined(ADA_ISA_AVX512BF16) && !defined(ADA_EMULATED)
+#define VEC_PUT_BF16
+VEC void vf_put_bf16(uint16_t *p, vf a) { vec_store16(p, (__m256i)_mm512_cvtneps_pbh(a)); }
+VEC void vf_put_bf16_n(uint16_t *p, vf a, size_t n) { vec_store16_n(p, (__m256i)_mm512_cvtneps_pbh(a), n); }
+#endif
 VEC vf vf_load_f16_n(const uint16_t *p, size_t n) { return _mm512_cvtph_ps(vec_load16_n(p, n)); }
 VEC void vf_store_f16(uint16_t *p, vf a) { vec_store16(p, vec_round_f16(a)); }
 VEC void vf_store_f16_n(uint16_t *p, vf a, size_t n) { vec_store16_n(p, vec_round_f16(a), n); }

@@ -104,6 +104,11 @@ static double depth(size_t n, int after) {
 /* of bf16, rounded to bf16: a difference may move that by one */
 #define HALF(q) ((double)half(p[q], i))
 #define NEAR_HALF (w * 0x1p-7 + 0x1p-133)
+/* vf_exp2_near: how far off it is, and below what it is 0 */
+#define NEAR_EXP 0x1p-17
+#define NEAR_ZERO 0x1p-125
+/* what x·σ(u(x)), or its slope, is where σ is taken for 0, from 2^-127 on down */
+#define NEAR_GATE 0x1p-119
 #define HALF1(name, allows)                                                                                  \
     ROW(name, buf(j, U16, OUT, HALVES, n, 2);                                                                \
         buf(j, U16, IN, HALVES, n, 0), s->name(p[0], p[1], n), const double x = HALF(1); (void)x;            \
@@ -123,9 +128,9 @@ MAP1(gelu_quick, (8 + 3 * argument(1.702 * x)) * U * w + TINY)
 MAP1(gelu_tanh, (8 + 6 * argument(tanh_arg(x))) * U * w + TINY)
 MAP1(gelu_erf, 12 * U * w + TINY)
 HALF1(relu_bf16, 0)
-HALF1(silu_bf16, 8 * U * w + NEAR_HALF)
-HALF1(gelu_quick_bf16, (8 + 3 * argument(1.702 * x)) * U * w + NEAR_HALF)
-HALF1(gelu_tanh_bf16, (8 + 6 * argument(tanh_arg(x))) * U * w + NEAR_HALF)
+HALF1(silu_bf16, (8 * U + NEAR_EXP) * w + NEAR_GATE + NEAR_HALF)
+HALF1(gelu_quick_bf16, ((8 + 3 * argument(1.702 * x)) * U + NEAR_EXP) * w + NEAR_GATE + NEAR_HALF)
+HALF1(gelu_tanh_bf16, ((8 + 6 * argument(tanh_arg(x))) * U + NEAR_EXP) * w + NEAR_GATE + NEAR_HALF)
 HALF1(gelu_erf_bf16, (x < -6 ? 0 : 0x1p-21 * fabs(x)) + NEAR_HALF + (x < -6 ? 0x1p-26 : 0))
 MAP2(silu_back, fabs(y) * (12 * U * gate(x, x, 1) + TINY) + TINY)
 MAP2(gelu_quick_back,
@@ -156,10 +161,12 @@ ROW(softcap_back, j->s[0] = 3.0f; out(j, n, 6); in(j, n, ANY);
     ROW(name, buf(j, U16, OUT, HALVES, n, 8); buf(j, U16, OUT, HALVES, n, 16); in(j, n, ANY);                \
         buf(j, U16, IN, HALVES, n, 0);                                                                       \
         buf(j, U16, IN, HALVES, n, 0), s->name(p[0], p[1], F(2), p[3], p[4], n), const double d = F(2)[i];   \
-        const double g = HALF(3); if (b == 1) return (10 + more) * U * w + fabs(d) * TINY + NEAR_HALF;       \
-        return fabs(d * HALF(4)) * ((16 + more) * U * slope + TINY) + NEAR_HALF)
-HALF2(swiglu_bf16, 10 * U * w + fabs(x) * TINY + NEAR_HALF)
-HALF2(geglu_tanh_bf16, (10 + 6 * argument(tanh_arg(y))) * U * w + fabs(x) * TINY + NEAR_HALF)
+        const double g = HALF(3);                                                                            \
+        if (b == 1) return ((10 + more) * U + NEAR_EXP) * w + fabs(d) * NEAR_GATE + NEAR_HALF;               \
+        return fabs(d * HALF(4)) * (((16 + more) * U + NEAR_EXP) * slope + NEAR_GATE) + NEAR_HALF)
+HALF2(swiglu_bf16, (10 * U + NEAR_EXP) * w + fabs(x) * NEAR_GATE + NEAR_HALF)
+HALF2(geglu_tanh_bf16,
+      ((10 + 6 * argument(tanh_arg(y))) * U + NEAR_EXP) * w + fabs(x) * NEAR_GATE + NEAR_HALF)
 GATED_BACK_HALF(swiglu_back_bf16, 0, gate(g, g, 1))
 GATED_BACK_HALF(geglu_tanh_back_bf16, 6 * argument(tanh_arg(g)), gate(g, tanh_arg(g), tanh_slope(g)))
 
@@ -458,7 +465,7 @@ static double capped(const struct job *j, double s, double *slope) {
 static double exponent(const struct job *j, const float *s, size_t i, double m) {
     double slope, f = capped(j, s[i], &slope);
     if (!isfinite(f)) f = 0;
-    return expm1(U * (3 * fabs(f) + 3 * fabs(m) + 8 * cap_of(j) + 4));
+    return expm1(U * (3 * fabs(f) + 3 * fabs(m) + 8 * cap_of(j) + 4) + (halves(j) ? NEAR_EXP : 0));
 }
 static double greatest(const struct job *j, size_t row, const float *s, double m) {
     double slope, f;
@@ -468,7 +475,7 @@ static double greatest(const struct job *j, size_t row, const float *s, double m
 }
 /* of what is rounded to bf16, where the difference may move it by one */
 static double rounded(const struct job *j, double w) {
-    return halves(j) ? w * 0x1p-7 + 0x1p-133 : 0;
+    return halves(j) ? w * 0x1p-7 + NEAR_ZERO : 0;
 }
 ROW(
     attend_rows, j->s[0] = 0.3f; j->given = stats_of(j); inout(j, k *row_gap(j), ANY);
@@ -510,7 +517,7 @@ ROW(attend_back, j->s[0] = 0.3f; inout(j, k *row_gap(j), ANY); inout(j, k *row_g
     const double argument_error = cap_of(j) > 0 && isfinite(x[q]) ? 8 * U * fmin(fabs(x[q] * j->s[0]), 200)
                                                                   : 0;
     return w * (exponent(j, x, q, lse) + 12 * U + argument_error) +
-           0x1p-147 * (1 + fabs(F(1)[i])) * (1 + exp(cap_of(j) - lse)) + rounded(j, w))
+           (0x1p-147 + rounded(j, 0)) * (1 + fabs(F(1)[i])) * (1 + exp(cap_of(j) - lse)) + rounded(j, w))
 
 /* ---- k_image.h: the weights of resample are any bits ---- */
 ROW(resample, buf(j, U8, OUT, ANY, n, 0); buf(j, U8, IN, ANY, k *(n + 3), 0);

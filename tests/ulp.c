@@ -14,6 +14,9 @@
 static void exps(float *y, const float *x, size_t n) {
     VEC_EACH(n, ST(y, vf_exp(LD(x))));
 }
+static void near_exps(float *y, const float *x, size_t n) {
+    VEC_EACH(n, ST(y, vf_exp2_near(LD(x))));
+}
 static void sigmoids(float *y, const float *x, size_t n) {
     vf q;
     VEC_EACH(n, ST(y, vf_sigmoid2(LD(x), &q)));
@@ -69,6 +72,7 @@ static int sweep(const char *name, void (*f)(float *, const float *, size_t), do
 
 int main(void) {
     int bad = sweep("exp", exps, exp, 88.7f, 1.05);
+    bad |= sweep("exp2_near", near_exps, exp2, 125, 90);
     bad |= sweep("sigmoid", sigmoids, true_sigmoid, 87, 2.1);
     bad |= sweep("silu", ada_k.silu, true_silu, 10, 2.9);
     bad |= sweep("gelu_quick", ada_k.gelu_quick, true_quick, 1, 2.5);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# The polynomials of simd/vec.h (e^x) and simd/k_map.h (the normal distribution): fitted anew, and the ones in
-# the headers measured against the functions they stand for. Needs numpy.
+# The polynomials of simd/vec.h (e^x, 2^x) and simd/k_map.h (the normal distribution): fitted anew, and the
+# ones in the headers measured against the functions they stand for. Needs numpy.
 # usage: make_poly.py
 # Prints both; exit 1 if a header's polynomial is more than twice as far off as a new fit.
 import math
@@ -37,6 +37,11 @@ def exp_rest(r):
     return sum(r**k / math.factorial(k + 2) for k in range(20))
 
 
+def exp2_rest(r):
+    """2·(2^r - 1) / r, by its series."""
+    return 2 * sum(math.log(2)**(k + 1) * r**k / math.factorial(k + 1) for k in range(20))
+
+
 def normal_ratio(w):
     """R(t)·(t + 4), R(t) = Φ(-t)·e^(t²/2), t = 4(1 + w)/(1 - w)."""
     t = 4 * (1 + w) / (1 - w)
@@ -67,6 +72,9 @@ def main():
     q = constants("vec.h", "vf q = vf_fma", "vf p = vf_add")
     good = judge("e^r", q, fit(exp_rest, -half, half, 4),
                  lambda c, r: (1 + r + r * r * np.polyval(c, r)) / math.exp(r) - 1, -half, half)
+    q = constants("vec.h", "vf p = vf_fma", "p = vf_fma(p, r, vf_set1(2.0f))")
+    good &= judge("2^r", q, fit(exp2_rest, -0.5, 0.5, 3),
+                  lambda c, r: (1 + r / 2 * np.polyval(c, r)) / 2**r - 1, -0.5, 0.5)
     body = constants("k_map.h", "static const float c[10]", "for (int i = 0; i < 10")
     c = [body[-1]] + body[:-1]  # the leading one is written last
     end = (15 - 4) / (15 + 4)
