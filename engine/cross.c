@@ -96,7 +96,7 @@ ada_status ada_memory_layout(ada_memory **out, ada_arena *a, const ada_stack *s,
         }
         if (!a->counting) m.kv[l] = kv, m.layers[l] = k;
     }
-    ADA_TRY(ada_panels_layout(&m.panels, a, s->type, (size_t)most, n.d, n.wide, alone(s)));
+    ADA_TRY(ada_panels_layout(&m.panels, a, s->type, (size_t)most, n.d, n.wide, alone(s), lim->train));
     ADA_TRY(ada_attn_layout(&m.attn, a, &s->c, s->type, most, segs, most, most, lim->train));
     if (lim->train) ADA_TRY(layout_train(&m, a, lim));
     if (!a->counting) **out = m;

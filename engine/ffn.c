@@ -81,11 +81,14 @@ static void forward_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
     ada_narrow(f->type, ada_at(f->type, j->h, i * w + c), g, n);
 }
 
-/* The activation is of numbers as backward will find them. p->t is scratch of the product, then free. */
+/* The activation is of numbers as backward will find them, and in place where nobody will. p->t is scratch of
+ * the product, then free. */
 void ada_ffn_forward(const ada_ffn *f, const ada_panel *p, float *x) {
     size_t m = f->norm.m, d = f->norm.d;
     void *a = f->up_in ? f->up_in : p->a, *up = f->gate_up ? f->gate_up : p->h,
-         *h = f->down_in ? f->down_in : p->t;
+         *h = f->down_in               ? f->down_in
+              : f->gate_up || f->gated ? p->t
+                                       : up;
     ada_norm_forward(&f->norm, f->type, x, a, p->n, f->x, f->stat);
     ada_linear_forward_narrow(f->up, a, d, m, p->t, up);
     ada_par_for(ada_strips(m), in_pieces, &(ffn_job){f, p, up, h, forward_piece});

@@ -3,7 +3,10 @@
  * attention, ffn. Invariant: a row's result has the same bits in any company. */
 #include "engine/residual.h"
 
-enum { LEAST = 64 }; /* rows that a thread alone is worth it for: it reads all of each weight */
+enum {
+    LEAST = 64,  /* rows that a thread alone is worth it for: it reads all of each weight */
+    TILED = 1024 /* of a panel, where tiles are done with 256 before the next weight has come */
+};
 
 static size_t round_up(size_t a, size_t b) {
     return (a + b - 1) / b * b;
@@ -18,11 +21,18 @@ static ada_status panel_layout(ada_panel *p, ada_arena *a, ada_dtype type, size_
     return ada_arena_rows(a, &p->h, n, wide, ts);
 }
 
+static size_t least_of(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 ada_status ada_panels_layout(ada_panels *p, ada_arena *a, ada_dtype type, size_t rows, size_t d, size_t wide,
-                             bool alone) {
+                             bool alone, bool train) {
     int team = ada_par_threads();
-    size_t n = rows < ADA_PANEL_MOST ? rows : ADA_PANEL_MOST;
+    size_t usual = ada_k.tiles && !train ? TILED : ADA_PANEL, n, share = rows;
     *p = (ada_panels){.n = alone && rows >= (size_t)team * LEAST ? team : 1};
+    if (p->n > 1) share = rows / (size_t)team * 5 / 4 + LEAST; /* parts are not quite equal */
+    n = p->most = least_of(usual + usual / 4, least_of(share, rows));
+    p->rows = least_of(usual, n);
     ADA_TRY(ada_arena_take(a, &p->of, (size_t)p->n, sizeof *p->of));
     for (int i = 0; i < p->n; i++) {
         ada_panel one;
@@ -54,9 +64,9 @@ bool ada_panels_alone(const ada_panels *p, size_t rows) {
 /* Of rows that `n` threads share: as many panels for each, one more rather than a small rest. */
 static size_t step_of(const ada_panels *p, size_t rows, bool part) {
     bool usual = rows == p->usual && part == p->part;
-    size_t n = part ? 1 : (size_t)p->n, most = usual ? ADA_PANEL_MOST : ADA_PANEL;
+    size_t n = part ? 1 : (size_t)p->n, most = usual ? p->most : p->rows;
     size_t panels = round_up((rows + most - 1) / most, n);
-    return round_up((rows + panels - 1) / panels, usual ? 1 : 16);
+    return least_of(round_up((rows + panels - 1) / panels, usual ? 1 : 16), p->most);
 }
 
 void ada_panels_expect(ada_panels *p, size_t rows, bool part) {
@@ -71,7 +81,8 @@ void ada_panels_run(const ada_panels *p, size_t first, size_t rows, ada_panel_fn
     bool within = ada_par_inside();
     if (rows == 0) return;
     if (!within && !ada_panels_alone(p, rows)) {
-        for (size_t i = 0; i < rows; i += ADA_PANEL) body(ctx, &p->of[0], first + i, ada_panel_rows(i, rows));
+        for (size_t i = 0; i < rows; i += p->rows)
+            body(ctx, &p->of[0], first + i, least_of(rows - i, p->rows));
         return;
     }
     size_t step = step_of(p, rows, within), n = (rows + step - 1) / step;

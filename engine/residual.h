@@ -7,13 +7,13 @@
 #include "engine/norm.h"
 
 /* Rows run in panels, so that what a product writes is read back from cache and workspaces stay small. */
-enum { ADA_PANEL = 256, ADA_PANEL_MOST = ADA_PANEL + ADA_PANEL / 4 };
+enum { ADA_PANEL = 256 };
 typedef struct ada_panel { /* workspace of a panel; wide: the widest row of any product in a block */
-    void *a;               /* [ADA_PANEL_MOST, d] of the stack's type */
-    float *n;              /* [ADA_PANEL_MOST, d] */
-    float *r;              /* [ADA_PANEL_MOST, d] */
-    float *t;              /* [ADA_PANEL_MOST, wide] */
-    void *h;               /* [ADA_PANEL_MOST, wide] of the stack's type */
+    void *a;               /* [most, d] of the stack's type */
+    float *n;              /* [most, d] */
+    float *r;              /* [most, d] */
+    float *t;              /* [most, wide] */
+    void *h;               /* [most, wide] of the stack's type */
 } ada_panel;
 static inline size_t ada_panel_rows(size_t first, size_t rows) {
     return rows - first < ADA_PANEL ? rows - first : ADA_PANEL;
@@ -23,19 +23,21 @@ static inline size_t ada_panel_rows(size_t first, size_t rows) {
  * and wait for nobody; where there are too few rows for that, or products that need all threads, all of them
  * on one after the other. */
 typedef struct ada_panels {
-    ada_panel *of; /* [n] */
-    int n;         /* threads that may work alone, or 1 */
-    size_t usual;  /* rows that come again and again, or 0 */
-    bool part;     /* each time for one thread */
+    ada_panel *of;     /* [n] */
+    int n;             /* threads that may work alone, or 1 */
+    size_t rows, most; /* of a panel: as a rule, and where that spares a small rest */
+    size_t usual;      /* rows that come again and again, or 0 */
+    bool part;         /* each time for one thread */
 } ada_panels;
-/* For rows at most. alone: whether all linear maps of the panels are ada_linear_alone. */
+/* For rows at most. alone: whether all linear maps of the panels are ada_linear_alone. train: whether
+ * backward keeps what panels write, which then goes through memory whatever their size. */
 ada_status ada_panels_layout(ada_panels *p, ada_arena *a, ada_dtype type, size_t rows, size_t d, size_t wide,
-                             bool alone) ADA_MUST_USE;
+                             bool alone, bool train) ADA_MUST_USE;
 /* Runs of so many rows come again and again; part: each of them a thread's own. */
 void ada_panels_expect(ada_panels *p, size_t rows, bool part);
 /* Whether threads may work alone on so many rows. */
 bool ada_panels_alone(const ada_panels *p, size_t rows);
-/* Rows first … first+m-1, m ≤ ADA_PANEL_MOST. */
+/* Rows first … first+m-1, m ≤ most. */
 typedef void (*ada_panel_fn)(const void *ctx, const ada_panel *p, size_t first, size_t m);
 /* Rows first … first+rows-1. Where a thread works alone already, it does so on all of them. */
 void ada_panels_run(const ada_panels *p, size_t first, size_t rows, ada_panel_fn body, const void *ctx);

@@ -155,7 +155,7 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
     ADA_TRY(ada_arena_rows(a, &w.sn, T, n.half, fs));
     ADA_TRY(take_if(a, s->inv_local, &w.cs_local, T, n.half, fs));
     ADA_TRY(take_if(a, s->inv_local, &w.sn_local, T, n.half, fs));
-    ADA_TRY(ada_panels_layout(&w.panels, a, s->type, T, n.d, n.wide, alone(s)));
+    ADA_TRY(ada_panels_layout(&w.panels, a, s->type, T, n.d, n.wide, alone(s), train));
     ADA_TRY(ada_attn_layout(&w.attn, a, &s->c, s->type, max_T, max_segs, max_path, max_out, train));
     if (train) {
         ADA_TRY(ada_arena_rows(a, &w.dqkv, T, n.qkv, ada_type_size(gradient_type(s))));
@@ -505,7 +505,7 @@ static int32_t parts_of(ada_pass *ws, const ada_pack *p) {
     const ada_reading r = ws->memory ? *ada_memory_reading(ws->memory) : (ada_reading){0};
     bool alone = !ada_par_inside() && ada_panels_alone(&ws->panels, (size_t)p->T) &&
                  (!ws->memory || ada_memory_alone(ws->memory, p->T));
-    int32_t n = alone ? ada_pack_cut(p, &r, ada_par_threads(), ADA_PANEL, ws->parts) : 0;
+    int32_t n = alone ? ada_pack_cut(p, &r, ada_par_threads(), (int32_t)ws->panels.rows, ws->parts) : 0;
     if (n == 0) ws->parts[0] = ada_pack_whole(p, &r);
     return n > 0 ? n : 1;
 }

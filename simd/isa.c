@@ -60,6 +60,9 @@ const struct ada_kernels TABLE(ADA_ISA) = {
 #ifdef ADA_ISA_AVX512BF16
     .pairs = 1,
 #endif
+#ifdef ADA_ISA_AMX
+    .tiles = 1,
+#endif
 #define K(name, class, ret, args) .name = k_##name,
 #include "simd/kernels.def"
 #undef K

@@ -81,6 +81,7 @@ enum {
 struct ada_kernels {
     const char *isa;
     int pairs; /* whether the processor multiplies pairs: mm_pairs is faster than mm_tile */
+    int tiles; /* whether it multiplies whole tiles: sooner than memory brings what to multiply */
 #define K(name, class, ret, args) ret(*name) args;
 #include "simd/kernels.def"
 #undef K
