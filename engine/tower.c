@@ -35,11 +35,11 @@ struct ada_tower {
     /* of one size of image, h 0 before the first: */
     ada_arena work;
     int32_t h, w, rows, tokens, skip, images; /* rows of an image; tokens before its patches; rows left out */
-    float *place;  /* [rows, d] tokens as they go in, and what is added to patches */
-    float *pixels; /* [ADA_PANEL, patch] */
-    void *in;      /* [ADA_PANEL, patch] of the type */
-    float *x;      /* [images·rows, d] */
-    float *tmp;    /* [ADA_PANEL, d] */
+    float *place; /* [rows, d] tokens as they go in, and what is added to patches */
+    int team;     /* threads that may each embed an image */
+    void *in;     /* [team, ADA_PANEL, patch] of the type */
+    float *x;     /* [images·rows, d] */
+    float *tmp;   /* [ADA_PANEL, d] */
     ada_segment *segs;
     int32_t *out; /* [images·(rows - skip)] */
     ada_pass *pass;
@@ -184,8 +184,8 @@ static ada_status layout(ada_tower *t, int32_t images) {
     size_t d = (size_t)c->d, k = ada_mat_cols(t->patch.w), T = (size_t)images * (size_t)t->rows;
     int32_t nout = images * (t->rows - t->skip);
     ADA_TRY(ada_arena_take(a, &t->place, (size_t)t->rows * d, sizeof *t->place));
-    ADA_TRY(ada_arena_take(a, &t->pixels, ADA_PANEL * k, sizeof *t->pixels));
-    ADA_TRY(ada_arena_take(a, &t->in, ADA_PANEL * k, ada_type_size(t->type)));
+    t->team = images > 1 ? ada_par_threads() : 1;
+    ADA_TRY(ada_arena_rows(a, &t->in, (size_t)t->team * ADA_PANEL, k, ada_type_size(t->type)));
     ADA_TRY(ada_arena_take(a, &t->x, T * d, sizeof *t->x));
     ADA_TRY(ada_arena_take(a, &t->tmp, ADA_PANEL * d, sizeof *t->tmp));
     ADA_TRY(ada_arena_take(a, &t->segs, (size_t)images, sizeof *t->segs));
@@ -195,7 +195,7 @@ static ada_status layout(ada_tower *t, int32_t images) {
         for (int32_t r = t->skip; r < t->rows; r++) t->out[o++] = i * t->rows + r;
     }
     ADA_TRY(place_rows(t));
-    ADA_TRY(ada_matmul_reserve(ADA_PANEL, d, k, false));
+    ADA_TRY(ada_matmul_reserve(ADA_PANEL, d, k, t->team > 1));
     ADA_TRY(ada_pass_layout(&t->pass, a, &t->stack, (int32_t)T, images, t->rows, nout, false));
     ada_pack p = {.T = (int32_t)T, .nsegs = images, .nout = nout, .segs = t->segs, .out = t->out};
     ada_pass_expect(t->pass, &p);
@@ -221,6 +221,7 @@ typedef struct {
     const ada_tower *t;
     const float *image; /* [channels, h, w] */
     size_t first;       /* patch of the panel's first row */
+    void *in;           /* [ADA_PANEL, patch] */
     float *x;           /* [rows, d] of an image */
 } row_job;
 
@@ -230,10 +231,10 @@ static void gather_row(void *ctx, size_t i, int worker) {
     const ada_config *c = &j->t->c;
     size_t w = (size_t)j->t->w, h = (size_t)j->t->h, ph = (size_t)c->patch_h, pw = (size_t)c->patch_w;
     size_t along = w / pw, at = j->first + i, y0 = at / along * ph, x0 = at % along * pw;
-    float *to = j->t->pixels + i * ada_mat_cols(j->t->patch.w);
+    size_t to = i * ada_mat_cols(j->t->patch.w);
     for (size_t ch = 0; ch < (size_t)c->channels; ch++)
         for (size_t y = 0; y < ph; y++, to += pw)
-            memcpy(to, j->image + (ch * h + y0 + y) * w + x0, pw * sizeof *to);
+            ada_narrow(j->t->type, ada_at(j->t->type, j->in, to), j->image + (ch * h + y0 + y) * w + x0, pw);
 }
 
 static void place_row(void *ctx, size_t i, int worker) {
@@ -248,16 +249,36 @@ static void place_row(void *ctx, size_t i, int worker) {
         ada_k.add(x, x, p, d);
 }
 
+typedef struct {
+    const ada_tower *t;
+    const float *pixels; /* [images, channels, h, w] */
+} embed_job;
+
 /* x [rows, d] of one image. */
-static void embed(const ada_tower *t, const float *image, float *x) {
+static void embed(void *ctx, size_t image, int worker) {
+    const embed_job *e = ctx;
+    const ada_tower *t = e->t;
     size_t d = (size_t)t->c.d, k = ada_mat_cols(t->patch.w), n = (size_t)(t->rows - t->tokens);
-    for (size_t i = 0; i < n; i += ADA_PANEL) {
-        size_t m = ada_panel_rows(i, n);
-        ada_par_for(m, gather_row, &(row_job){t, image, i, NULL});
-        ada_narrow_rows(t->type, t->in, t->pixels, k, m, k);
-        ada_linear_forward(&t->patch, t->in, k, m, x + ((size_t)t->tokens + i) * d, d, false);
+    row_job j = {.t = t,
+                 .image = e->pixels + image * (size_t)t->c.channels * (size_t)t->h * (size_t)t->w,
+                 .in = ada_at(t->type, t->in, (size_t)worker * ADA_PANEL * k),
+                 .x = t->x + image * (size_t)t->rows * d};
+    for (; j.first < n; j.first += ADA_PANEL) {
+        size_t m = ada_panel_rows(j.first, n);
+        ada_par_for(m, gather_row, &j);
+        ada_linear_forward(&t->patch, j.in, k, m, j.x + ((size_t)t->tokens + j.first) * d, d, false);
     }
-    ada_par_for((size_t)t->rows, place_row, &(row_job){t, image, 0, x});
+    ada_par_for((size_t)t->rows, place_row, &j);
+}
+
+/* Each thread takes whole images, where there are enough of them. */
+static void embed_all(const ada_tower *t, const float *pixels, size_t n) {
+    int team = ada_par_threads();
+    embed_job e = {t, pixels};
+    if (team > 1 && team <= t->team && n >= (size_t)team)
+        ada_matmul_apart(n, embed, &e);
+    else
+        for (size_t i = 0; i < n; i++) embed(&e, i, 0);
 }
 
 /* x [m, d] in place. */
@@ -276,8 +297,7 @@ static ada_status run(ada_tower *t, const float *pixels, int32_t n, int32_t h, i
     for (int32_t i = 0; i < n; i += t->images) {
         int32_t m = n - i < t->images ? n - i : t->images, nout = m * (t->rows - t->skip);
         float *to = features + (size_t)i * (size_t)(t->rows - t->skip) * d;
-        for (int32_t j = 0; j < m; j++)
-            embed(t, pixels + (size_t)(i + j) * size, t->x + (size_t)j * (size_t)t->rows * d);
+        embed_all(t, pixels + (size_t)i * size, (size_t)m);
         norm(t, t->pre, t->pre_b, t->x, (size_t)(m * t->rows));
         ada_pack p = {.T = m * t->rows, .nsegs = m, .nout = nout, .segs = t->segs, .out = t->out};
         ada_stack_forward(&t->stack, &p, t->pass, NULL, t->x, to);
