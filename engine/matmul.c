@@ -11,6 +11,7 @@
  * the truth. */
 #include "engine/matmul.h"
 #include "engine/matmul_dnnl.h"
+#include "engine/matmul_pieces.h"
 #include "engine/par.h"
 #include "io/os.h"
 #include "simd/kernels.h"
@@ -35,8 +36,8 @@ struct ada_mat {
     size_t n, k, np, kp; /* np, kp: rounded up to PANEL */
     ada_dtype type;
     int directions;
-    void *w;        /* the layout above; NULL when the library has the weight */
-    ada_dnnl *dnnl; /* NULL: our own */
+    void *w;            /* the layout above; NULL when the library has the weight */
+    ada_pieces *theirs; /* NULL: our own */
     char maker[48];
 };
 
@@ -173,8 +174,11 @@ static ada_status pack_dnnl(ada_mat *w, ada_arena *weights, ada_arena *tmp, stru
                             bool pinned) {
     ADA_TRY(ada_arena_take(tmp, &p->plain, w->n * (w->type == ADA_BF16 ? 2 : 4), w->k));
     ADA_TRY(read_parts(w, tmp, p, nparts, plain_rows));
-    ADA_TRY(ada_dnnl_pack(&w->dnnl, weights, p->plain, w->n, w->k, w->type, pinned));
-    snprintf(w->maker, sizeof w->maker, "%s", ada_dnnl_maker(w->dnnl));
+    (void)pthread_mutex_lock(&scratch.busy);
+    ada_status st = ada_pieces_pack(&w->theirs, weights, p->plain, w->n, w->k, w->type, pinned);
+    (void)pthread_mutex_unlock(&scratch.busy);
+    ADA_TRY(st);
+    snprintf(w->maker, sizeof w->maker, "%s", ada_pieces_maker(w->theirs));
     return ADA_OK;
 }
 
@@ -213,8 +217,10 @@ ada_status ada_mat_pack(ada_mat **out, ada_arena *weights, const ada_mat_part *p
     snprintf(w->maker, sizeof w->maker, "own/%s", ada_k.isa);
     ada_arena tmp = {0};
     struct packing p = {.w = w, .parts = parts};
-    bool theirs = false;
+    const char *theirs = NULL;
+    (void)pthread_mutex_lock(&scratch.busy);
     ada_status st = pin == OWN ? ADA_OK : ada_dnnl_wants(&theirs, n, k, type, pin == DNNL);
+    (void)pthread_mutex_unlock(&scratch.busy);
     if (st == ADA_OK && theirs) st = pack_dnnl(w, weights, &tmp, &p, nparts, pin == DNNL);
     if (st == ADA_EUNSUPPORTED) ada_log(0, "%s: our own kernel serves", ada_error());
     if (st == ADA_EUNSUPPORTED || (st == ADA_OK && !theirs)) st = pack_own(w, weights, &tmp, &p, nparts);
@@ -224,11 +230,18 @@ ada_status ada_mat_pack(ada_mat **out, ada_arena *weights, const ada_mat_part *p
 }
 
 ada_status ada_mat_prepare(ada_mat *w, ada_arena *weights, int directions) {
-    return w->dnnl && directions & ADA_BACKWARD ? ada_dnnl_prepare(w->dnnl, weights) : ADA_OK;
+    if (!w->theirs || !(directions & ADA_BACKWARD)) return ADA_OK;
+    (void)pthread_mutex_lock(&scratch.busy);
+    ada_status st = ada_pieces_prepare(w->theirs, weights);
+    (void)pthread_mutex_unlock(&scratch.busy);
+    return st;
 }
 
 void ada_mat_close(ada_mat **w) {
-    if (*w) ada_dnnl_close(&(*w)->dnnl);
+    if (!*w) return;
+    (void)pthread_mutex_lock(&scratch.busy);
+    ada_pieces_close(&(*w)->theirs);
+    (void)pthread_mutex_unlock(&scratch.busy);
     *w = NULL;
 }
 
@@ -245,13 +258,13 @@ const char *ada_mat_maker(const ada_mat *w) {
     return w->maker;
 }
 size_t ada_mat_bytes(const ada_mat *w) {
-    return w->dnnl ? ada_dnnl_bytes(w->dnnl) : w->np * w->kp * (w->type == ADA_BF16 ? 2 : 4);
+    return w->theirs ? ada_pieces_bytes(w->theirs) : w->np * w->kp * (w->type == ADA_BF16 ? 2 : 4);
 }
 
 void ada_mat_row(const ada_mat *w, size_t i, float *out) {
     size_t panel = i / PANEL, r = i % PANEL, k = w->k, kp = w->kp;
-    if (w->dnnl) {
-        ada_dnnl_row(w->dnnl, i, out);
+    if (w->theirs) {
+        ada_pieces_row(w->theirs, i, out);
         return;
     }
     if (w->type == ADA_F32) {
@@ -436,8 +449,8 @@ static void multiply(struct product *p, const ada_end *end) {
     if (p->m == 0) return;
     size_t apart = (size_t)ada_par_inside(); /* then ada_matmul_apart holds the scratch */
     if (!apart) (void)pthread_mutex_lock(&scratch.busy);
-    if (p->w->dnnl)
-        ada_dnnl_multiply(p->w->dnnl, p->back, p->x, p->ldx, p->m, end);
+    if (p->w->theirs)
+        ada_pieces_multiply(p->w->theirs, p->back, p->x, p->ldx, p->m, end);
     else
         multiply_own(p, end, apart);
     if (apart) return;
@@ -514,19 +527,19 @@ static ada_status reserve(size_t numbers, bool apart) {
 }
 
 ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k, bool apart) {
-    size_t columns = max_n < WIDTH ? max_n : WIDTH, numbers;
+    size_t columns = max_n < WIDTH ? max_n : WIDTH, rows = max_m, numbers;
     if (max_k > columns) columns = max_k;
     if (max_m > BLOCK) max_m = BLOCK;
     if (!ada_mul_size(max_m, round_up(columns, RANGE) + HALF, &numbers))
         return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of a product", columns);
     (void)pthread_mutex_lock(&scratch.busy);
     ada_status st = reserve(numbers, apart);
-    if (st == ADA_OK) st = ada_dnnl_reserve(ada_par_threads());
+    if (st == ADA_OK) st = ada_pieces_reserve(rows, ada_par_threads());
     (void)pthread_mutex_unlock(&scratch.busy);
     return st;
 }
 
 void ada_matmul_release(void) {
-    ada_dnnl_release();
+    ada_pieces_release();
     release_scratch();
 }

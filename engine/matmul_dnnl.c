@@ -142,9 +142,9 @@ struct kind {
     ada_dtype type;
     bool pinned, wanted;
     char impl[48];
-    layout packed[2];     /* [forward, back] */
-    struct blocks blocks; /* of the first */
-    made_set *made;       /* [door.seats] */
+    layout packed[2]; /* [forward, back] */
+    struct blocks blocks[2];
+    made_set *made; /* [door.seats] */
     struct kind *next;
 };
 struct ada_dnnl {
@@ -152,8 +152,8 @@ struct ada_dnnl {
     ada_dtype type;
     bool pinned;
     char impl[48];
-    struct blocks blocks; /* of data[0] */
-    void *data[2];        /* [forward, back]; back is NULL until prepared */
+    struct blocks blocks[2];
+    void *data[2]; /* [forward, back]; NULL until packed */
     dnnl_memory_t memory[2];
 };
 
@@ -255,7 +255,7 @@ static bool kind_settle(struct kind *k) {
                     (!k->pinned && strcmp(impl, k->impl) != 0))
                     return false;
     }
-    return layout_blocks(&k->packed[0], &k->blocks);
+    return layout_blocks(&k->packed[0], &k->blocks[0]) && layout_blocks(&k->packed[1], &k->blocks[1]);
 }
 
 static struct kind *kind_get(size_t n, size_t k, ada_dtype type, bool pinned) {
@@ -339,10 +339,10 @@ static const struct made *made_get(struct kind *k, bool back, int how, int size)
 
 /* ---- packing ---- */
 
-/* Copies plain, read as [inner, outer] with these strides, into the layout of a direction. */
+/* Copies plain [n, k], rows ld apart, read as [inner, outer], into the layout of a direction. */
 static bool reorder(dnnl_memory_t to, const layout *packed, const struct kind *k, bool back,
-                    const void *plain) {
-    size_t row = back ? k->k : 1, col = back ? 1 : k->k;
+                    const void *plain, size_t ld) {
+    size_t row = back ? ld : 1, col = back ? 1 : ld;
     layout from = {0};
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t p = NULL;
@@ -363,16 +363,16 @@ static bool reorder(dnnl_memory_t to, const layout *packed, const struct kind *k
     return ok;
 }
 
-static ada_status pack_direction(ada_dnnl *d, ada_arena *weights, bool back, const void *plain) {
+static ada_status pack_direction(ada_dnnl *d, ada_arena *weights, bool back, const void *plain, size_t ld) {
     struct kind *k = kind_get(d->n, d->k, d->type, d->pinned);
     if (!k) return ada_fail(ADA_ENOMEM, "no memory for oneDNN");
     if (!k->wanted || !made_get(k, back, 0, BUCKETS - 1)->p)
         return ada_fail(ADA_EUNSUPPORTED, "oneDNN makes no product with weights of %zu x %zu", d->n, d->k);
     memcpy(d->impl, k->impl, sizeof d->impl);
-    d->blocks = k->blocks;
+    d->blocks[back] = k->blocks[back];
     ADA_TRY(ada_arena_take(weights, &d->data[back], layout_bytes(&k->packed[back]), 1));
     if (!memory_new(&d->memory[back], &k->packed[back], door.engine, d->data[back]) ||
-        !reorder(d->memory[back], &k->packed[back], k, back, plain))
+        !reorder(d->memory[back], &k->packed[back], k, back, plain, ld))
         return ada_fail(ADA_ENOMEM, "oneDNN could not pack a weight of %zu x %zu", d->n, d->k);
     return ADA_OK;
 }
@@ -405,60 +405,59 @@ ada_status ada_dnnl_reserve(int team) {
     return ADA_OK;
 }
 
-/* Row i of W, which is column i of the packed [k, n], in the weight's type. */
-static void row_raw(const ada_dnnl *d, size_t i, void *out) {
-    const struct blocks *b = &d->blocks;
+/* It is column i of the packed [k, n], or row i of [n, k]. */
+void ada_dnnl_row(const ada_dnnl *d, size_t i, void *out) {
+    bool back = !d->data[0];
+    const struct blocks *b = &d->blocks[back];
     for (size_t j = 0; j < d->k; j++) {
-        size_t at = 0, run = 1, pos[2] = {j, i};
+        size_t at = 0, run = 1, pos[2] = {back ? i : j, back ? j : i};
         for (int l = b->n; l-- > 0; run *= b->size[l]) {
             at += pos[b->dim[l]] % b->size[l] * run;
             pos[b->dim[l]] /= b->size[l];
         }
         at += pos[0] * b->stride[0] + pos[1] * b->stride[1];
         if (d->type == ADA_BF16)
-            ((uint16_t *)out)[j] = ((const uint16_t *)d->data[0])[at];
+            ((uint16_t *)out)[j] = ((const uint16_t *)d->data[back])[at];
         else
-            ((uint32_t *)out)[j] = ((const uint32_t *)d->data[0])[at];
-    }
-}
-
-void ada_dnnl_row(const ada_dnnl *d, size_t i, float *out) {
-    row_raw(d, i, out);
-    if (d->type != ADA_BF16) return;
-    for (size_t j = d->k; j-- > 0;) { /* in place, from the end */
-        uint16_t h;
-        memcpy(&h, (const char *)out + 2 * j, sizeof h);
-        out[j] = ada_bf16_value(h);
+            ((uint32_t *)out)[j] = ((const uint32_t *)d->data[back])[at];
     }
 }
 
 /* Whether the packed row i is the plain one. */
-static bool holds(const ada_dnnl *d, size_t i, const void *plain) {
-    size_t bytes = d->k * (d->type == ADA_BF16 ? 2 : 4);
-    row_raw(d, i, door.pad);
-    return memcmp(door.pad, (const char *)plain + i * bytes, bytes) == 0;
+static bool holds(const ada_dnnl *d, size_t i, const void *plain, size_t ld) {
+    size_t size = d->type == ADA_BF16 ? 2 : 4;
+    ada_dnnl_row(d, i, door.pad);
+    return memcmp(door.pad, (const char *)plain + i * ld * size, d->k * size) == 0;
 }
 
-ada_status ada_dnnl_wants(bool *wants, size_t n, size_t k, ada_dtype type, bool pinned) {
+ada_status ada_dnnl_wants(const char **impl, size_t n, size_t k, ada_dtype type, bool pinned) {
     const struct kind *kind = kind_get(n, k, type, pinned);
     if (!kind) return ada_fail(ADA_ENOMEM, "no memory for oneDNN");
-    *wants = kind->wanted;
+    *impl = kind->wanted ? kind->impl : NULL;
     return ADA_OK;
 }
 
-ada_status ada_dnnl_pack(ada_dnnl **out, ada_arena *weights, const void *plain, size_t n, size_t k,
-                         ada_dtype type, bool pinned) {
+ada_status ada_dnnl_open(ada_dnnl **out, ada_arena *weights, size_t n, size_t k, ada_dtype type,
+                         bool pinned) {
     ada_dnnl *d;
     ADA_TRY(pad_grow(n > k ? n : k, door.seats));
     ADA_TRY(ada_arena_zero(weights, &d, 1, sizeof *d));
     *d = (ada_dnnl){.n = n, .k = k, .type = type, .pinned = pinned};
     *out = d;
     door.weights++;
-    ada_status st = pack_direction(d, weights, false, plain);
-    if (st == ADA_OK && holds(d, 0, plain) && holds(d, n - 1, plain)) return ADA_OK;
-    ada_dnnl_close(out);
-    if (st == ADA_OK) st = ada_fail(ADA_EUNSUPPORTED, "oneDNN packs %zu x %zu unreadably", n, k);
+    return ADA_OK;
+}
+
+ada_status ada_dnnl_pack(ada_dnnl *d, ada_arena *weights, bool back, const void *plain, size_t ld) {
+    ada_status st = pack_direction(d, weights, back, plain, ld);
+    if (st == ADA_OK && !(holds(d, 0, plain, ld) && holds(d, d->n - 1, plain, ld)))
+        st = ada_fail(ADA_EUNSUPPORTED, "oneDNN packs %zu x %zu unreadably", d->n, d->k);
+    if (st != ADA_OK) d->data[back] = NULL;
     return st;
+}
+
+bool ada_dnnl_packed(const ada_dnnl *d, bool back) {
+    return d->data[back] != NULL;
 }
 
 void ada_dnnl_close(ada_dnnl **d) {
@@ -467,40 +466,6 @@ void ada_dnnl_close(ada_dnnl **d) {
         if ((*d)->memory[back]) dnnl_memory_destroy((*d)->memory[back]);
     door.weights--;
     *d = NULL;
-}
-
-const char *ada_dnnl_maker(const ada_dnnl *d) {
-    return d->impl;
-}
-
-size_t ada_dnnl_bytes(const ada_dnnl *d) {
-    return d->n * d->k * (d->type == ADA_BF16 ? 2 : 4);
-}
-
-struct unpacking {
-    const ada_dnnl *d;
-    char *plain;
-    size_t bytes; /* of a row */
-};
-
-static void unpack_row(void *ctx, size_t i, int worker) {
-    const struct unpacking *u = ctx;
-    (void)worker;
-    row_raw(u->d, i, u->plain + i * u->bytes);
-}
-
-ada_status ada_dnnl_prepare(ada_dnnl *d, ada_arena *weights) {
-    ada_arena tmp = {0};
-    struct unpacking u = {.d = d, .bytes = d->k * (d->type == ADA_BF16 ? 2 : 4)};
-    if (d->data[1]) return ADA_OK;
-    ada_status st = ada_arena_take(&tmp, &u.plain, d->n, u.bytes);
-    if (st == ADA_OK) {
-        ada_par_for(d->n, unpack_row, &u);
-        st = pack_direction(d, weights, true, u.plain);
-    }
-    if (st != ADA_OK) d->data[1] = NULL;
-    ada_arena_free(&tmp);
-    return st;
 }
 
 /* ---- products ---- */
@@ -512,6 +477,16 @@ static void widen(const ada_dnnl *d, const void *x, size_t n, float *out) {
         memcpy(out, x, n * sizeof *out);
 }
 
+static void row_wide(const ada_dnnl *d, size_t i, float *out) {
+    ada_dnnl_row(d, i, out);
+    if (d->type != ADA_BF16) return;
+    for (size_t j = d->k; j-- > 0;) { /* in place, from the end */
+        uint16_t h;
+        memcpy(&h, (const char *)out + 2 * j, sizeof h);
+        out[j] = ada_bf16_value(h);
+    }
+}
+
 /* What the library refused: row by row of W, on one thread. */
 static void by_rows(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, float *y, size_t ldy,
                     bool add) {
@@ -519,7 +494,7 @@ static void by_rows(const ada_dnnl *d, bool back, const char *x, size_t ldx, siz
     size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4);
     for (size_t r = 0; back && !add && r < m; r++) memset(y + r * ldy, 0, d->k * sizeof *y);
     for (size_t i = 0; i < d->n; i++) {
-        ada_dnnl_row(d, i, w);
+        row_wide(d, i, w);
         for (size_t r = 0; r < m; r++) {
             const char *row = x + r * bytes;
             if (back) {

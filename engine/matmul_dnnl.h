@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The door to oneDNN, for engine/matmul.c alone: a weight packed as the library likes it, and its products.
+ * The door to oneDNN, for matmul_pieces.c alone: a weight packed as the library likes it, and its products.
  * A weight is taken when the library multiplies by it in a `brg:` implementation both ways and for every
  * bucket of rows, or when it is pinned and can at all. Must not know: how our own maker lays weights out.
  * Invariant: a product that the library refuses is still computed, slowly, from the packed weight. */
@@ -10,17 +10,20 @@
 
 typedef struct ada_dnnl ada_dnnl;
 
-/* Whether a weight [n, k] of this type goes to the library; a pinned one that does not is remarked upon. */
-ada_status ada_dnnl_wants(bool *wants, size_t n, size_t k, ada_dtype type, bool pinned) ADA_MUST_USE;
-/* Packs plain [n, k], which may go afterwards, for the forward product. EUNSUPPORTED, with *d NULL, where the
+/* The implementation by which a weight [n, k] of this type goes to the library, or NULL; a pinned one that
+ * does not go is remarked upon. */
+ada_status ada_dnnl_wants(const char **impl, size_t n, size_t k, ada_dtype type, bool pinned) ADA_MUST_USE;
+/* A weight [n, k], of no direction yet. */
+ada_status ada_dnnl_open(ada_dnnl **d, ada_arena *weights, size_t n, size_t k, ada_dtype type,
+                         bool pinned) ADA_MUST_USE;
+/* Packs plain [n, k], rows ld apart, which may go afterwards, for one direction. EUNSUPPORTED where the
  * library then fails to: our own maker serves. */
-ada_status ada_dnnl_pack(ada_dnnl **d, ada_arena *weights, const void *plain, size_t n, size_t k,
-                         ada_dtype type, bool pinned) ADA_MUST_USE;
-ada_status ada_dnnl_prepare(ada_dnnl *d, ada_arena *weights) ADA_MUST_USE; /* for the backward one too */
+ada_status ada_dnnl_pack(ada_dnnl *d, ada_arena *weights, bool back, const void *plain,
+                         size_t ld) ADA_MUST_USE;
+bool ada_dnnl_packed(const ada_dnnl *d, bool back);
 void ada_dnnl_close(ada_dnnl **d);
-const char *ada_dnnl_maker(const ada_dnnl *d);
-size_t ada_dnnl_bytes(const ada_dnnl *d);
-void ada_dnnl_row(const ada_dnnl *d, size_t i, float *out);
+/* Row i of W [n, k], in its type. */
+void ada_dnnl_row(const ada_dnnl *d, size_t i, void *out);
 /* Room for the threads of a team to multiply each on its own, with weights packed before. */
 ada_status ada_dnnl_reserve(int team) ADA_MUST_USE;
 /* As ada_matmul_expect. */

@@ -3,6 +3,7 @@
  * own maker. Odd shapes, stacked, permuted and transposed parts, every row count alone and together, 1-4
  * threads, add. oneDNN against our own, and to the same promise where it is taken. */
 #include "engine/matmul.h"
+#include "engine/matmul_pieces.h"
 #include "engine/par.h"
 #include "io/os.h"
 #include "simd/half.h"
@@ -339,21 +340,25 @@ static void library(void **state) {
     (void)state;
     static const size_t ms[] = {1, 2, 3, 7, 13, 16, 29, 193, 600};
     static const size_t nks[][2] = {{1, 1}, {7, 5}, {33, 17}, {100, 289}, {64, 96}};
-    for (size_t t = 0; t < 2; t++)
+    for (size_t t = 0; t < 4; t++) {
+        ada_pieces_force(t / 2 ? 2 : 0);
         for (int back = 0; back < 2; back++)
             for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
                 for (size_t s = 0; s < sizeof nks / sizeof *nks; s++)
-                    check_library(ms[i], nks[s][0], nks[s][1], t ? ADA_F32 : ADA_BF16, back);
+                    check_library(ms[i], nks[s][0], nks[s][1], t % 2 ? ADA_F32 : ADA_BF16, back);
+    }
+    ada_pieces_force(0);
 }
 
 /* Where nobody pins and oneDNN is taken, it keeps our promise: bits depend on neither threads nor M, nor on
- * how far apart rows are. */
-static void library_bits(void **state) {
-    (void)state;
-    enum { M = 600, N = 192, K = 576 };
+ * how far apart rows are. cut: in pieces of the inner side. */
+static void library_bits_of(bool cut) {
+    enum { M = 600, N = 320 }; /* tiles are for nothing smaller, nor are they for smaller pieces */
+    const size_t K = cut ? 640 : 320;
     static const size_t pieces[] = {1, 2, 3, 5, 16, 31, 64, 77, 100, 240, 255, 257, 600};
     size_t held = 0;
     unsetenv("ADALINK_MATMUL");
+    ada_pieces_force(cut ? K : 0);
     ada_matmul_expect(77), ada_matmul_expect(257);
     for (int type = 0; type < 2; type++)
         for (int back = 0; back < 2; back++) {
@@ -374,7 +379,7 @@ static void library_bits(void **state) {
                     ada_end whole = {.y = want[how], .ld = N, .bias = how % 2 ? o.w : NULL};
                     if (how / 2) whole.narrow = want[how], whole.y = spare;
                     if (team == 1) run_to(mat, back, tight, K, M, whole);
-                    for (size_t p = 0; p < 2 * sizeof pieces / sizeof *pieces; p++) {
+                    for (size_t p = 0; p < 2 * sizeof pieces / sizeof *pieces; p += cut ? 3 : 1) {
                         size_t ldx = p % 2 ? o.lda : K, piece = pieces[p / 2], out = how / 2 ? bytes : 4;
                         const char *x = p % 2 ? o.a : tight;
                         for (size_t i = 0; i < M; i += piece) {
@@ -394,7 +399,13 @@ static void library_bits(void **state) {
             operands_free(&o);
         }
     setenv("ADALINK_MATMUL", "own", 1);
+    ada_pieces_force(0);
     if (!held) print_message("oneDNN has no brg: implementation here: our own was held to the promise\n");
+}
+
+static void library_bits(void **state) {
+    (void)state;
+    for (int cut = 0; cut < 2; cut++) library_bits_of(cut);
 }
 
 struct apart {
@@ -416,8 +427,8 @@ static void one_piece(void *ctx, size_t i, int worker) {
 }
 
 /* Threads that multiply each on its own, all at once, get the same bits. */
-static void apart_bits_of(bool back) {
-    enum { M = 257 * 5, N = 96, K = 64 };
+static void apart_bits_of(bool back, size_t N, size_t K) {
+    enum { M = 257 * 5 };
     static const size_t pieces[] = {7, 16, 77, 240, 257};
     struct operands o = operands_new(M, N, K, ADA_BF16);
     ada_arena arena = {0};
@@ -427,11 +438,11 @@ static void apart_bits_of(bool back) {
     for (size_t i = 0; i < M; i++) memcpy(tight + i * K, row(&o, i), K * sizeof *tight);
     ada_par_force(1);
     assert_int_equal(ada_mat_prepare(mat, &arena, ADA_FORWARD | ADA_BACKWARD), ADA_OK);
-    assert_int_equal(ada_matmul_reserve(M, N, N, true), ADA_OK);
+    assert_int_equal(ada_matmul_reserve(M, N > K ? N : K, N > K ? N : K, true), ADA_OK);
     one_piece(&(struct apart){mat, back, &o, NULL, M, want}, 0, 0);
     for (int team = 2; team <= 4; team++) {
         ada_par_force(team);
-        assert_int_equal(ada_matmul_reserve(M, N, N, true), ADA_OK);
+        assert_int_equal(ada_matmul_reserve(M, N > K ? N : K, N > K ? N : K, true), ADA_OK);
         for (size_t p = 0; p < 6 * sizeof pieces / sizeof *pieces; p++) {
             size_t piece = pieces[p / 6];
             if (p / 6 % 2 == 0) ada_matmul_expect(piece);
@@ -449,9 +460,13 @@ static void apart_bits_of(bool back) {
 
 static void apart_bits(void **state) {
     (void)state;
-    for (int back = 0; back < 2; back++) apart_bits_of(back);
+    for (int back = 0; back < 2; back++) apart_bits_of(back, 96, 64);
     unsetenv("ADALINK_MATMUL"); /* the library, where it has something to offer */
-    for (int back = 0; back < 2; back++) apart_bits_of(back);
+    for (int i = 0; i < 4; i++) {
+        ada_pieces_force(i / 2 ? 640 : 0);
+        apart_bits_of(i % 2, 320, i / 2 ? 640 : 320);
+    }
+    ada_pieces_force(0);
     setenv("ADALINK_MATMUL", "own", 1);
 }
 

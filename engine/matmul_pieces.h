@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The library's weights as matmul.c has them: whole, or, for a direction whose inner side is long, in pieces
+ * of it, whose products are added up. Where the library multiplies tiles it fetches what does not stay in L2
+ * again for every few rows; what a piece needs does stay. Must not know: our own maker. Invariant: pieces
+ * follow from a weight's shape alone. */
+#ifndef ADA_ENGINE_MATMUL_PIECES_H
+#define ADA_ENGINE_MATMUL_PIECES_H
+
+#include "engine/matmul.h"
+
+typedef struct ada_pieces ada_pieces;
+
+/* Packs plain [n, k], which may go afterwards, for the forward product. EUNSUPPORTED, with *w NULL, where the
+ * library does not want it or fails to: our own maker serves. pinned: it is asked for by name. */
+ada_status ada_pieces_pack(ada_pieces **w, ada_arena *weights, const void *plain, size_t n, size_t k,
+                           ada_dtype type, bool pinned) ADA_MUST_USE;
+ada_status ada_pieces_prepare(ada_pieces *w, ada_arena *weights) ADA_MUST_USE; /* for the backward one too */
+void ada_pieces_close(ada_pieces **w);
+const char *ada_pieces_maker(const ada_pieces *w);
+size_t ada_pieces_bytes(const ada_pieces *w);
+/* Row i of W as f32. */
+void ada_pieces_row(const ada_pieces *w, size_t i, float *out);
+/* Room for products of m rows, by all threads together and by each of `team` on its own. */
+ada_status ada_pieces_reserve(size_t m, int team) ADA_MUST_USE;
+/* As ada_matmul and ada_matmul_back: by all threads, or by the one whose loop's body this is. */
+void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t ldx, size_t m,
+                         const ada_end *end);
+void ada_pieces_release(void);
+/* For tests: weights packed from now on are cut whatever multiplies them, from inner sides of `from` on; 0:
+ * as a rule. */
+void ada_pieces_force(size_t from);
+
+#endif
