@@ -456,10 +456,6 @@ ada_status ada_dnnl_pack(ada_dnnl *d, ada_arena *weights, bool back, const void 
     return st;
 }
 
-bool ada_dnnl_packed(const ada_dnnl *d, bool back) {
-    return d->data[back] != NULL;
-}
-
 void ada_dnnl_close(ada_dnnl **d) {
     if (!*d) return;
     for (int back = 0; back < 2; back++)

@@ -20,7 +20,6 @@ ada_status ada_dnnl_open(ada_dnnl **d, ada_arena *weights, size_t n, size_t k, a
  * library then fails to: our own maker serves. */
 ada_status ada_dnnl_pack(ada_dnnl *d, ada_arena *weights, bool back, const void *plain,
                          size_t ld) ADA_MUST_USE;
-bool ada_dnnl_packed(const ada_dnnl *d, bool back);
 void ada_dnnl_close(ada_dnnl **d);
 /* Row i of W [n, k], in its type. */
 void ada_dnnl_row(const ada_dnnl *d, size_t i, void *out);
