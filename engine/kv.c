@@ -19,7 +19,7 @@ static ada_status open_in(ada_kv *kv, const ada_stack *s, int32_t slots, int32_t
     size_t n;
     kv->layers = (size_t)s->c.layers;
     kv->slots = (size_t)slots, kv->heads = (size_t)s->c.kv_heads;
-    kv->size = s->type == ADA_BF16 ? 2 : 4, kv->row = (size_t)s->c.head_dim * kv->size;
+    kv->size = ada_type_size(s->type), kv->row = (size_t)s->c.head_dim * kv->size;
     if (!ada_mul_size(kv->row, (size_t)capacity, &kv->strip) || !ada_mul_size(kv->strip, 2 * kv->heads, &n) ||
         !ada_mul_size(n, kv->slots, &n))
         return ada_fail(ADA_ENOMEM, "a cache of %d slots for %d positions is too large", slots, capacity);

@@ -27,9 +27,6 @@ static inline size_t ada_strip_end(size_t strip, size_t rows) {
     return end < rows ? end : rows;
 }
 
-static inline size_t ada_type_size(ada_dtype type) {
-    return type == ADA_BF16 ? 2 : 4;
-}
 static inline void *ada_at(ada_dtype type, void *p, size_t i) {
     return (char *)p + i * ada_type_size(type);
 }

@@ -55,9 +55,6 @@ static struct {
     int workers;
 } scratch = {.busy = PTHREAD_MUTEX_INITIALIZER};
 
-static size_t round_up(size_t a, size_t b) {
-    return (a + b - 1) / b * b;
-}
 static size_t pieces(size_t a, size_t b) {
     return (a + b - 1) / b;
 }
@@ -102,7 +99,7 @@ static bool read_row(const struct packing *p, size_t i, float *f, uint16_t *h) {
 static void pack_panel(void *ctx, size_t panel, int worker) {
     struct packing *p = ctx;
     const ada_mat *w = p->w;
-    size_t kp = w->kp, bytes = w->type == ADA_BF16 ? 2 : 4;
+    size_t kp = w->kp, bytes = ada_type_size(w->type);
     float *f = p->rows + (size_t)worker * PANEL * kp;
     uint16_t *h = w->type == ADA_BF16 ? p->half + (size_t)worker * PANEL * kp : NULL;
     char *rows = h ? (char *)h : (char *)f, *to = (char *)w->w + panel * PANEL * kp * bytes;
@@ -166,13 +163,13 @@ static ada_status read_parts(ada_mat *w, ada_arena *tmp, struct packing *p, size
 }
 
 static ada_status pack_own(ada_mat *w, ada_arena *weights, ada_arena *tmp, struct packing *p, size_t nparts) {
-    ADA_TRY(ada_arena_take(weights, &w->w, w->np * (w->type == ADA_BF16 ? 2 : 4), w->kp));
+    ADA_TRY(ada_arena_take(weights, &w->w, w->np * ada_type_size(w->type), w->kp));
     return read_parts(w, tmp, p, nparts, pack_panel);
 }
 
 static ada_status pack_dnnl(ada_mat *w, ada_arena *weights, ada_arena *tmp, struct packing *p, size_t nparts,
                             bool pinned) {
-    ADA_TRY(ada_arena_take(tmp, &p->plain, w->n * (w->type == ADA_BF16 ? 2 : 4), w->k));
+    ADA_TRY(ada_arena_take(tmp, &p->plain, w->n * ada_type_size(w->type), w->k));
     ADA_TRY(read_parts(w, tmp, p, nparts, plain_rows));
     (void)pthread_mutex_lock(&scratch.busy);
     ada_status st = ada_pieces_pack(&w->theirs, weights, p->plain, w->n, w->k, w->type, pinned);
@@ -210,8 +207,8 @@ ada_status ada_mat_pack(ada_mat **out, ada_arena *weights, const ada_mat_part *p
     ADA_TRY(ada_arena_zero(weights, &w, 1, sizeof *w));
     *w = (ada_mat){.n = n,
                    .k = k,
-                   .np = round_up(n, PANEL),
-                   .kp = round_up(k, PANEL),
+                   .np = ada_round_up(n, PANEL),
+                   .kp = ada_round_up(k, PANEL),
                    .type = type,
                    .directions = ADA_FORWARD | ADA_BACKWARD};
     snprintf(w->maker, sizeof w->maker, "own/%s", ada_k.isa);
@@ -258,7 +255,7 @@ const char *ada_mat_maker(const ada_mat *w) {
     return w->maker;
 }
 size_t ada_mat_bytes(const ada_mat *w) {
-    return w->theirs ? ada_pieces_bytes(w->theirs) : w->np * w->kp * (w->type == ADA_BF16 ? 2 : 4);
+    return w->theirs ? ada_pieces_bytes(w->theirs) : w->np * w->kp * ada_type_size(w->type);
 }
 
 void ada_mat_row(const ada_mat *w, size_t i, float *out) {
@@ -306,7 +303,7 @@ static const float *half_range(const struct product *p, size_t col, size_t j, si
     if (!p->back && w->type == ADA_F32) return (const float *)w->w + panel * line + (right * kp + j) * HALF;
     if (!p->back) {
         ada_k.mm_widen(to, (const uint32_t *)w->w + panel * line / 2 + j / 2 * PANEL + right * HALF,
-                       round_up(n, 2));
+                       ada_round_up(n, 2));
     } else if (w->type == ADA_BF16) {
         const uint32_t *from = (const uint32_t *)w->w + j / PANEL * line / 2 + col / 2 * PANEL;
         for (size_t i = 0; i < n; i += PANEL, from += line / 2) ada_k.mm_widen_back(to + i * HALF, from);
@@ -395,7 +392,7 @@ static void multiply_block(struct product *p) {
         p->to = p->inner - p->from < p->width ? p->inner : p->from + p->width;
         p->wide = half ? p->widened : (const float *)(const void *)p->x;
         /* not a multiple of 4 KB: rows of a tile must not share their places in L1 */
-        p->ldwide = half ? round_up(p->to - p->from, PANEL) + HALF : p->ldx;
+        p->ldwide = half ? ada_round_up(p->to - p->from, PANEL) + HALF : p->ldx;
         if (half) ada_par_for(p->m <= FEW ? 1 : pieces(p->m, 4), widen_rows, p);
         ada_par_for(few ? panels : pieces(p->outer, p->strip), few ? few_panel : task, p);
     }
@@ -426,8 +423,8 @@ static void multiply_own(struct product *p, const ada_end *end, size_t worker) {
     size_t bytes = half ? sizeof(uint16_t) : sizeof(float), most = BLOCK;
     struct ending e = {end, p->m, p->outer};
     p->width = cut ? WIDTH : p->inner;
-    p->range = round_up(pieces(p->width, pieces(p->width, RANGE)), PANEL);
-    p->width = round_up(p->width, p->range);
+    p->range = ada_round_up(pieces(p->width, pieces(p->width, RANGE)), PANEL);
+    p->width = ada_round_up(p->width, p->range);
     p->widened = scratch.x + (worker ? worker - 1 : 0) * scratch.slice;
     if (half) {
         size_t fit = (worker ? 1 : (size_t)scratch.workers) * scratch.slice / (p->width + HALF);
@@ -514,7 +511,7 @@ static ada_status reserve(size_t numbers, bool apart) {
     int team = ada_par_threads();
     size_t bytes;
     if (team < scratch.workers) team = scratch.workers;
-    numbers = round_up(apart ? numbers : pieces(numbers, (size_t)team), HALF);
+    numbers = ada_round_up(apart ? numbers : pieces(numbers, (size_t)team), HALF);
     if (numbers < scratch.slice) numbers = scratch.slice;
     if (numbers == scratch.slice && team == scratch.workers) return ADA_OK;
     release_scratch();
@@ -530,7 +527,7 @@ ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k, bool apa
     size_t columns = max_n < WIDTH ? max_n : WIDTH, rows = max_m, numbers;
     if (max_k > columns) columns = max_k;
     if (max_m > BLOCK) max_m = BLOCK;
-    if (!ada_mul_size(max_m, round_up(columns, RANGE) + HALF, &numbers))
+    if (!ada_mul_size(max_m, ada_round_up(columns, RANGE) + HALF, &numbers))
         return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of a product", columns);
     (void)pthread_mutex_lock(&scratch.busy);
     ada_status st = reserve(numbers, apart);

@@ -11,6 +11,15 @@
 
 enum { ADA_FORWARD = 1, ADA_BACKWARD = 2 };
 
+/* Bytes of a number of a weight, ADA_BF16 or ADA_F32. */
+static inline size_t ada_type_size(ada_dtype type) {
+    return type == ADA_BF16 ? 2 : 4;
+}
+/* a, or the next multiple of b. */
+static inline size_t ada_round_up(size_t a, size_t b) {
+    return (a + b - 1) / b * b;
+}
+
 typedef struct ada_mat ada_mat; /* a frozen weight W [n, k]: n outputs, k inputs */
 
 /* One piece of a weight, row-major [rows, k], widened by ada_tensor_f32; a mat may be several stacked by rows

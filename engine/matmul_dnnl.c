@@ -425,7 +425,7 @@ void ada_dnnl_row(const ada_dnnl *d, size_t i, void *out) {
 
 /* Whether the packed row i is the plain one. */
 static bool holds(const ada_dnnl *d, size_t i, const void *plain, size_t ld) {
-    size_t size = d->type == ADA_BF16 ? 2 : 4;
+    size_t size = ada_type_size(d->type);
     ada_dnnl_row(d, i, door.pad);
     return memcmp(door.pad, (const char *)plain + i * ld * size, d->k * size) == 0;
 }
@@ -487,14 +487,14 @@ static void row_wide(const ada_dnnl *d, size_t i, float *out) {
 static void by_rows(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, float *y, size_t ldy,
                     bool add) {
     float *w = pad_of(seat()) + 3 * PAD * door.width, *wide = w + door.width, one;
-    size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4);
+    size_t bytes = ldx * ada_type_size(d->type);
     for (size_t r = 0; back && !add && r < m; r++) memset(y + r * ldy, 0, d->k * sizeof *y);
     for (size_t i = 0; i < d->n; i++) {
         row_wide(d, i, w);
         for (size_t r = 0; r < m; r++) {
             const char *row = x + r * bytes;
             if (back) {
-                widen(d, row + i * (d->type == ADA_BF16 ? 2 : 4), 1, &one);
+                widen(d, row + i * ada_type_size(d->type), 1, &one);
                 ada_k.axpy(y + r * ldy, w, one, d->k);
             } else {
                 widen(d, row, d->k, wide);
@@ -507,7 +507,7 @@ static void by_rows(const ada_dnnl *d, bool back, const char *x, size_t ldx, siz
 /* An end from its row i on. */
 static ada_end end_at(const ada_dnnl *d, bool back, const ada_end *end, size_t i) {
     ada_end e = *end;
-    size_t out = back ? d->k : d->n, bytes = d->type == ADA_BF16 ? 2 : 4;
+    size_t out = back ? d->k : d->n, bytes = ada_type_size(d->type);
     e.y += i * e.ld;
     if (e.narrow) e.narrow = (char *)e.narrow + i * out * bytes;
     return e;
@@ -536,7 +536,7 @@ static void sized(const ada_dnnl *d, bool back, const void *x, int size, const a
 
 /* m ≤ PAD rows, through scratch of the smallest bucket that holds them. */
 static void padded(const ada_dnnl *d, bool back, const char *x, size_t ldx, size_t m, const ada_end *end) {
-    size_t in = back ? d->n : d->k, out = back ? d->k : d->n, bytes = d->type == ADA_BF16 ? 2 : 4, rows;
+    size_t in = back ? d->n : d->k, out = back ? d->k : d->n, bytes = ada_type_size(d->type), rows;
     float *pad = pad_of(seat());
     char *px = (char *)pad;
     ada_end e = {pad + PAD * door.width, out, end->add, end->bias, NULL};
@@ -559,7 +559,7 @@ static void padded(const ada_dnnl *d, bool back, const char *x, size_t ldx, size
 void ada_dnnl_multiply(const ada_dnnl *d, bool back, const void *x, size_t ldx, size_t m,
                        const ada_end *end) {
     const char *from = x;
-    size_t bytes = ldx * (d->type == ADA_BF16 ? 2 : 4), out = back ? d->k : d->n;
+    size_t bytes = ldx * ada_type_size(d->type), out = back ? d->k : d->n;
     bool apart = m > 1 && (ldx != (back ? d->n : d->k) || (!end->narrow && end->ld != out));
     for (size_t i = 0, rows; i < m; i += rows, from += rows * bytes) {
         int size = size_of(m - i);

@@ -37,9 +37,6 @@ static struct {
     size_t bytes;
 } room = {.rows = 1, .seats = 1};
 
-static size_t size_of(const ada_pieces *w) {
-    return w->type == ADA_BF16 ? 2 : 4;
-}
 static size_t inner(const ada_pieces *w, bool back) {
     return back ? w->n : w->k;
 }
@@ -70,7 +67,7 @@ static size_t step_of(const ada_pieces *w, bool back) {
     if (room.forced ? in < room.forced : !cut) return in;
     size_t count = (in + PIECE / 2 - 1) / PIECE;
     if (count < 2) count = 2;
-    size_t step = (in / count + ALIKE - 1) / ALIKE * ALIKE, rest = in % step;
+    size_t step = ada_round_up((in + count - 1) / count, ALIKE), rest = in % step;
     return taken(w, back, step) && (rest == 0 || taken(w, back, rest)) ? step : in;
 }
 
@@ -109,7 +106,8 @@ static ada_status pack_pieces(ada_pieces *w, ada_arena *weights, bool back, cons
         ada_dnnl **part = &w->part[back][i];
         if (!*part)
             ADA_TRY(ada_dnnl_open(part, weights, back ? most : w->n, back ? w->k : most, w->type, w->pinned));
-        ADA_TRY(ada_dnnl_pack(*part, weights, back, (const char *)plain + first * size_of(w), w->k));
+        ADA_TRY(
+            ada_dnnl_pack(*part, weights, back, (const char *)plain + first * ada_type_size(w->type), w->k));
     }
     return room_grow();
 }
@@ -122,7 +120,7 @@ static ada_status pack_direction(ada_pieces *w, ada_arena *weights, bool back, c
         ADA_TRY(ada_arena_zero(weights, &w->part[back], count, sizeof(ada_dnnl *)));
     w->step[back] = step, w->count[back] = count;
     if (count > 1) room.weights++;
-    if (size_of(w) > room.size) room.size = size_of(w);
+    if (ada_type_size(w->type) > room.size) room.size = ada_type_size(w->type);
     ada_status st = pack_pieces(w, weights, back, plain);
     if (st != ADA_OK) close_direction(w, back);
     return st;
@@ -155,13 +153,13 @@ const char *ada_pieces_maker(const ada_pieces *w) {
 }
 
 size_t ada_pieces_bytes(const ada_pieces *w) {
-    return w->n * w->k * size_of(w);
+    return w->n * w->k * ada_type_size(w->type);
 }
 
 /* Row i of W, in its type. */
 static void row_raw(const ada_pieces *w, size_t i, void *out) {
     for (size_t p = 0; p < w->count[0]; p++)
-        ada_dnnl_row(w->part[0][p], i, (char *)out + p * w->step[0] * size_of(w));
+        ada_dnnl_row(w->part[0][p], i, (char *)out + p * w->step[0] * ada_type_size(w->type));
 }
 
 void ada_pieces_row(const ada_pieces *w, size_t i, float *out) {
@@ -182,14 +180,14 @@ struct unpacking {
 static void unpack_row(void *ctx, size_t i, int worker) {
     const struct unpacking *u = ctx;
     (void)worker;
-    row_raw(u->w, i, u->plain + i * u->w->k * size_of(u->w));
+    row_raw(u->w, i, u->plain + i * u->w->k * ada_type_size(u->w->type));
 }
 
 ada_status ada_pieces_prepare(ada_pieces *w, ada_arena *weights) {
     ada_arena tmp = {0};
     struct unpacking u = {.w = w};
     if (w->count[1]) return ADA_OK;
-    ada_status st = ada_arena_take(&tmp, &u.plain, w->n, w->k * size_of(w));
+    ada_status st = ada_arena_take(&tmp, &u.plain, w->n, w->k * ada_type_size(w->type));
     if (st == ADA_OK) {
         ada_par_for(w->n, unpack_row, &u);
         st = pack_direction(w, weights, true, u.plain);
@@ -215,7 +213,7 @@ static void copy_strip(void *ctx, size_t strip, int worker) {
 /* As many rows as there is room for. */
 static void multiply_rows(const ada_pieces *w, bool back, const char *x, size_t ldx, size_t m,
                           const ada_end *end) {
-    size_t in = inner(w, back), size = size_of(w), step = w->step[back];
+    size_t in = inner(w, back), size = ada_type_size(w->type), step = w->step[back];
     char *copy = room.x + (size_t)ada_par_inside() * seat_bytes();
     for (size_t i = 0, at = 0; at < in; i++, at += step) {
         size_t n = in - at < step ? in - at : step;
@@ -232,7 +230,7 @@ static void multiply_rows(const ada_pieces *w, bool back, const char *x, size_t 
 
 void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t ldx, size_t m,
                          const ada_end *end) {
-    size_t out = outer(w, back), size = size_of(w), most = room.rows;
+    size_t out = outer(w, back), size = ada_type_size(w->type), most = room.rows;
     if (w->count[back] == 1) {
         ada_dnnl_multiply(*w->part[back], back, x, ldx, m, end);
         return;

@@ -8,10 +8,6 @@ enum {
     TILED = 1024 /* of a panel, where tiles are done with 256 before the next weight has come */
 };
 
-static size_t round_up(size_t a, size_t b) {
-    return (a + b - 1) / b * b;
-}
-
 static ada_status panel_layout(ada_panel *p, ada_arena *a, ada_dtype type, size_t n, size_t d, size_t wide) {
     size_t ts = ada_type_size(type), fs = sizeof(float);
     ADA_TRY(ada_arena_rows(a, &p->a, n, d, ts));
@@ -65,8 +61,8 @@ bool ada_panels_alone(const ada_panels *p, size_t rows) {
 static size_t step_of(const ada_panels *p, size_t rows, bool part) {
     bool usual = rows == p->usual && part == p->part;
     size_t n = part ? 1 : (size_t)p->n, most = usual ? p->most : p->rows;
-    size_t panels = round_up((rows + most - 1) / most, n);
-    return least_of(round_up((rows + panels - 1) / panels, usual ? 1 : 16), p->most);
+    size_t panels = ada_round_up((rows + most - 1) / most, n);
+    return least_of(ada_round_up((rows + panels - 1) / panels, usual ? 1 : 16), p->most);
 }
 
 void ada_panels_expect(ada_panels *p, size_t rows, bool part) {
