@@ -411,17 +411,21 @@ struct ending {
     size_t m, outer;
 };
 
-static void end_rows(void *ctx, size_t strip, int worker) {
+static void end_strip(void *ctx, size_t strip, int worker) {
     const struct ending *e = ctx;
     (void)worker;
     for (size_t i = strip * 4; i < e->m && i < strip * 4 + 4; i++) ada_end_row(e->end, i, e->outer);
+}
+
+void ada_end_rows(const ada_end *end, size_t m, size_t outer) {
+    ada_par_for(pieces(m, 4), end_strip, &(struct ending){end, m, outer});
 }
 
 /* worker: from 1, the one that multiplies apart; 0: all together. */
 static void multiply_own(struct product *p, const ada_end *end, size_t worker) {
     bool half = p->w->type == ADA_BF16, cut = half && p->back && p->inner > WIDTH;
     size_t bytes = half ? sizeof(uint16_t) : sizeof(float), most = BLOCK;
-    struct ending e = {end, p->m, p->outer};
+    size_t rows = p->m;
     p->width = cut ? WIDTH : p->inner;
     p->range = ada_round_up(pieces(p->width, pieces(p->width, RANGE)), PANEL);
     p->width = ada_round_up(p->width, p->range);
@@ -431,15 +435,15 @@ static void multiply_own(struct product *p, const ada_end *end, size_t worker) {
         if (fit < most) most = fit;
     }
     if (!cut && (p->m > FEW || p->back)) p->narrow = end->narrow, p->bias = end->bias;
-    size_t step = pieces(p->m, pieces(p->m, most)); /* alike: each widens the whole weight */
-    for (size_t left = e.m; left > 0; left -= p->m) {
+    size_t step = pieces(rows, pieces(rows, most)); /* alike: each widens the whole weight */
+    for (size_t left = rows; left > 0; left -= p->m) {
         p->m = left < step ? left : step;
         multiply_block(p);
         p->x += p->m * p->ldx * bytes;
         p->y += p->m * p->ldy;
         if (p->narrow) p->narrow += p->m * p->outer;
     }
-    if (!p->narrow && (end->bias || end->narrow)) ada_par_for(pieces(e.m, 4), end_rows, &e);
+    if (!p->narrow && (end->bias || end->narrow)) ada_end_rows(end, rows, p->outer);
 }
 
 static void multiply(struct product *p, const ada_end *end) {
@@ -531,7 +535,7 @@ ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k, bool apa
         return ada_fail(ADA_ENOMEM, "no memory for %zu inputs of a product", columns);
     (void)pthread_mutex_lock(&scratch.busy);
     ada_status st = reserve(numbers, apart);
-    if (st == ADA_OK) st = ada_pieces_reserve(rows, ada_par_threads());
+    if (st == ADA_OK) st = ada_pieces_reserve(rows, ada_par_threads(), apart);
     (void)pthread_mutex_unlock(&scratch.busy);
     return st;
 }

@@ -70,6 +70,7 @@ void ada_matmul_apart(size_t n, ada_par_fn body, void *ctx);
 void ada_matmul_expect(size_t m);
 /* For makers: row i of y, its product done, gets its bias and is narrowed to bf16. */
 void ada_end_row(const ada_end *end, size_t i, size_t outer);
+void ada_end_rows(const ada_end *end, size_t m, size_t outer); /* all of m, shared out */
 /* Scratch of the two products is the maker's own, sized here before the first call for m rows at most of
  * weights [n, k] at most; apart: in bodies of ada_matmul_apart as well. */
 ada_status ada_matmul_reserve(size_t max_m, size_t max_n, size_t max_k, bool apart) ADA_MUST_USE;

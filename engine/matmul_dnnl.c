@@ -406,10 +406,10 @@ ada_status ada_dnnl_reserve(int team) {
 }
 
 /* It is column i of the packed [k, n], or row i of [n, k]. */
-void ada_dnnl_row(const ada_dnnl *d, size_t i, void *out) {
+void ada_dnnl_row(const ada_dnnl *d, size_t i, size_t columns, void *out) {
     bool back = !d->data[0];
     const struct blocks *b = &d->blocks[back];
-    for (size_t j = 0; j < d->k; j++) {
+    for (size_t j = 0; j < columns; j++) {
         size_t at = 0, run = 1, pos[2] = {back ? i : j, back ? j : i};
         for (int l = b->n; l-- > 0; run *= b->size[l]) {
             at += pos[b->dim[l]] % b->size[l] * run;
@@ -426,7 +426,7 @@ void ada_dnnl_row(const ada_dnnl *d, size_t i, void *out) {
 /* Whether the packed row i is the plain one. */
 static bool holds(const ada_dnnl *d, size_t i, const void *plain, size_t ld) {
     size_t size = ada_type_size(d->type);
-    ada_dnnl_row(d, i, door.pad);
+    ada_dnnl_row(d, i, d->k, door.pad);
     return memcmp(door.pad, (const char *)plain + i * ld * size, d->k * size) == 0;
 }
 
@@ -452,7 +452,9 @@ ada_status ada_dnnl_pack(ada_dnnl *d, ada_arena *weights, bool back, const void 
     ada_status st = pack_direction(d, weights, back, plain, ld);
     if (st == ADA_OK && !(holds(d, 0, plain, ld) && holds(d, d->n - 1, plain, ld)))
         st = ada_fail(ADA_EUNSUPPORTED, "oneDNN packs %zu x %zu unreadably", d->n, d->k);
-    if (st != ADA_OK) d->data[back] = NULL;
+    if (st == ADA_OK) return ADA_OK;
+    if (d->memory[back]) dnnl_memory_destroy(d->memory[back]);
+    d->memory[back] = NULL, d->data[back] = NULL;
     return st;
 }
 
@@ -474,7 +476,7 @@ static void widen(const ada_dnnl *d, const void *x, size_t n, float *out) {
 }
 
 static void row_wide(const ada_dnnl *d, size_t i, float *out) {
-    ada_dnnl_row(d, i, out);
+    ada_dnnl_row(d, i, d->k, out);
     if (d->type != ADA_BF16) return;
     for (size_t j = d->k; j-- > 0;) { /* in place, from the end */
         uint16_t h;

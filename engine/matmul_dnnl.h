@@ -21,8 +21,8 @@ ada_status ada_dnnl_open(ada_dnnl **d, ada_arena *weights, size_t n, size_t k, a
 ada_status ada_dnnl_pack(ada_dnnl *d, ada_arena *weights, bool back, const void *plain,
                          size_t ld) ADA_MUST_USE;
 void ada_dnnl_close(ada_dnnl **d);
-/* Row i of W [n, k], in its type. */
-void ada_dnnl_row(const ada_dnnl *d, size_t i, void *out);
+/* The first `columns` of row i of W, in its type. */
+void ada_dnnl_row(const ada_dnnl *d, size_t i, size_t columns, void *out);
 /* Room for the threads of a team to multiply each on its own, with weights packed before. */
 ada_status ada_dnnl_reserve(int team) ADA_MUST_USE;
 /* As ada_matmul_expect. */

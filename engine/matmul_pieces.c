@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Owns: how a weight is cut for the library. The rows of x that a piece takes are copied before its product,
- * since of rows that do not follow each other the library sums otherwise, and slower. Sums wait in y, as f32;
- * so a weight whose y would not stay in L2 either is left whole. Must not know: layers. */
+ * since of rows that do not follow each other the library sums otherwise, and slower; the last piece is
+ * filled up with zeros. Sums wait in y, as f32. Must not know: layers. Invariant: what fails leaves as it was
+ * what older weights multiply in. */
 #include "engine/matmul_pieces.h"
 #include "engine/matmul_dnnl.h"
 #include "engine/par.h"
@@ -12,12 +13,10 @@
 #include <string.h>
 
 enum {
-    STAYS = 3 << 19, /* bytes of a weight that stays in L2, beside what it is multiplied by */
-    WIDEST = 2048,   /* outer side of what is cut */
-    LONG = 1024,     /* most of an inner side that is not */
-    PIECE = 512,     /* of it, or as near as pieces alike can be */
-    LONGEST = 672,   /* piece that comes of that */
-    ALIKE = 32       /* a piece is a multiple of that, but for the last */
+    LONG = 960,    /* most of an inner side that is one piece */
+    PIECE = 512,   /* of a longer one, or as near as pieces alike can be */
+    LONGEST = 672, /* piece that comes of that */
+    ALIKE = 32     /* a piece is a multiple of that */
 };
 
 struct ada_pieces {
@@ -29,13 +28,15 @@ struct ada_pieces {
     ada_dnnl **part[2]; /* a direction in one piece has one weight with the other, if that is whole too */
 };
 
-/* Copies of x. The first seat is for all threads together, the others are for each on its own. */
+/* Copies of x: one seat for all threads together, then one for each on its own. */
+struct sizes {
+    size_t together, apart, seats, size; /* rows of the first seat, of the others; how many; of a number */
+};
 static struct {
     size_t weights, forced;
-    size_t rows, seats, size; /* wanted; size: of a number */
-    char *x;                  /* [seats, rows, LONGEST] numbers */
-    size_t bytes;
-} room = {.rows = 1, .seats = 1};
+    struct sizes of; /* at least: what it is laid out for, or will be once there is a weight that is cut */
+    char *x;
+} room;
 
 static size_t inner(const ada_pieces *w, bool back) {
     return back ? w->n : w->k;
@@ -43,8 +44,12 @@ static size_t inner(const ada_pieces *w, bool back) {
 static size_t outer(const ada_pieces *w, bool back) {
     return back ? w->k : w->n;
 }
-static size_t seat_bytes(void) {
-    return room.rows * LONGEST * room.size;
+static size_t rows_of(size_t seat) {
+    return seat ? room.of.apart : room.of.together;
+}
+static char *seat(size_t i) {
+    size_t row = LONGEST * room.of.size;
+    return room.x + (i ? room.of.together + (i - 1) * room.of.apart : 0) * row;
 }
 
 void ada_pieces_force(size_t from) {
@@ -52,43 +57,52 @@ void ada_pieces_force(size_t from) {
 }
 
 /* Whether a piece of that length is multiplied as the whole would be. */
-static bool taken(const ada_pieces *w, bool back, size_t length) {
+static ada_status taken(const ada_pieces *w, bool back, size_t length, bool *is) {
     const char *impl;
-    size_t n = back ? length : w->n, k = back ? w->k : length;
-    return ada_dnnl_wants(&impl, n, k, w->type, w->pinned) == ADA_OK && impl &&
-           (w->pinned || strcmp(impl, w->maker) == 0);
-}
-
-/* How long a piece of a direction is. */
-static size_t step_of(const ada_pieces *w, bool back) {
-    size_t in = inner(w, back);
-    bool cut =
-        strstr(w->maker, "amx") && in > LONG && outer(w, back) <= WIDEST && ada_pieces_bytes(w) > STAYS;
-    if (room.forced ? in < room.forced : !cut) return in;
-    size_t count = (in + PIECE / 2 - 1) / PIECE;
-    if (count < 2) count = 2;
-    size_t step = ada_round_up((in + count - 1) / count, ALIKE), rest = in % step;
-    return taken(w, back, step) && (rest == 0 || taken(w, back, rest)) ? step : in;
-}
-
-/* Room for what was wanted so far, once there is a weight that wants it. */
-static ada_status room_grow(void) {
-    size_t bytes;
-    if (room.weights == 0 || seat_bytes() * room.seats <= room.bytes) return ADA_OK;
-    ada_os.release(room.x);
-    room.x = NULL, room.bytes = 0;
-    if (!ada_mul_size(seat_bytes(), room.seats, &bytes) || !(room.x = ada_os.alloc(bytes)))
-        return ada_fail(ADA_ENOMEM, "no memory for pieces of %zu rows", room.rows);
-    room.bytes = bytes;
+    ADA_TRY(ada_dnnl_wants(&impl, back ? length : w->n, back ? w->k : length, w->type, w->pinned));
+    *is = impl && (w->pinned || strcmp(impl, w->maker) == 0);
     return ADA_OK;
 }
 
-ada_status ada_pieces_reserve(size_t m, int team) {
-    size_t seats = team > 1 ? 1 + (size_t)team : 1;
-    if (m > room.rows) room.rows = m;
-    if (seats > room.seats) room.seats = seats;
+/* How long a piece of a direction is. */
+static ada_status step_of(const ada_pieces *w, bool back, size_t *step) {
+    size_t in = *step = inner(w, back);
+    bool whole = true, rest = true;
+    if (room.forced ? in < room.forced : !strstr(w->maker, "amx") || in <= LONG) return ADA_OK;
+    size_t count = (in + PIECE / 2 - 1) / PIECE;
+    if (count < 2) count = 2;
+    size_t piece = ada_round_up((in + count - 1) / count, ALIKE);
+    ADA_TRY(taken(w, back, piece, &whole));
+    if (in % piece) ADA_TRY(taken(w, back, ada_round_up(in % piece, ALIKE), &rest));
+    if (whole && rest) *step = piece;
+    return ADA_OK;
+}
+
+static size_t more_of(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* Room for what was wanted before, and this; made as soon as there is a weight that wants it. */
+static ada_status room_grow(struct sizes to) {
+    size_t rows, bytes;
+    char *x = NULL;
+    to = (struct sizes){more_of(to.together, room.of.together), more_of(to.apart, room.of.apart),
+                        more_of(to.seats, room.of.seats), more_of(to.size, room.of.size)};
+    if (memcmp(&to, &room.of, sizeof to) == 0 && (room.x || room.weights == 0)) return ADA_OK;
+    if (room.weights > 0 &&
+        (!ada_mul_size(to.apart, to.seats, &rows) || !ada_add_size(rows, to.together, &rows) ||
+         !ada_mul_size(rows, LONGEST * to.size, &bytes) || !(x = ada_os.alloc(bytes))))
+        return ada_fail(ADA_ENOMEM, "no memory for pieces of %zu rows", to.together);
+    ada_os.release(room.x);
+    room.x = x, room.of = to;
+    return ADA_OK;
+}
+
+ada_status ada_pieces_reserve(size_t m, int team, bool apart) {
+    bool alone = apart && team > 1;
     ADA_TRY(ada_dnnl_reserve(team));
-    return room_grow();
+    return room_grow(
+        (struct sizes){.together = m, .apart = alone ? m : 0, .seats = alone ? (size_t)team : 0});
 }
 
 static void close_direction(ada_pieces *w, bool back) {
@@ -99,29 +113,47 @@ static void close_direction(ada_pieces *w, bool back) {
     w->count[back] = 0, w->part[back] = NULL;
 }
 
-static ada_status pack_pieces(ada_pieces *w, ada_arena *weights, bool back, const void *plain) {
-    size_t in = inner(w, back), step = w->step[back];
-    for (size_t i = 0, at = 0; at < in; i++, at += step) {
-        size_t most = in - at < step ? in - at : step, first = back ? at * w->k : at;
-        ada_dnnl **part = &w->part[back][i];
-        if (!*part)
-            ADA_TRY(ada_dnnl_open(part, weights, back ? most : w->n, back ? w->k : most, w->type, w->pinned));
-        ADA_TRY(
-            ada_dnnl_pack(*part, weights, back, (const char *)plain + first * ada_type_size(w->type), w->k));
+/* The last piece of plain, of `most` of the inner side, with zeros up to `full`. */
+static ada_status fill_up(void **to, ada_arena *tmp, const ada_pieces *w, bool back, const char *plain,
+                          size_t most, size_t full) {
+    size_t ts = ada_type_size(w->type), rows = back ? most : w->n, bytes = (back ? w->k : most) * ts;
+    size_t ld = (back ? w->k : full) * ts;
+    ADA_TRY(ada_arena_zero(tmp, to, back ? full : w->n, ld));
+    for (size_t i = 0; i < rows; i++) memcpy((char *)*to + i * ld, plain + i * w->k * ts, bytes);
+    return ADA_OK;
+}
+
+static ada_status pack_piece(ada_pieces *w, ada_arena *weights, ada_arena *tmp, bool back, const void *plain,
+                             size_t i) {
+    size_t in = inner(w, back), step = w->step[back], at = i * step, most = in - at < step ? in - at : step;
+    size_t full = w->count[back] > 1 ? ada_round_up(most, ALIKE) : most, ld = w->k;
+    const void *from = (const char *)plain + (back ? at * w->k : at) * ada_type_size(w->type);
+    ada_dnnl **part = &w->part[back][i];
+    void *filled;
+    if (full > most) {
+        ADA_TRY(fill_up(&filled, tmp, w, back, from, most, full));
+        from = filled, ld = back ? w->k : full;
     }
-    return room_grow();
+    if (!*part)
+        ADA_TRY(ada_dnnl_open(part, weights, back ? full : w->n, back ? w->k : full, w->type, w->pinned));
+    return ada_dnnl_pack(*part, weights, back, from, ld);
 }
 
 static ada_status pack_direction(ada_pieces *w, ada_arena *weights, bool back, const void *plain) {
-    size_t in = inner(w, back), step = step_of(w, back), count = (in + step - 1) / step;
+    ada_arena tmp = {0};
+    size_t step, in = inner(w, back);
+    ADA_TRY(step_of(w, back, &step));
+    size_t count = (in + step - 1) / step;
     if (count == 1 && w->count[!back] == 1)
         w->part[back] = w->part[!back];
     else
         ADA_TRY(ada_arena_zero(weights, &w->part[back], count, sizeof(ada_dnnl *)));
     w->step[back] = step, w->count[back] = count;
     if (count > 1) room.weights++;
-    if (ada_type_size(w->type) > room.size) room.size = ada_type_size(w->type);
-    ada_status st = pack_pieces(w, weights, back, plain);
+    ada_status st =
+        count > 1 ? room_grow((struct sizes){.together = 1, .size = ada_type_size(w->type)}) : ADA_OK;
+    for (size_t i = 0; st == ADA_OK && i < count; i++) st = pack_piece(w, weights, &tmp, back, plain, i);
+    ada_arena_free(&tmp);
     if (st != ADA_OK) close_direction(w, back);
     return st;
 }
@@ -158,8 +190,10 @@ size_t ada_pieces_bytes(const ada_pieces *w) {
 
 /* Row i of W, in its type. */
 static void row_raw(const ada_pieces *w, size_t i, void *out) {
-    for (size_t p = 0; p < w->count[0]; p++)
-        ada_dnnl_row(w->part[0][p], i, (char *)out + p * w->step[0] * ada_type_size(w->type));
+    size_t step = w->step[0];
+    for (size_t p = 0, at = 0; p < w->count[0]; p++, at += step)
+        ada_dnnl_row(w->part[0][p], i, w->k - at < step ? w->k - at : step,
+                     (char *)out + at * ada_type_size(w->type));
 }
 
 void ada_pieces_row(const ada_pieces *w, size_t i, float *out) {
@@ -200,37 +234,40 @@ enum { STRIP = 16 };
 struct copying {
     const char *from;
     char *to;
-    size_t ld, bytes, m; /* bytes from a row to the next, and of one; rows */
+    size_t ld, bytes, full, m; /* bytes from a row to the next, of one, and of one that is filled up; rows */
 };
 
 static void copy_strip(void *ctx, size_t strip, int worker) {
     const struct copying *c = ctx;
     (void)worker;
-    for (size_t i = strip * STRIP; i < c->m && i < strip * STRIP + STRIP; i++)
-        memcpy(c->to + i * c->bytes, c->from + i * c->ld, c->bytes);
+    for (size_t i = strip * STRIP; i < c->m && i < strip * STRIP + STRIP; i++) {
+        char *to = c->to + i * c->full;
+        memcpy(to, c->from + i * c->ld, c->bytes);
+        memset(to + c->bytes, 0, c->full - c->bytes);
+    }
 }
 
 /* As many rows as there is room for. */
 static void multiply_rows(const ada_pieces *w, bool back, const char *x, size_t ldx, size_t m,
                           const ada_end *end) {
-    size_t in = inner(w, back), size = ada_type_size(w->type), step = w->step[back];
-    char *copy = room.x + (size_t)ada_par_inside() * seat_bytes();
+    size_t in = inner(w, back), ts = ada_type_size(w->type), step = w->step[back];
+    char *copy = seat((size_t)ada_par_inside());
     for (size_t i = 0, at = 0; at < in; i++, at += step) {
-        size_t n = in - at < step ? in - at : step;
+        size_t n = in - at < step ? in - at : step, full = ada_round_up(n, ALIKE);
         ada_end e = {.y = end->y,
                      .ld = end->ld,
                      .add = at > 0 || end->add,
                      .bias = at > 0 || end->narrow ? NULL : end->bias};
         ada_par_for((m + STRIP - 1) / STRIP, copy_strip,
-                    &(struct copying){x + at * size, copy, ldx * size, n * size, m});
-        ada_dnnl_multiply(w->part[back][i], back, copy, n, m, &e);
+                    &(struct copying){x + at * ts, copy, ldx * ts, n * ts, full * ts, m});
+        ada_dnnl_multiply(w->part[back][i], back, copy, full, m, &e);
     }
-    for (size_t i = 0; end->narrow && i < m; i++) ada_end_row(end, i, outer(w, back));
+    if (end->narrow) ada_end_rows(end, m, outer(w, back));
 }
 
 void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t ldx, size_t m,
                          const ada_end *end) {
-    size_t out = outer(w, back), size = ada_type_size(w->type), most = room.rows;
+    size_t out = outer(w, back), ts = ada_type_size(w->type), most = rows_of((size_t)ada_par_inside());
     if (w->count[back] == 1) {
         ada_dnnl_multiply(*w->part[back], back, x, ldx, m, end);
         return;
@@ -238,13 +275,14 @@ void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t l
     for (size_t i = 0; i < m; i += most) {
         ada_end e = *end;
         e.y += i * e.ld;
-        if (e.narrow) e.narrow = (char *)e.narrow + i * out * size;
-        multiply_rows(w, back, (const char *)x + i * ldx * size, ldx, m - i < most ? m - i : most, &e);
+        if (e.narrow) e.narrow = (char *)e.narrow + i * out * ts;
+        multiply_rows(w, back, (const char *)x + i * ldx * ts, ldx, m - i < most ? m - i : most, &e);
     }
 }
 
 void ada_pieces_release(void) {
     ada_dnnl_release();
+    if (room.weights) return;
     ada_os.release(room.x);
-    room.x = NULL, room.bytes = 0;
+    room.x = NULL, room.of = (struct sizes){.size = room.of.size};
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The library's weights as matmul.c has them: whole, or, for a direction whose inner side is long, in pieces
  * of it, whose products are added up. Where the library multiplies tiles it fetches what does not stay in L2
- * again for every few rows; what a piece needs does stay. Must not know: our own maker. Invariant: pieces
- * follow from a weight's shape alone. */
+ * again for every few rows, where what a piece needs does stay; and it sums a long inner side in an order
+ * that depends on how many rows there are. Must not know: our own maker. Invariant: pieces follow from a
+ * weight's shape alone. */
 #ifndef ADA_ENGINE_MATMUL_PIECES_H
 #define ADA_ENGINE_MATMUL_PIECES_H
 
@@ -20,8 +21,8 @@ const char *ada_pieces_maker(const ada_pieces *w);
 size_t ada_pieces_bytes(const ada_pieces *w);
 /* Row i of W as f32. */
 void ada_pieces_row(const ada_pieces *w, size_t i, float *out);
-/* Room for products of m rows, by all threads together and by each of `team` on its own. */
-ada_status ada_pieces_reserve(size_t m, int team) ADA_MUST_USE;
+/* Room for products of m rows by all of `team` threads together; apart: by each on its own as well. */
+ada_status ada_pieces_reserve(size_t m, int team, bool apart) ADA_MUST_USE;
 /* As ada_matmul and ada_matmul_back: by all threads, or by the one whose loop's body this is. */
 void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t ldx, size_t m,
                          const ada_end *end);

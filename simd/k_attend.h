@@ -139,10 +139,10 @@ VEC float row_exps(float *s, size_t lo, size_t hi, size_t n, float factor, float
 /* The same, rounded to bf16. */
 VEC float row_exps_near(const float *s, uint16_t *h, size_t lo, size_t hi, size_t n, float factor, float peak)
 {
-    const vf by = vf_set1(factor * LOG2_E), less = vf_set1(-peak * LOG2_E), zero = vf_zero();
+    const vf by = vf_set1(factor), less = vf_set1(-peak), log2e = vf_set1(LOG2_E), zero = vf_zero();
     vf sum = zero;
     SEEN_EACH(PUT16(h, zero), {
-        vf p = SEEN(vf_exp2_near(vf_fma(LD(s), by, less)), zero);
+        vf p = SEEN(vf_exp2_near(vf_mul(vf_fma(LD(s), by, less), log2e)), zero);
         PUT16(h, p);
         sum = vf_add(sum, p);
     });
@@ -206,12 +206,13 @@ VEC void row_back(const ada_scores *t, size_t r, float lse, float d)
 VEC void row_back_near(const ada_scores *t, size_t r, float lse, float d)
 {
     const size_t n = t->n, at = r * t->ld, lo = t->seen ? t->seen[r][0] : 0, hi = t->seen ? t->seen[r][1] : n;
-    const vf by = vf_set1(t->scale), mean = vf_set1(-d * t->scale), zero = vf_zero();
-    const vf by2 = vf_set1(t->scale * LOG2_E), less = vf_set1(-lse * LOG2_E);
+    const vf by = vf_set1(t->scale), less = vf_set1(-lse), log2e = vf_set1(LOG2_E), zero = vf_zero();
+    const vf mean = vf_set1(-d * t->scale);
     const float *s = t->s + at, *dp = t->dp + at;
     uint16_t *h = t->p + at, *dh = t->ds + at;
     SEEN_EACH({ PUT16(h, zero); PUT16(dh, zero); }, {
-        vf p = vf_exp2_near(vf_fma(LD(s), by2, less)), ds = vf_mul(p, vf_fma(LD(dp), by, mean));
+        vf p = vf_exp2_near(vf_mul(vf_fma(LD(s), by, less), log2e));
+        vf ds = vf_mul(p, vf_fma(LD(dp), by, mean));
         PUT16(h, SEEN(p, zero));
         ST16(dh, SEEN(ds, zero));
     });

@@ -17,8 +17,8 @@
  *   *_back: dx = dy·act'(x), dx may be dy or x. relu_back: 0 >= x ? 0 : dy.
  *   swiglu: h = silu(g)·u, h may be g or u. swiglu_back: dg = dh·u·silu'(g), du = dh·silu(g); dg may be g, du
  *     may be u, either may be dh. geglu_tanh, geglu_tanh_back: the same of gelu_tanh.
- *   *_bf16: the same, of bf16 but for dh, and rounded to bf16 from what may be 2^-17 off, relatively;
- *     gelu_erf_bf16's Φ is 2^-21 off at most, and 0 below -5.
+ *   *_bf16: the same, of bf16 but for dh, and rounded to bf16; σ may be 2^-17 off, relatively, and is 0 below
+ *     2^-128; gelu_erf_bf16's Φ is 2^-21 off at most, and 0 below -5.
  * k_reduce.h: sums in four sets of 16 lanes, then one tree. Empty: 0.
  *   max: NaN if there is one; -inf if empty. argmax: the first of the greatest; the first NaN if there is
  *     one; 0 if empty.

@@ -501,6 +501,41 @@ static void scratch_once(void **state) {
     ada_os.alloc = take;
 }
 
+static size_t granted;
+static void *rationed(size_t bytes) {
+    return granted-- > 0 ? take(bytes) : NULL;
+}
+
+/* What is refused for want of memory leaves a weight that is cut the room that it had. */
+static void room_kept(void **state) {
+    (void)state;
+    enum { M = 16, N = 64, K = 96 };
+    struct operands o = operands_new(M, N, K, ADA_F32);
+    ada_arena arena = {0};
+    float want[M * N], y[M * N];
+    size_t refused = 0;
+    setenv("ADALINK_MATMUL", "dnnl", 1);
+    ada_pieces_force(64);
+    ada_par_force(2);
+    ada_mat *mat = pack(&arena, o.w, N, K, o.type);
+    assert_int_equal(ada_matmul_reserve(M, K, K, true), ADA_OK);
+    run(mat, false, o.a, o.lda, M, want, N, false);
+    take = ada_os.alloc;
+    for (size_t i = 0; i < 8; i++) {
+        granted = i, ada_os.alloc = rationed;
+        refused += ada_matmul_reserve((i + 1) * 1000, K, K, true) == ADA_ENOMEM;
+        ada_os.alloc = take;
+        run(mat, false, o.a, o.lda, M, y, N, false);
+        assert_memory_equal(y, want, sizeof want);
+    }
+    assert_in_range(refused, 1, 7);
+    setenv("ADALINK_MATMUL", "own", 1);
+    ada_pieces_force(0);
+    ada_mat_close(&mat);
+    ada_arena_free(&arena);
+    operands_free(&o);
+}
+
 static void pins(void **state) {
     (void)state;
     float a[12] = {0};
@@ -530,10 +565,10 @@ static int release(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(by_definition), cmocka_unit_test(long_back),
-                                       cmocka_unit_test(specials),      cmocka_unit_test(stacked),
-                                       cmocka_unit_test(refusals),      cmocka_unit_test(library),
-                                       cmocka_unit_test(library_bits),  cmocka_unit_test(apart_bits),
-                                       cmocka_unit_test(scratch_once),  cmocka_unit_test(pins)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(by_definition), cmocka_unit_test(long_back),  cmocka_unit_test(specials),
+        cmocka_unit_test(stacked),       cmocka_unit_test(refusals),   cmocka_unit_test(library),
+        cmocka_unit_test(library_bits),  cmocka_unit_test(apart_bits), cmocka_unit_test(scratch_once),
+        cmocka_unit_test(room_kept),     cmocka_unit_test(pins)};
     return cmocka_run_group_tests(tests, own_maker, release);
 }

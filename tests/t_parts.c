@@ -239,10 +239,58 @@ static void test_reading(void **state) {
     }
 }
 
+enum { MOST_ROWS = 3000 };
+struct seen {
+    const ada_panels *p;
+    unsigned char times[MOST_ROWS];
+    bool fits[MOST_ROWS];
+};
+
+static void see(const void *ctx, const ada_panel *panel, size_t first, size_t m) {
+    struct seen *s = (struct seen *)(uintptr_t)ctx;
+    (void)panel;
+    for (size_t i = first; i < first + m; i++) s->times[i]++, s->fits[i] = m <= s->p->most;
+}
+
+/* Every row is in one panel, which has room for it, whatever the number of rows and threads, of which there
+ * may be fewer than were laid out for. */
+static void test_panels(void **state) {
+    (void)state;
+    static const size_t sizes[] = {1, 63, 128, 300, 514, 1285, MOST_ROWS};
+    const int here = ada_k.tiles;
+    static struct seen s;
+    for (int i = 0; i < 7 * 16; i++) {
+        ada_arena arena = {0};
+        ada_panels p;
+        size_t most = sizes[i / 16];
+        ada_k.tiles = i % 2;
+        for (int laid = 1; laid <= 4; laid++) {
+            (void)ada_par_force(laid);
+            assert_int_equal(ada_panels_layout(&p, &arena, ADA_F32, most, 8, 8, i / 2 % 2, i / 4 % 2),
+                             ADA_OK);
+            for (int team = laid; team >= 1; team--)
+                for (size_t rows = most; rows > 0; rows = rows > 9 ? rows * 7 / 9 : rows - 1) {
+                    (void)ada_par_force(team);
+                    if (i / 8 % 2) ada_panels_expect(&p, rows, false);
+                    s = (struct seen){.p = &p};
+                    ada_panels_run(&p, 0, rows, see, &s);
+                    for (size_t r = 0; r < MOST_ROWS; r++) {
+                        assert_int_equal(s.times[r], r < rows);
+                        assert_int_equal(s.fits[r], r < rows);
+                    }
+                }
+        }
+        ada_arena_free(&arena);
+    }
+    ada_k.tiles = here;
+    (void)ada_par_force(2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_cut_reading),
+        cmocka_unit_test(test_panels),
         {"llama, grouped", test_alone, NULL, NULL, "tied_gqa"},
         {"windowed", test_alone, NULL, NULL, "window"},
         {"gemma 3", test_alone, NULL, NULL, "gemma3"},
