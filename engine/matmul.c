@@ -168,15 +168,14 @@ static ada_status pack_own(ada_mat *w, ada_arena *weights, ada_arena *tmp, struc
 }
 
 static ada_status pack_dnnl(ada_mat *w, ada_arena *weights, ada_arena *tmp, struct packing *p, size_t nparts,
-                            bool pinned) {
+                            const char *impl, bool pinned) {
     ADA_TRY(ada_arena_take(tmp, &p->plain, w->n * ada_type_size(w->type), w->k));
     ADA_TRY(read_parts(w, tmp, p, nparts, plain_rows));
     (void)pthread_mutex_lock(&scratch.busy);
-    ada_status st = ada_pieces_pack(&w->theirs, weights, p->plain, w->n, w->k, w->type, pinned);
+    ada_status st = ada_pieces_pack(&w->theirs, weights, p->plain, w->n, w->k, w->type, impl, pinned);
     (void)pthread_mutex_unlock(&scratch.busy);
-    ADA_TRY(st);
-    snprintf(w->maker, sizeof w->maker, "%s", ada_pieces_maker(w->theirs));
-    return ADA_OK;
+    if (st == ADA_OK) snprintf(w->maker, sizeof w->maker, "%s", impl);
+    return st;
 }
 
 enum pin { FREE, OWN, DNNL };
@@ -214,13 +213,13 @@ ada_status ada_mat_pack(ada_mat **out, ada_arena *weights, const ada_mat_part *p
     snprintf(w->maker, sizeof w->maker, "own/%s", ada_k.isa);
     ada_arena tmp = {0};
     struct packing p = {.w = w, .parts = parts};
-    const char *theirs = NULL;
+    const char *impl = NULL; /* the library's, if it is to have the weight */
     (void)pthread_mutex_lock(&scratch.busy);
-    ada_status st = pin == OWN ? ADA_OK : ada_dnnl_wants(&theirs, n, k, type, pin == DNNL);
+    ada_status st = pin == OWN ? ADA_OK : ada_dnnl_wants(&impl, n, k, type, pin == DNNL);
     (void)pthread_mutex_unlock(&scratch.busy);
-    if (st == ADA_OK && theirs) st = pack_dnnl(w, weights, &tmp, &p, nparts, pin == DNNL);
+    if (st == ADA_OK && impl) st = pack_dnnl(w, weights, &tmp, &p, nparts, impl, pin == DNNL);
     if (st == ADA_EUNSUPPORTED) ada_log(0, "%s: our own kernel serves", ada_error());
-    if (st == ADA_EUNSUPPORTED || (st == ADA_OK && !theirs)) st = pack_own(w, weights, &tmp, &p, nparts);
+    if (st == ADA_EUNSUPPORTED || (st == ADA_OK && !impl)) st = pack_own(w, weights, &tmp, &p, nparts);
     ada_arena_free(&tmp);
     if (st == ADA_OK) *out = w;
     return st;
@@ -255,7 +254,7 @@ const char *ada_mat_maker(const ada_mat *w) {
     return w->maker;
 }
 size_t ada_mat_bytes(const ada_mat *w) {
-    return w->theirs ? ada_pieces_bytes(w->theirs) : w->np * w->kp * ada_type_size(w->type);
+    return (w->theirs ? w->n * w->k : w->np * w->kp) * ada_type_size(w->type);
 }
 
 void ada_mat_row(const ada_mat *w, size_t i, float *out) {

@@ -477,12 +477,7 @@ static void widen(const ada_dnnl *d, const void *x, size_t n, float *out) {
 
 static void row_wide(const ada_dnnl *d, size_t i, float *out) {
     ada_dnnl_row(d, i, d->k, out);
-    if (d->type != ADA_BF16) return;
-    for (size_t j = d->k; j-- > 0;) { /* in place, from the end */
-        uint16_t h;
-        memcpy(&h, (const char *)out + 2 * j, sizeof h);
-        out[j] = ada_bf16_value(h);
-    }
+    if (d->type == ADA_BF16) ada_bf16_widen(out, d->k);
 }
 
 /* What the library refused: row by row of W, on one thread. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The door to oneDNN, for matmul_pieces.c alone: a weight packed as the library likes it, and its products.
- * A weight is taken when the library multiplies by it in a `brg:` implementation both ways and for every
- * bucket of rows, or when it is pinned and can at all. Must not know: how our own maker lays weights out.
- * Invariant: a product that the library refuses is still computed, slowly, from the packed weight. */
+ * The door to oneDNN, for matmul.c and matmul_pieces.c: a weight packed as the library likes it, and its
+ * products. A weight is taken when the library multiplies by it in a `brg:` implementation both ways and for
+ * every bucket of rows, or when it is pinned and can at all. Must not know: how our own maker lays weights
+ * out. Invariant: a product that the library refuses is still computed, slowly, from the packed weight. */
 #ifndef ADA_ENGINE_MATMUL_DNNL_H
 #define ADA_ENGINE_MATMUL_DNNL_H
 

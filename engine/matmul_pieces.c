@@ -23,7 +23,7 @@ struct ada_pieces {
     size_t n, k;
     ada_dtype type;
     bool pinned;
-    char maker[48];
+    char impl[48];
     size_t step[2], count[2]; /* [forward, back] of the inner side; count 0: not packed */
     ada_dnnl **part[2]; /* a direction in one piece has one weight with the other, if that is whole too */
 };
@@ -60,7 +60,7 @@ void ada_pieces_force(size_t from) {
 static ada_status taken(const ada_pieces *w, bool back, size_t length, bool *is) {
     const char *impl;
     ADA_TRY(ada_dnnl_wants(&impl, back ? length : w->n, back ? w->k : length, w->type, w->pinned));
-    *is = impl && (w->pinned || strcmp(impl, w->maker) == 0);
+    *is = impl && (w->pinned || strcmp(impl, w->impl) == 0);
     return ADA_OK;
 }
 
@@ -68,7 +68,7 @@ static ada_status taken(const ada_pieces *w, bool back, size_t length, bool *is)
 static ada_status step_of(const ada_pieces *w, bool back, size_t *step) {
     size_t in = *step = inner(w, back);
     bool whole = true, rest = true;
-    if (room.forced ? in < room.forced : !strstr(w->maker, "amx") || in <= LONG) return ADA_OK;
+    if (room.forced ? in < room.forced : !strstr(w->impl, "amx") || in <= LONG) return ADA_OK;
     size_t count = (in + PIECE / 2 - 1) / PIECE;
     if (count < 2) count = 2;
     size_t piece = ada_round_up((in + count - 1) / count, ALIKE);
@@ -159,15 +159,12 @@ static ada_status pack_direction(ada_pieces *w, ada_arena *weights, bool back, c
 }
 
 ada_status ada_pieces_pack(ada_pieces **out, ada_arena *weights, const void *plain, size_t n, size_t k,
-                           ada_dtype type, bool pinned) {
+                           ada_dtype type, const char *impl, bool pinned) {
     ada_pieces *w;
-    const char *impl;
     *out = NULL;
-    ADA_TRY(ada_dnnl_wants(&impl, n, k, type, pinned));
-    if (!impl) return ada_fail(ADA_EUNSUPPORTED, "oneDNN does not want weights of %zu x %zu", n, k);
     ADA_TRY(ada_arena_zero(weights, &w, 1, sizeof *w));
     *w = (ada_pieces){.n = n, .k = k, .type = type, .pinned = pinned};
-    snprintf(w->maker, sizeof w->maker, "%s", impl);
+    snprintf(w->impl, sizeof w->impl, "%s", impl);
     ADA_TRY(pack_direction(w, weights, false, plain));
     *out = w;
     return ADA_OK;
@@ -180,14 +177,6 @@ void ada_pieces_close(ada_pieces **w) {
     *w = NULL;
 }
 
-const char *ada_pieces_maker(const ada_pieces *w) {
-    return w->maker;
-}
-
-size_t ada_pieces_bytes(const ada_pieces *w) {
-    return w->n * w->k * ada_type_size(w->type);
-}
-
 /* Row i of W, in its type. */
 static void row_raw(const ada_pieces *w, size_t i, void *out) {
     size_t step = w->step[0];
@@ -198,12 +187,7 @@ static void row_raw(const ada_pieces *w, size_t i, void *out) {
 
 void ada_pieces_row(const ada_pieces *w, size_t i, float *out) {
     row_raw(w, i, out);
-    if (w->type != ADA_BF16) return;
-    for (size_t j = w->k; j-- > 0;) { /* in place, from the end */
-        uint16_t h;
-        memcpy(&h, (const char *)out + 2 * j, sizeof h);
-        out[j] = ada_bf16_value(h);
-    }
+    if (w->type == ADA_BF16) ada_bf16_widen(out, w->k);
 }
 
 struct unpacking {

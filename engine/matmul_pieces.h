@@ -11,14 +11,12 @@
 
 typedef struct ada_pieces ada_pieces;
 
-/* Packs plain [n, k], which may go afterwards, for the forward product. EUNSUPPORTED, with *w NULL, where the
- * library does not want it or fails to: our own maker serves. pinned: it is asked for by name. */
+/* Packs plain [n, k], which may go afterwards, for the forward product. impl, pinned: as ada_dnnl_wants has
+ * them. EUNSUPPORTED, with *w NULL, where the library then fails to: our own maker serves. */
 ada_status ada_pieces_pack(ada_pieces **w, ada_arena *weights, const void *plain, size_t n, size_t k,
-                           ada_dtype type, bool pinned) ADA_MUST_USE;
+                           ada_dtype type, const char *impl, bool pinned) ADA_MUST_USE;
 ada_status ada_pieces_prepare(ada_pieces *w, ada_arena *weights) ADA_MUST_USE; /* for the backward one too */
 void ada_pieces_close(ada_pieces **w);
-const char *ada_pieces_maker(const ada_pieces *w);
-size_t ada_pieces_bytes(const ada_pieces *w);
 /* Row i of W as f32. */
 void ada_pieces_row(const ada_pieces *w, size_t i, float *out);
 /* Room for products of m rows by all of `team` threads together; apart: by each on its own as well. */

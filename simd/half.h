@@ -4,6 +4,7 @@
 #ifndef ADA_SIMD_HALF_H
 #define ADA_SIMD_HALF_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 static inline uint32_t ada_f32_bits(float f)
@@ -20,6 +21,16 @@ static inline float ada_f32_from_bits(uint32_t u)
 }
 
 static inline float ada_bf16_value(uint16_t h) { return ada_f32_from_bits((uint32_t)h << 16); }
+
+/* The n bf16 that lie at the front of row [n] become its floats. */
+static inline void ada_bf16_widen(float *row, size_t n)
+{
+    while (n-- > 0) {
+        uint16_t h;
+        __builtin_memcpy(&h, (const char *)row + 2 * n, 2);
+        row[n] = ada_bf16_value(h);
+    }
+}
 
 static inline uint16_t ada_bf16_of(float f)
 {
