@@ -4,12 +4,13 @@
 #include "apps/opt.h"
 #include "apps/report.h"
 #include "io/os.h"
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 struct compose {
     struct ada_common common;
-    const char *out, *rows, *dtype, *model, *adapter;
+    const char *out, *rows, *dtype, *model, *adapter, **layers;
     ada_dataset_opts keys;
     ada_compose_opts made;
 };
@@ -32,9 +33,9 @@ static const struct ada_opt opts[] = {
       .help = "N by N patches become one row: fewer rows, each of more numbers, and faster training" },
     { .name = "hidden", F(made.hidden), .arg = "N", .lo = 1, .hi = 1048576,
       .help = "width between mlp2's products; the default is the text model's" },
-    { .name = "feature-layer", F(made.features.layer), .arg = "N", .lo = -1000, .hi = 1000, .def = "0",
-      .help = "features are what the tower has after so many layers, from the end if below 0; 0: its last, "
-              "normed as the tower does" },
+    { .name = "feature-layer", F(layers), .arg = "N",
+      .help = "features are what the tower has after so many layers, from the end if below 0; given more than "
+              "once: side by side. The default is its last, normed as the tower does" },
     { .name = "feature-rows", F(rows), .arg = "NAME", .words = "patches|default|full", .def = "patches",
       .help = "rows of features: patches alone, all but the first, or all" },
     { .name = "normalize-on", F(made.normalize_on), .arg = "FILE",
@@ -59,9 +60,23 @@ static ada_status make(struct compose *o) {
     return trained ? ada_model_fold(o->model, o->adapter, o->out) : ada_model_compose(&o->made, o->out);
 }
 
+static ada_status read_layers(ada_tower_opts *t, const char *const *words) {
+    for (; words && *words; words++) {
+        char *end;
+        long n = strtol(*words, &end, 10);
+        if (end == *words || *end || n < -1000 || n > 1000)
+            return ada_fail(ADA_EINVAL, "--feature-layer '%s' is no whole number within -1000..1000", *words);
+        if (t->layers == ADA_TOWER_LAYERS)
+            return ada_fail(ADA_EINVAL, "--feature-layer can be given %d times", ADA_TOWER_LAYERS);
+        t->layer[t->layers++] = (int)n;
+    }
+    return ADA_OK;
+}
+
 static ada_status run(struct ada_args *a, void *values) {
     struct compose *o = values;
     ADA_TRY(ada_opt_check(a));
+    ADA_TRY(read_layers(&o->made.features, o->layers));
     double begun = ada_os.now();
     o->made.keys = o->keys;
     o->made.dtype = strcmp(o->dtype, "f32") == 0 ? ADA_F32 : ADA_BF16;

@@ -61,11 +61,13 @@ typedef enum {
     ADA_TOWER_DROP_FIRST,  /* all rows but the first, whatever that is: "default" in others' configurations */
     ADA_TOWER_FULL
 } ada_tower_rows_kind;
+enum { ADA_TOWER_LAYERS = 16 };
 typedef struct ada_tower_opts {
-    int layer; /* [the last hidden state, normed where the model norms it] features are the hidden states
-                * after so many layers; < 0: from the end, -1 after the last */
-    ada_tower_rows_kind rows; /* [patches] */
-    bool f32;                 /* [bf16] as of models */
+    int layers; /* [0: the last hidden state, normed where the model norms it] a row of features is the hidden
+                 * states after so many layers as `layer` [layers] says, side by side in its order */
+    int layer[ADA_TOWER_LAYERS]; /* < 0: from the end, -1 after the last; 0: before the first */
+    ada_tower_rows_kind rows;    /* [patches] */
+    bool f32;                    /* [bf16] as of models */
 } ada_tower_opts;
 /* path: a vision model, or one that has a vision tower, in any format of models. */
 ADA_API ada_status ada_tower_open(ada_tower **t, const char *path, const ada_tower_opts *o) ADA_MUST_USE;

@@ -168,9 +168,9 @@ static ada_status shape_connector(composer *m) {
         return ada_fail(ADA_EINVAL, "a hidden width of %d is not within 1..1048576", o->hidden);
     if (o->hidden && k->kind == ADA_CONNECTOR_LINEAR)
         return ada_fail(ADA_EINVAL, "a linear connector has no hidden width");
-    int64_t in = (int64_t)m->vision.c.d * k->shuffle * k->shuffle;
+    int64_t features = (int64_t)ada_tower_features(m->tower), in = features * k->shuffle * k->shuffle;
     if (in > INT32_MAX) return ada_fail(ADA_EINVAL, "a pixel shuffle of %d is too large", k->shuffle);
-    k->features = m->vision.c.d, k->in = (int32_t)in, k->d = m->text.c.d;
+    k->features = (int32_t)features, k->in = (int32_t)in, k->d = m->text.c.d;
     if (k->kind == ADA_CONNECTOR_MLP2) k->hidden = o->hidden ? o->hidden : k->d;
     return check_shuffle(m);
 }
@@ -302,6 +302,14 @@ static ada_status look_at(composer *m, const char *path) {
 
 /* ---- the file ---- */
 
+/* NULL: no memory. */
+static ada_json *layers_of(const ada_tower_opts *o) {
+    ada_json *list = o->layers ? ada_json_new_arr() : ada_json_new_int(0);
+    for (int i = 0; list && i < o->layers; i++)
+        if (ada_json_push(list, ada_json_new_int(o->layer[i])) != ADA_OK) ada_json_close(&list);
+    return list;
+}
+
 static ada_status set_all(ada_json *j, const composer *m) {
     static const char *const rows[] = {"patches", "default", "full"};
     const ada_connector *k = &m->k;
@@ -316,7 +324,7 @@ static ada_status set_all(ada_json *j, const composer *m) {
     ADA_TRY(ada_json_set_str(c, "activation", "gelu"));
     ADA_TRY(ada_json_set(c, "hidden", ada_json_new_int(k->hidden)));
     ADA_TRY(ada_json_set(c, "scale", ada_json_new_int(1)));
-    ADA_TRY(ada_json_set(config, "feature_layer", ada_json_new_int(m->o->features.layer)));
+    ADA_TRY(ada_json_set(config, "feature_layer", layers_of(&m->o->features)));
     ADA_TRY(ada_json_set_str(config, "feature_rows", rows[m->o->features.rows]));
     ADA_TRY(ada_json_set(j, "text", ada_json_share(ada_tensors_meta(m->text.file))));
     return ada_json_set(j, "vision", ada_json_share(m->vision_meta));

@@ -36,6 +36,8 @@ struct ada_pass {
     float *cs_local, *sn_local; /* likewise, where windowed layers have their own */
     ada_panels panels;
     ada_part *parts; /* [segments], at least one */
+    const ada_tap *taps;
+    int32_t ntaps;
     ada_attn_ws *attn;
     ada_memory *memory; /* or NULL */
     bool ends;          /* backward ends at the first layer's memory: nothing before it is trained */
@@ -168,6 +170,10 @@ ada_status ada_pass_layout(ada_pass **p, ada_arena *a, const ada_stack *s, int32
 
 void ada_pass_read(ada_pass *ws, ada_memory *m) {
     ws->memory = m;
+}
+
+void ada_pass_tap(ada_pass *ws, const ada_tap *taps, int32_t n) {
+    ws->taps = taps, ws->ntaps = n;
 }
 
 void ada_pass_end_early(ada_pass *ws) {
@@ -525,17 +531,24 @@ static finish_job end_job(const pass_job *j, int32_t l, const ada_part *t) {
                         .x = last ? j->h : j->x};
 }
 
+/* to [nout, d]: the wanted rows of a part's stream. */
+static void wanted_rows(const pass_job *j, const ada_part *t, float *to) {
+    size_t d = (size_t)j->s->c.d;
+    for (int32_t i = t->out; i < t->out + t->outs; i++)
+        memcpy(to + (size_t)i * d, j->x + (size_t)j->p->out[i] * d, d * sizeof *to);
+}
+
 static void forward_layer(const pass_job *j, int32_t l, const ada_part *t) {
     const ada_stack *s = j->s;
     ada_pass *ws = j->ws;
-    size_t d = (size_t)s->c.d;
     projection in = qkv_of(s, ws, l, t);
+    for (const ada_tap *tap = ws->taps; tap < ws->taps + ws->ntaps; tap++)
+        if (tap->layer == l) wanted_rows(j, t, tap->to);
     project(&in, j->x, ws->layers[l].qkv);
     if (is_last(s, l)) {
         in = q_of(s, ws, j->p, t);
         project(&in, j->x, ws->layers[l].q);
-        for (int32_t i = t->out; i < t->out + t->outs; i++)
-            memcpy(j->h + (size_t)i * d, j->x + (size_t)j->p->out[i] * d, d * sizeof *j->h);
+        wanted_rows(j, t, j->h);
     }
     ada_attn a = attn_of(s, ws, j->p, j->kv, l);
     ada_attn_forward(&a, ws->attn, t);

@@ -54,6 +54,14 @@ void ada_pass_read(ada_pass *ws, struct ada_memory *m);
  * is there, and leaves none at its input. */
 void ada_pass_end_early(ada_pass *ws);
 
+/* What forward passes put aside from now on: to [nout, d] gets the stream at pack->out rows after `layer`
+ * layers. After all of them it is h, and stays as it was. The list outlives the passes. */
+typedef struct ada_tap {
+    int32_t layer;
+    float *to;
+} ada_tap;
+void ada_pass_tap(ada_pass *ws, const ada_tap *taps, int32_t n);
+
 /* x [T, d] f32: input rows, consumed. h [nout, d]: the residual after the last layer at pack->out rows,
  * before the final norm. kv may be NULL; with it, each segment whose path has a cache slot reads and extends
  * that slot (a childless root-level segment only). No allocation, no failure once laid out. */

@@ -13,8 +13,7 @@ ada_status ada_tiles_run(ada_tiles *t) {
     t->n = 0;
     ADA_TRY(ada_tower_rows(t->tower, t->h, t->w, &rows));
     size_t all = (size_t)n * (size_t)rows;
-    ada_status st =
-        ada_arena_rows(&a, &features, all, (size_t)ada_tower_config(t->tower)->d, sizeof *features);
+    ada_status st = ada_arena_rows(&a, &features, all, ada_tower_features(t->tower), sizeof *features);
     if (st == ADA_OK) st = ada_tower_run(t->tower, t->pixels, n, t->h, t->w, features);
     if (st == ADA_OK) st = t->seen(t->ctx, features, all);
     ada_arena_free(&a);

@@ -24,14 +24,15 @@ struct ada_tower {
     ada_tensors *file, *own; /* own: to be closed */
     size_t params;
     ada_arena weights;
-    ada_stack stack;      /* the layers that run: as far as the features need */
-    ada_linear patch;     /* [d, channels·patch_h·patch_w] */
-    float *class_token;   /* [d] or NULL */
-    float *registers;     /* [c.registers, d] */
-    float *positions;     /* [c.max_positions, d], the class token's first */
-    float *pre, *pre_b;   /* [d] or NULL */
-    float *last, *last_b; /* [d]; NULL: features are the stack's own rows */
-    pthread_mutex_t busy; /* of what follows, and of the digest */
+    ada_stack stack;                 /* the layers that run: as far as the features need */
+    ada_linear patch;                /* [d, channels·patch_h·patch_w] */
+    float *class_token;              /* [d] or NULL */
+    float *registers;                /* [c.registers, d] */
+    float *positions;                /* [c.max_positions, d], the class token's first */
+    float *pre, *pre_b;              /* [d] or NULL */
+    float *last, *last_b;            /* [d]; NULL: features are the stack's own rows */
+    int32_t after[ADA_TOWER_LAYERS]; /* [o.layers] how many layers each feature is after */
+    pthread_mutex_t busy;            /* of what follows, and of the digest */
     /* of one size of image, h 0 before the first: */
     ada_arena work;
     int32_t h, w, rows, tokens, skip, images; /* rows of an image; tokens before its patches; rows left out */
@@ -41,7 +42,9 @@ struct ada_tower {
     float *x;     /* [images·rows, d] */
     float *tmp;   /* [ADA_PANEL, d] */
     ada_segment *segs;
-    int32_t *out; /* [images·(rows - skip)] */
+    int32_t *out;                   /* [images·(rows - skip)] */
+    float *end;                     /* [images·(rows - skip), d] of the stack, where rows are joined */
+    ada_tap taps[ADA_TOWER_LAYERS]; /* [o.layers] likewise; those of the stack's end are in `end` */
     ada_pass *pass;
 };
 
@@ -63,9 +66,26 @@ static ada_status load_rows(ada_tower *t, const ada_loader *o) {
     ADA_TRY(load_vec(o, &t->positions, ADA_P_POSITIONS));
     ADA_TRY(load_vec(o, &t->pre, ADA_P_PRE_NORM));
     ADA_TRY(load_vec(o, &t->pre_b, ADA_P_PRE_NORM_B));
-    if (t->o.layer != 0 || c->last_raw) return ADA_OK;
+    if (t->o.layers != 0 || c->last_raw) return ADA_OK;
     ADA_TRY(load_vec(o, &t->last, ADA_P_FINAL_NORM));
     return load_vec(o, &t->last_b, ADA_P_FINAL_NORM_B);
+}
+
+/* How many layers each feature is after; returns how many have to run, into *run. */
+static ada_status find_layers(ada_tower *t, int32_t *run) {
+    int32_t all = t->c.layers, most = t->o.layers ? 1 : all;
+    if (t->o.layers < 0 || t->o.layers > ADA_TOWER_LAYERS)
+        return ada_fail(ADA_EINVAL, "features of %d layers: at most %d are put side by side", t->o.layers,
+                        ADA_TOWER_LAYERS);
+    for (int i = 0; i < t->o.layers; i++) {
+        int asked = t->o.layer[i];
+        if (asked > all || asked < -all - 1)
+            return ada_fail(ADA_EINVAL, "a tower of %d layers has no features at layer %d", all, asked);
+        t->after[i] = asked < 0 ? all + 1 + asked : asked;
+        if (t->after[i] > most) most = t->after[i];
+    }
+    *run = most;
+    return ADA_OK;
 }
 
 static ada_status load(ada_tower *t) {
@@ -76,11 +96,8 @@ static ada_status load(ada_tower *t) {
     t->params = o.claims.params;
     ADA_TRY(ada_load_begin(&o));
     ADA_TRY(load_rows(t, &o));
-    int32_t layers = t->c.layers, layer = t->o.layer < 0 ? layers + 1 + t->o.layer : t->o.layer;
-    if (layer < 0 || layer > layers || (layer == 0 && t->o.layer != 0))
-        return ada_fail(ADA_EINVAL, "a tower of %d layers has no features at layer %d", layers, t->o.layer);
     run = t->c;
-    if (layer) run.layers = layer;
+    ADA_TRY(find_layers(t, &run.layers));
     o.c = &run;
     ADA_TRY(ada_load_stack(&o, &t->stack));
     return ada_stack_prepare(&t->stack, &t->weights, ADA_FORWARD);
@@ -135,6 +152,10 @@ const ada_config *ada_tower_config(const ada_tower *t) {
     return &t->c;
 }
 
+size_t ada_tower_features(const ada_tower *t) {
+    return (size_t)t->c.d * (size_t)(t->o.layers ? t->o.layers : 1);
+}
+
 /* ---- a size of image ---- */
 
 static int32_t tokens_of(const ada_tower *t) {
@@ -178,6 +199,22 @@ static ada_status place_rows(ada_tower *t) {
     return ada_positions_resize(c, table, t->h, t->w, to);
 }
 
+/* Whether a row of features is put together, and not the stack's own. */
+static bool joins(const ada_tower *t) {
+    return t->o.layers > 1 || (t->o.layers == 1 && t->after[0] != t->stack.c.layers);
+}
+
+static ada_status layout_taps(ada_tower *t, size_t rows) {
+    size_t d = (size_t)t->c.d;
+    ADA_TRY(ada_arena_rows(&t->work, &t->end, rows, d, sizeof *t->end));
+    for (int i = 0; i < t->o.layers; i++) {
+        t->taps[i] = (ada_tap){t->after[i], t->end};
+        if (t->after[i] != t->stack.c.layers)
+            ADA_TRY(ada_arena_rows(&t->work, &t->taps[i].to, rows, d, sizeof(float)));
+    }
+    return ADA_OK;
+}
+
 static ada_status layout(ada_tower *t, int32_t images) {
     const ada_config *c = &t->c;
     ada_arena *a = &t->work;
@@ -194,11 +231,13 @@ static ada_status layout(ada_tower *t, int32_t images) {
         t->segs[i] = (ada_segment){.start = i * t->rows, .len = t->rows, .parent = -1, .cache = -1};
         for (int32_t r = t->skip; r < t->rows; r++) t->out[o++] = i * t->rows + r;
     }
+    if (joins(t)) ADA_TRY(layout_taps(t, (size_t)nout));
     ADA_TRY(place_rows(t));
     ADA_TRY(ada_matmul_reserve(ADA_PANEL, d, k, t->team > 1));
     ADA_TRY(ada_pass_layout(&t->pass, a, &t->stack, (int32_t)T, images, t->rows, nout, false));
     ada_pack p = {.T = (int32_t)T, .nsegs = images, .nout = nout, .segs = t->segs, .out = t->out};
     ada_pass_expect(t->pass, &p);
+    ada_pass_tap(t->pass, t->taps, joins(t) ? t->o.layers : 0);
     return ADA_OK;
 }
 
@@ -291,16 +330,30 @@ static void norm(const ada_tower *t, const float *w, const float *b, float *x, s
     }
 }
 
+typedef struct {
+    const ada_tower *t;
+    float *to; /* [rows, features] */
+} join_job;
+
+static void join_row(void *ctx, size_t row, int worker) {
+    (void)worker;
+    const join_job *j = ctx;
+    size_t d = (size_t)j->t->c.d, layers = (size_t)j->t->o.layers;
+    for (size_t i = 0; i < layers; i++)
+        memcpy(j->to + (row * layers + i) * d, j->t->taps[i].to + row * d, d * sizeof *j->to);
+}
+
 static ada_status run(ada_tower *t, const float *pixels, int32_t n, int32_t h, int32_t w, float *features) {
     ADA_TRY(prepare(t, n, h, w));
-    size_t d = (size_t)t->c.d, size = (size_t)t->c.channels * (size_t)h * (size_t)w;
+    size_t size = (size_t)t->c.channels * (size_t)h * (size_t)w;
     for (int32_t i = 0; i < n; i += t->images) {
         int32_t m = n - i < t->images ? n - i : t->images, nout = m * (t->rows - t->skip);
-        float *to = features + (size_t)i * (size_t)(t->rows - t->skip) * d;
+        float *to = features + (size_t)i * (size_t)(t->rows - t->skip) * ada_tower_features(t);
         embed_all(t, pixels + (size_t)i * size, (size_t)m);
         norm(t, t->pre, t->pre_b, t->x, (size_t)(m * t->rows));
         ada_pack p = {.T = m * t->rows, .nsegs = m, .nout = nout, .segs = t->segs, .out = t->out};
-        ada_stack_forward(&t->stack, &p, t->pass, NULL, t->x, to);
+        ada_stack_forward(&t->stack, &p, t->pass, NULL, t->x, joins(t) ? t->end : to);
+        if (joins(t)) ada_par_for((size_t)nout, join_row, &(join_job){t, to});
         norm(t, t->last, t->last_b, to, (size_t)nout);
     }
     return ADA_OK;
@@ -344,8 +397,9 @@ ada_status ada_tower_key(ada_tower *t, char hex[65]) {
     ada_buf b = {0};
     ADA_TRY(own_digest(t));
     ada_status st =
-        ada_buf_printf(&b, "tower %s layer %d rows %d type %s by %s on %s", t->digest, t->o.layer, t->o.rows,
+        ada_buf_printf(&b, "tower %s rows %d type %s by %s on %s after", t->digest, t->o.rows,
                        ada_dtype_name(t->type), ada_mat_maker(t->stack.layers[0].up.w), ada_k.isa);
+    for (int i = 0; st == ADA_OK && i < t->o.layers; i++) st = ada_buf_printf(&b, " %d", (int)t->after[i]);
     if (st == ADA_OK) st = ada_sha_of(b.data, b.len, hex);
     ada_buf_free(&b);
     return st;
@@ -358,6 +412,7 @@ static ada_status describe(const ada_tower *t, ada_json *j) {
         int64_t value;
     } sizes[] = {{"layers", c->layers},
                  {"layers_run", t->stack.c.layers},
+                 {"features", (int64_t)ada_tower_features(t)},
                  {"width", c->d},
                  {"heads", c->heads},
                  {"ffn", c->ffn},

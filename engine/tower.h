@@ -13,14 +13,16 @@
  * "vision_config". */
 ada_status ada_tower_of(ada_tower **t, ada_tensors *file, const ada_tower_opts *o) ADA_MUST_USE;
 const ada_config *ada_tower_config(const ada_tower *t);
-/* Rows of features of an image of h by w pixels, each of ada_tower_config()->d numbers. EINVAL where it is
+/* Numbers of a row of features: the width, times the layers they are of. */
+size_t ada_tower_features(const ada_tower *t);
+/* Rows of features of an image of h by w pixels, each of ada_tower_features() numbers. EINVAL where it is
  * smaller than a patch, or too large. Whatever is left over of a patch at the right and at the bottom is not
  * seen. */
 ada_status ada_tower_rows(const ada_tower *t, int32_t h, int32_t w, int32_t *rows) ADA_MUST_USE;
 /* Images of such a size that are seen at once: so many together cost less than each alone. */
 int32_t ada_tower_pass(const ada_tower *t, int32_t h, int32_t w);
-/* pixels [n, channels, h, w], as preprocessing leaves them; features [n, rows, d]. Another size than the last
- * call's lays out anew. Any number of threads: one call at a time. */
+/* pixels [n, channels, h, w], as preprocessing leaves them; features [n, rows, features]. Another size than
+ * the last call's lays out anew. Any number of threads: one call at a time. */
 ada_status ada_tower_run(ada_tower *t, const float *pixels, int32_t n, int32_t h, int32_t w,
                          float *features) ADA_MUST_USE;
 /* Multiply-adds × 2 of an image of that size. EINVAL as ada_tower_rows. */

@@ -116,12 +116,12 @@ static ada_status load_channels(ada_vision *v, const ada_tensors *file) {
 
 static ada_status load_connector(ada_vision *v, const ada_tensors *file, const ada_vlm_config *c, int32_t d) {
     ada_connector *k = &v->connector;
-    int64_t in = (int64_t)ada_tower_config(v->tower)->d * c->shuffle * c->shuffle;
+    int64_t features = (int64_t)ada_tower_features(v->tower), in = features * c->shuffle * c->shuffle;
     if (c->shuffle < 1 || c->shuffle > 64 || c->hidden < 0 || in > INT32_MAX)
         return ada_fail(ADA_EFORMAT, "the connector's sizes make no sense (pixel shuffle %d, hidden %d)",
                         (int)c->shuffle, (int)c->hidden);
     *k = (ada_connector){.kind = c->connector,
-                         .features = ada_tower_config(v->tower)->d,
+                         .features = (int32_t)features,
                          .shuffle = c->shuffle,
                          .in = (int32_t)in,
                          .d = d,

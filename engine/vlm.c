@@ -22,6 +22,24 @@ const struct ada_vlm *ada_vlm_find(const ada_json *meta) {
     return NULL;
 }
 
+ada_status ada_vlm_read_layers(ada_tower_opts *t, const ada_json *config, const char *key) {
+    const ada_json *v = ada_json_get(config, key);
+    bool list = ada_json_is_arr(v);
+    size_t n = list ? ada_json_len(v) : 1;
+    if (ada_json_is_null(v)) return ADA_OK;
+    if (n == 0 || n > ADA_TOWER_LAYERS)
+        return ada_fail(ADA_EFORMAT, "'%s' lists %zu layers, not 1 to %d", key, n, ADA_TOWER_LAYERS);
+    for (size_t i = 0; i < n; i++) {
+        const ada_json *one = list ? ada_json_at(v, i) : v;
+        int64_t layer = ada_json_int(one, 0);
+        if (!ada_json_is_int(one) || layer < INT16_MIN || layer > INT16_MAX)
+            return ada_fail(ADA_EFORMAT, "'%s' is no layer, nor a list of layers", key);
+        t->layer[i] = (int)layer;
+    }
+    t->layers = (int)n;
+    return ADA_OK;
+}
+
 /* Adds what `from` holds. */
 static ada_status add_all(ada_json *to, const ada_json *from) {
     const ada_json *v;

@@ -53,6 +53,9 @@ struct ada_vlm {
     }
 #define ADA_LLAVA_PROJECTOR(x) ADA_VLM_NAMES("multi_modal_projector." x, "model.multi_modal_projector." x)
 
+/* `key`, a number or a list of them, says which layers' features are wanted; t as it was where it is absent.
+ */
+ada_status ada_vlm_read_layers(ada_tower_opts *t, const ada_json *config, const char *key) ADA_MUST_USE;
 /* NULL: a model without eyes. */
 const struct ada_vlm *ada_vlm_find(const ada_json *meta);
 /* part_meta of Hugging Face's folders: "config" is text_config or vision_config, whatever else stands in meta

@@ -435,7 +435,8 @@ int main(void) {
         {"vlm/llava_clip", "vlm/llava_clip"},   {"vlm/llava_siglip", "vlm/llava_siglip"},
         {"vlm/llava_tied", "vlm/llava_tied"},   {"vlm/paligemma_1", "vlm/paligemma_1"},
         {"vlm/paligemma_2", "vlm/paligemma_2"}, {"vlm/idefics3_tiles", "vlm/idefics3_tiles"},
-        {"vlm/smolvlm", "vlm/smolvlm"},
+        {"vlm/smolvlm", "vlm/smolvlm"},         {"vlm/llava_layers", "vlm/llava_layers"},
+        {"vlm/llava_first", "vlm/llava_first"},
     };
     return golden_run(all, sizeof all / sizeof *all, f32_agrees, bf16_agrees) +
            cmocka_run_group_tests(glued, NULL, NULL);

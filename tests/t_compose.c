@@ -147,7 +147,7 @@ static void identity(void **state) {
     o.seed = 1;
     digest(&o, two);
     assert_string_not_equal(one, two);
-    o.seed = 0, o.features.layer = -2;
+    o.seed = 0, o.features.layers = 1, o.features.layer[0] = -2;
     digest(&o, two);
     assert_string_not_equal(one, two);
 }
@@ -177,7 +177,8 @@ static void from_gguf(void **state) {
 }
 
 static void channels(void **state) {
-    (void)state;
+    const ada_tower_opts *how = *state;
+    const size_t width = how->layers ? 24 * (size_t)how->layers : 24;
     static const char *const images[] = {"rgb.png", "grey.png", "palette.png"};
     static const int turns[] = {200, 200, 1}; /* more than a pass, and one that comes last */
     char paths[3][1024];
@@ -186,8 +187,8 @@ static void channels(void **state) {
     ada_arena a = {0};
     ada_tower *tower = NULL;
     ada_preprocess p;
-    double sum[24] = {0}, sq[24] = {0}, count = 0;
-    assert_ok(ada_tower_open(&tower, vision_path, &(ada_tower_opts){.f32 = true}));
+    double sum[48] = {0}, sq[48] = {0}, count = 0;
+    assert_ok(ada_tower_open(&tower, vision_path, how));
     ada_tensors *vision = NULL;
     assert_ok(ada_tensors_open(&vision, vision_path));
     assert_ok(ada_preprocess_of(&p, ada_tensors_meta(vision)));
@@ -203,12 +204,12 @@ static void channels(void **state) {
         assert_ok(ada_image_read(&img, &a, paths[i]));
         assert_ok(ada_preprocess_run(&p, &img, &a, &px));
         assert_ok(ada_tower_rows(tower, (int32_t)px.height, (int32_t)px.width, &n));
-        assert_ok(ada_arena_take(&a, &f, (size_t)n * 24, sizeof *f));
+        assert_ok(ada_arena_take(&a, &f, (size_t)n * width, sizeof *f));
         assert_ok(ada_tower_run(tower, px.data, 1, (int32_t)px.height, (int32_t)px.width, f));
         assert_true(ada_tower_pass(tower, (int32_t)px.height, (int32_t)px.width) < turns[0] + turns[1]);
-        for (int k = 0; k < n * 24; k++) {
-            sum[k % 24] += turns[i] * (double)f[k];
-            sq[k % 24] += turns[i] * (double)f[k] * (double)f[k];
+        for (size_t k = 0; k < (size_t)n * width; k++) {
+            sum[k % width] += turns[i] * (double)f[k];
+            sq[k % width] += turns[i] * (double)f[k] * (double)f[k];
         }
         count += turns[i] * n;
     }
@@ -218,12 +219,12 @@ static void channels(void **state) {
                 assert_ok(ada_buf_printf(&b, "{\"prompt\": \"what\", \"image\": \"%s\"}\n", paths[i]));
     assert_ok(ada_write_file(tiny_path(rows, "rows.jsonl"), b.data, b.len));
     ada_compose_opts o = of(vision_path);
-    o.normalize_on = rows;
+    o.normalize_on = rows, o.features = *how;
     ada_tensors *t = composed(&o, "channels.h5");
     size_t n;
     float *mean = numbers(t, "connector.mean", &n), *std = numbers(t, "connector.std", &n);
-    assert_int_equal(n, 24);
-    for (int k = 0; k < 24; k++) {
+    assert_int_equal(n, width);
+    for (size_t k = 0; k < width; k++) {
         double m = sum[k] / count, s = sqrt(sq[k] / count - m * m);
         assert_true(fabs((double)mean[k] - m) <= 1e-6 * fmax(fabs(m), 1));
         assert_true(fabs((double)std[k] - s) <= 1e-6 * fmax(s, 1));
@@ -258,7 +259,7 @@ static void refusals(void **state) {
     o = good, o.pixel_shuffle = -1, refuse(o, ADA_EINVAL, "pixel shuffle of -1");
     o = good, o.hidden = 8, refuse(o, ADA_EINVAL, "no hidden width");
     o = good, o.dtype = ADA_F16, refuse(o, ADA_EINVAL, "bf16 or f32, not F16");
-    o = good, o.features.layer = 9, refuse(o, ADA_EINVAL, "no features at layer 9");
+    o = good, o.features.layers = 1, o.features.layer[0] = 9, refuse(o, ADA_EINVAL, "no features at layer 9");
     o = good, o.text = vision_path, refuse(o, ADA_EINVAL, "where a text model is wanted");
     o = good, o.vision = o.text, refuse(o, ADA_EUNSUPPORTED, "has no vision tower");
     o = good, o.text = "absent", refuse(o, ADA_EIO, "absent");
@@ -310,11 +311,13 @@ static void a_connector_is_folded(void **state) {
 }
 
 int main(void) {
+    static ada_tower_opts last = {.f32 = true}, two = {.layers = 2, .layer = {1, -2}, .f32 = true};
     const struct CMUnitTest tests[] = {cmocka_unit_test(parts_are_whole),
                                        cmocka_unit_test(types),
                                        cmocka_unit_test(identity),
                                        cmocka_unit_test(from_gguf),
-                                       cmocka_unit_test(channels),
+                                       cmocka_unit_test_prestate(channels, &last),
+                                       cmocka_unit_test_prestate(channels, &two),
                                        cmocka_unit_test(refusals),
                                        cmocka_unit_test(a_connector_is_folded)};
     return cmocka_run_group_tests(tests, begin, io_test_end);

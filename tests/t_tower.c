@@ -13,7 +13,8 @@ static const double f32_limit = 2.4e-6, bf16_limit = 0.034;
 
 static ada_tower *tower(const char *path, int layer, ada_tower_rows_kind rows, bool f32) {
     ada_tower *t = NULL;
-    assert_ok(ada_tower_open(&t, path, &(ada_tower_opts){.layer = layer, .rows = rows, .f32 = f32}));
+    assert_ok(ada_tower_open(
+        &t, path, &(ada_tower_opts){.layers = layer != 0, .layer = {layer}, .rows = rows, .f32 = f32}));
     return t;
 }
 
@@ -42,7 +43,7 @@ static float *run(ada_tower *t, const ada_tensor *p, size_t *count) {
     int32_t n = (int32_t)p->shape[0], h = (int32_t)p->shape[2], w = (int32_t)p->shape[3], rows;
     float *pixels = floats(p);
     assert_ok(ada_tower_rows(t, h, w, &rows));
-    *count = (size_t)n * (size_t)rows * (size_t)ada_tower_config(t)->d;
+    *count = (size_t)n * (size_t)rows * ada_tower_features(t);
     float *f = test_malloc(*count * sizeof *f);
     assert_ok(ada_tower_run(t, pixels, n, h, w, f));
     test_free(pixels);
@@ -177,6 +178,41 @@ static void rows_are_chosen(void **state) {
     }
 }
 
+/* Several layers stand side by side in the order asked for, with the bits that each has alone; before the
+ * first layer is one of them, and one may come twice. */
+static void layers_stand_side_by_side(void **state) {
+    (void)state;
+    static const ada_tower_opts all[] = {
+        {.layers = 3, .layer = {-1, 1, -1}},
+        {.layers = 2, .layer = {2, 1}, .rows = ADA_TOWER_FULL},
+        {.layers = 4, .layer = {0, 3, 0, -2}, .rows = ADA_TOWER_DROP_FIRST, .f32 = true},
+        {.layers = 2, .layer = {0, 0}}};
+    ada_tensors *a = answers("clip");
+    const ada_tensor *p = answer(a, "pixels", 1, 0);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        size_t n, one;
+        ada_tower *t = NULL;
+        assert_ok(ada_tower_open(&t, golden_path("clip"), &all[i]));
+        size_t d = (size_t)ada_tower_config(t)->d, layers = (size_t)all[i].layers;
+        assert_int_equal(ada_tower_features(t), layers * d);
+        float *joined = run(t, p, &n);
+        ada_tower_close(&t);
+        for (size_t k = 0; k < layers; k++) {
+            ada_tower_opts o = all[i];
+            o.layers = 1, o.layer[0] = all[i].layer[k];
+            assert_ok(ada_tower_open(&t, golden_path("clip"), &o));
+            float *alone = run(t, p, &one);
+            assert_int_equal(n, one * layers);
+            for (size_t r = 0; r < one / d; r++)
+                assert_memory_equal(joined + (r * layers + k) * d, alone + r * d, d * sizeof *alone);
+            ada_tower_close(&t);
+            test_free(alone);
+        }
+        test_free(joined);
+    }
+    ada_tensors_close(&a);
+}
+
 /* Many more images than a pass takes, on 1 and 3 threads, and each alone. */
 static void bits_do_not_depend_on_company(void **state) {
     (void)state;
@@ -184,10 +220,12 @@ static void bits_do_not_depend_on_company(void **state) {
     static float pixels[N * SIZE];
     for (int i = 0; i < N * SIZE; i++) pixels[i] = (float)ada_rng_normal(3, ADA_RNG_BENCH, (uint64_t)i);
     for (int f32 = 0; f32 < 2; f32++) {
-        ada_tower *t = tower(golden_path("dinov2"), 0, ADA_TOWER_PATCHES, f32 != 0);
+        const ada_tower_opts o = {.f32 = f32 != 0, .layers = f32 ? 0 : 2, .layer = {1, -1}};
+        ada_tower *t = NULL;
         int32_t rows;
+        assert_ok(ada_tower_open(&t, golden_path("dinov2"), &o));
         assert_ok(ada_tower_rows(t, SIDE, SIDE, &rows));
-        size_t n = (size_t)rows * (size_t)ada_tower_config(t)->d;
+        size_t n = (size_t)rows * ada_tower_features(t);
         float *all = test_malloc(N * n * sizeof *all), *more = test_malloc(N * n * sizeof *more);
         (void)ada_par_force(1);
         assert_ok(ada_tower_run(t, pixels, N, SIDE, SIDE, all));
@@ -197,7 +235,7 @@ static void bits_do_not_depend_on_company(void **state) {
         }
         ada_tower_close(&t);
         (void)ada_par_force(3);
-        t = tower(golden_path("dinov2"), 0, ADA_TOWER_PATCHES, f32 != 0);
+        assert_ok(ada_tower_open(&t, golden_path("dinov2"), &o));
         assert_ok(ada_tower_run(t, pixels, N, SIDE, SIDE, more));
         assert_memory_equal(more, all, N * n * sizeof *all);
         ada_tower_close(&t);
@@ -256,7 +294,8 @@ static void threads_share_a_tower(void **state) {
 
 static void keys_differ_with_what_decides(void **state) {
     (void)state;
-    static const ada_tower_opts opts[] = {{0}, {.layer = -2}, {.rows = ADA_TOWER_FULL}, {.f32 = true}};
+    static const ada_tower_opts opts[] = {
+        {0}, {.layers = 1, .layer = {-2}}, {.rows = ADA_TOWER_FULL}, {.f32 = true}};
     char key[6][65], again[65];
     for (int i = 0; i < 4; i++) {
         ada_tower *t = NULL;
@@ -284,10 +323,15 @@ static void what_cannot_be_is_refused(void **state) {
     int32_t rows;
     static float pixels[3 * 8 * 8];
     static float features[4 * 24];
-    assert_fails(ada_tower_open(&t, golden_path("clip"), &(ada_tower_opts){.layer = 4}), ADA_EINVAL,
-                 "layer 4");
-    assert_fails(ada_tower_open(&t, golden_path("clip"), &(ada_tower_opts){.layer = -4}), ADA_EINVAL,
-                 "layer -4");
+    static const struct {
+        ada_tower_opts o;
+        const char *words;
+    } wrong[] = {{{.layers = 1, .layer = {4}}, "layer 4"},
+                 {{.layers = 2, .layer = {-1, -5}}, "layer -5"},
+                 {{.layers = ADA_TOWER_LAYERS + 1}, "features of 17 layers"},
+                 {{.layers = -1}, "features of -1 layers"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_fails(ada_tower_open(&t, golden_path("clip"), &wrong[i].o), ADA_EINVAL, wrong[i].words);
     assert_fails(ada_tower_open(&t, golden_path("tied_gqa"), NULL), ADA_EUNSUPPORTED, "has no vision tower");
     assert_fails(ada_model_open(&m, golden_path("clip"), NULL), ADA_EUNSUPPORTED, "has no text");
     assert_null(t);
@@ -309,13 +353,14 @@ static void *refuse_alloc(size_t bytes) {
 /* Each allocation in turn, of opening and of the first images of a size. */
 static void lack_of_memory_is_told(void **state) {
     (void)state;
-    static float pixels[3 * 24 * 28], features[50 * 24];
+    static float pixels[3 * 24 * 28], features[50 * 2 * 24];
+    const ada_tower_opts two = {.layers = 2, .layer = {1, -1}};
     int k = 0;
     real_alloc = ada_os.alloc, ada_os.alloc = refuse_alloc;
     for (ada_status st = ADA_ENOMEM; st != ADA_OK; k++) {
         ada_tower *t = NULL;
         allocs_left = k;
-        st = ada_tower_open(&t, golden_path("dinov2_registers"), NULL);
+        st = ada_tower_open(&t, golden_path("dinov2_registers"), &two);
         if (st == ADA_OK) st = ada_tower_run(t, pixels, 1, 24, 28, features);
         ada_tower_close(&t);
         if (st != ADA_OK && st != ADA_ENOMEM) break;
@@ -342,6 +387,7 @@ int main(void) {
         cmocka_unit_test(imported_files_agree),
         cmocka_unit_test(larger_models_have_towers),
         cmocka_unit_test(rows_are_chosen),
+        cmocka_unit_test(layers_stand_side_by_side),
         cmocka_unit_test(bits_do_not_depend_on_company),
         cmocka_unit_test(threads_share_a_tower),
         cmocka_unit_test(keys_differ_with_what_decides),

@@ -35,7 +35,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     ada_tower *t = NULL;
-    ada_tower_opts o = {.layer = atoi(argv[3]), .rows = ADA_TOWER_FULL, .f32 = !strcmp(argv[2], "f32")};
+    ada_tower_opts o = {.rows = ADA_TOWER_FULL, .f32 = !strcmp(argv[2], "f32")};
+    o.layers = (o.layer[0] = atoi(argv[3])) != 0;
     ada_status st = ada_tower_open(&t, argv[1], &o);
     if (st == ADA_OK) st = run(t, atoi(argv[4]), atoi(argv[5]), atoi(argv[6]));
     if (st != ADA_OK) fprintf(stderr, "tower_driver: %s\n", ada_error());

@@ -7,7 +7,7 @@
 
 static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     static const char *const rows[] = {"patches", "default", "full"};
-    const ada_json *k = ada_json_get(j, "connector");
+    const ada_json *k = ada_json_get(j, "connector"), *layer = ada_json_get(j, "feature_layer");
     const char *kind = ada_json_str(ada_json_get(k, "kind"), ""),
                *want = ada_json_str(ada_json_get(j, "feature_rows"), "patches");
     int at = 0;
@@ -19,7 +19,9 @@ static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     while (at < 3 && strcmp(rows[at], want) != 0) at++;
     if (at == 3) return ada_fail(ADA_EFORMAT, "the model has 'feature_rows' '%s'", want);
     c->tower.rows = (ada_tower_rows_kind)at;
-    c->tower.layer = (int)ada_json_int(ada_json_get(j, "feature_layer"), 0);
+    /* a plain 0 is what compose writes where none is asked for */
+    if (!ada_json_is_int(layer) || ada_json_int(layer, 0) != 0)
+        ADA_TRY(ada_vlm_read_layers(&c->tower, j, "feature_layer"));
     c->scale = (float)ada_json_num(ada_json_get(k, "scale"), 1);
     ADA_TRY(ada_read_int_or(k, "pixel_shuffle", &c->shuffle));
     ADA_TRY(ada_read_int_or(k, "hidden", &c->hidden));

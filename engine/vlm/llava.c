@@ -7,16 +7,9 @@
 
 static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     const char *rows = ada_json_str(ada_json_get(j, "vision_feature_select_strategy"), "default");
-    const ada_json *layer = ada_json_get(j, "vision_feature_layer");
     c->connector = ADA_CONNECTOR_MLP2;
-    if (ada_json_is_arr(layer))
-        return ada_fail(ADA_EUNSUPPORTED,
-                        "features of several layers ('vision_feature_layer') are not there yet");
-    if (!ada_json_is_null(layer) && !ada_json_is_int(layer))
-        return ada_fail(ADA_EFORMAT, "'vision_feature_layer' is no whole number");
-    c->tower.layer = (int)ada_json_int(layer, -2);
-    if (c->tower.layer == 0)
-        return ada_fail(ADA_EUNSUPPORTED, "features before the first layer ('vision_feature_layer' 0)");
+    c->tower.layers = 1, c->tower.layer[0] = -2;
+    ADA_TRY(ada_vlm_read_layers(&c->tower, j, "vision_feature_layer"));
     if (strcmp(rows, "default") != 0 && strcmp(rows, "full") != 0)
         return ada_fail(ADA_EUNSUPPORTED, "'vision_feature_select_strategy' is '%s'", rows);
     c->tower.rows = strcmp(rows, "full") ? ADA_TOWER_DROP_FIRST : ADA_TOWER_FULL;

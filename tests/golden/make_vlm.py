@@ -27,7 +27,7 @@ from transformers import (CLIPImageProcessorPil, CLIPVisionConfig, Gemma2Config,
                           GenerationConfig, Idefics3Config, Idefics3ForConditionalGeneration,
                           Idefics3ImageProcessorPil,
                           Idefics3Processor, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration,
-                          LlavaProcessor, PaliGemmaConfig, PaliGemmaForConditionalGeneration,
+                          LlavaProcessor, MistralConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration,
                           PaliGemmaProcessor, PreTrainedTokenizerFast, Qwen2Config, SiglipImageProcessorPil,
                           SiglipVisionConfig, SmolVLMConfig, SmolVLMForConditionalGeneration,
                           SmolVLMImageProcessorPil)
@@ -128,6 +128,22 @@ def llava_tied():
     return llava(vision, text, tok, -1, 'default', images, [NO_IMAGE, ONE, BOTH])
 
 
+def llava_layers():
+    tok = tokenizer('pieces', ['<image>'])
+    vision = CLIPVisionConfig(**VISION | dict(num_hidden_layers=3, projection_dim=16))
+    images = CLIPImageProcessorPil(size=dict(shortest_edge=12), crop_size=dict(height=12, width=12))
+    return llava(vision, MistralConfig(vocab_size=len(tok), **TEXT), tok, [-1, 1, -2], 'default', images,
+                 [NO_IMAGE, ONE, TWO])
+
+
+def llava_first():
+    tok = tokenizer('pieces', ['<image>'])
+    vision = SiglipVisionConfig(**VISION, vision_use_head=False)
+    images = SiglipImageProcessorPil(size=dict(height=12, width=12))
+    return llava(vision, LlamaConfig(vocab_size=len(tok), **TEXT), tok, [0, -1], 'full', images,
+                 [FRONT, ONE, BOTH])
+
+
 def paligemma(text, changes, rows):
     tok = tokenizer('pieces', bos=False, prepend=False)
     size = changes.pop('image_size', 12)
@@ -180,7 +196,7 @@ def smolvlm():
 
 
 CASES = {f.__name__: f for f in (llava_clip, llava_siglip, llava_tied, paligemma_1, paligemma_2,
-                                 idefics3_tiles, smolvlm)}
+                                 idefics3_tiles, smolvlm, llava_layers, llava_first)}
 
 
 def fill(m):
