@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUCKETS = 21, USUAL = 4, SIZES = BUCKETS + USUAL, PAD = 16 };
+enum { BUCKETS = 21, USUAL = 4, SIZES = BUCKETS + USUAL, PAD = 16, BLOCK = 256 };
 enum { BIAS = 1, ADD = 2, NARROW = 4, HOWS = 6 }; /* how a product ends; what is narrowed is never added to */
 static const size_t bucket_rows[BUCKETS] = {512, 256, 240, 224, 208, 192, 176, 160, 144, 128, 112,
                                             96,  80,  64,  48,  32,  16,  8,   4,   2,   1};
@@ -239,6 +239,19 @@ static bool is_brg(const char *impl) {
     return strncmp(impl, "brg:", 4) == 0;
 }
 
+/* How many positions along a dimension a block has. */
+static size_t block_side(const struct blocks *b, int dim) {
+    size_t side = 1;
+    for (int l = 0; l < b->n; l++)
+        if (b->dim[l] == dim) side *= b->size[l];
+    return side;
+}
+
+static bool blocks_get(struct kind *k, int back) {
+    struct blocks *b = &k->blocks[back];
+    return layout_blocks(&k->packed[back], b) && block_side(b, 0) <= BLOCK && block_side(b, 1) <= BLOCK;
+}
+
 /* Asks for the layouts of a kind, then that buckets of all orders can use them in the same implementation. */
 static bool kind_settle(struct kind *k) {
     char impl[48] = "";
@@ -255,7 +268,7 @@ static bool kind_settle(struct kind *k) {
                     (!k->pinned && strcmp(impl, k->impl) != 0))
                     return false;
     }
-    return layout_blocks(&k->packed[0], &k->blocks[0]) && layout_blocks(&k->packed[1], &k->blocks[1]);
+    return blocks_get(k, 0) && blocks_get(k, 1);
 }
 
 static struct kind *kind_get(size_t n, size_t k, ada_dtype type, bool pinned) {
@@ -405,21 +418,28 @@ ada_status ada_dnnl_reserve(int team) {
     return ADA_OK;
 }
 
+/* Where position `at` along a dimension is, the other's being 0. */
+static size_t along(const struct blocks *b, int dim, size_t at) {
+    size_t sum = 0;
+    for (size_t l = (size_t)b->n, run = 1; l-- > 0; run *= b->size[l])
+        if (b->dim[l] == dim) sum += at % b->size[l] * run, at /= b->size[l];
+    return sum + at * b->stride[dim];
+}
+
 /* It is column i of the packed [k, n], or row i of [n, k]. */
 void ada_dnnl_row(const ada_dnnl *d, size_t i, size_t columns, void *out) {
     bool back = !d->data[0];
     const struct blocks *b = &d->blocks[back];
-    for (size_t j = 0; j < columns; j++) {
-        size_t at = 0, run = 1, pos[2] = {back ? i : j, back ? j : i};
-        for (int l = b->n; l-- > 0; run *= b->size[l]) {
-            at += pos[b->dim[l]] % b->size[l] * run;
-            pos[b->dim[l]] /= b->size[l];
-        }
-        at += pos[0] * b->stride[0] + pos[1] * b->stride[1];
+    size_t row = along(b, !back, i), side = block_side(b, back), in[BLOCK];
+    for (size_t j = 0; j < side; j++) in[j] = along(b, back, j);
+    for (size_t first = 0; first < columns; first += side) {
+        size_t at = row + first / side * b->stride[back], n = columns - first < side ? columns - first : side;
         if (d->type == ADA_BF16)
-            ((uint16_t *)out)[j] = ((const uint16_t *)d->data[back])[at];
+            for (size_t j = 0; j < n; j++)
+                ((uint16_t *)out)[first + j] = ((const uint16_t *)d->data[back])[at + in[j]];
         else
-            ((uint32_t *)out)[j] = ((const uint32_t *)d->data[back])[at];
+            for (size_t j = 0; j < n; j++)
+                ((uint32_t *)out)[first + j] = ((const uint32_t *)d->data[back])[at + in[j]];
     }
 }
 
