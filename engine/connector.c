@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum {
-    ROW_TILE = 8,
+    ROW_TILE = 8,    /* rows of a tile at least; … */
+    MOST_TILE = 64,  /* … and at most: each tile reads the whole weight */
     PIECE = 1 << 16, /* numbers of a weight that stay in L2 while a tile's rows pass by */
     SLICE = 1 << 12  /* numbers of a gradient that stay in L1 while all rows pass by */
 };
@@ -57,63 +58,58 @@ void ada_connector_gather(const ada_connector *c, const float *features, int32_t
 static size_t at_most(size_t n, size_t most) {
     return n < most ? n : most;
 }
-static size_t tiles(size_t n) {
-    return (n + ROW_TILE - 1) / ROW_TILE;
+static size_t at_least(size_t n, size_t least) {
+    return n > least ? n : least;
 }
-static size_t wider(const ada_connector *c) {
-    return (size_t)(c->hidden > c->d ? c->hidden : c->d);
+static size_t tiles(size_t n, size_t rows) {
+    return (n + rows - 1) / rows;
+}
+/* Of n rows: a tile's, so that each thread has one. */
+static size_t tile_rows(size_t n) {
+    return at_least(at_most(tiles(n, (size_t)ada_par_threads()), MOST_TILE), ROW_TILE);
 }
 
 typedef struct call {
     const ada_connector *c;
     const float *x, *dy;
-    size_t n;
-    float *y, *spare;  /* spare: a row of the wider width a tile */
+    size_t n, tile; /* rows, and those of a tile */
+    float *y;
     float *z, *h, *dz; /* [n, hidden] of mlp2: before and after the activation, and the gradient at z */
 } call;
 
 static call call_of(const ada_connector *c, const float *x, size_t n, void *scratch) {
     size_t hidden = n * (size_t)c->hidden;
-    call k = {.c = c, .x = x, .n = n, .z = scratch};
-    k.h = k.z + hidden, k.dz = k.h + hidden, k.spare = k.dz + hidden;
+    call k = {.c = c, .x = x, .n = n, .tile = tile_rows(n), .z = scratch};
+    k.h = k.z + hidden, k.dz = k.h + hidden;
     return k;
 }
 
 size_t ada_connector_scratch(const ada_connector *c, size_t n) {
-    return (3 * n * (size_t)c->hidden + tiles(n) * wider(c)) * sizeof(float);
+    return 3 * n * (size_t)c->hidden * sizeof(float);
 }
 
 /* y [m, n] = x [m, k] · w + b */
-static void product(const float *x, size_t m, size_t k, const float *w, const float *b, size_t n, float *y,
-                    float *spare) {
+static void product(const float *x, size_t m, size_t k, const float *w, const float *b, size_t n, float *y) {
     size_t step = n < PIECE ? PIECE / n : 1;
-    for (size_t i = 0; i < m; i++)
-        if (b)
-            memcpy(y + i * n, b, n * sizeof *y);
-        else
-            memset(y + i * n, 0, n * sizeof *y);
+    for (size_t i = 0; b && i < m; i++) memcpy(y + i * n, b, n * sizeof *y);
     for (size_t at = 0; at < k; at += step)
-        for (size_t i = 0; i < m; i++) {
-            ada_k.row_matmul(spare, x + i * k + at, w + at * n, at_most(k - at, step), n);
-            ada_k.add(y + i * n, y + i * n, spare, n);
-        }
+        ada_k.rows_matmul(y, b || at > 0, x + at, k, m, w + at * n, at_most(k - at, step), n);
 }
 
 static void forward_tile(void *ctx, size_t tile, int worker) {
     (void)worker;
     const call *k = ctx;
     const ada_connector *c = k->c;
-    size_t i = tile * ROW_TILE, m = at_most(k->n - i, ROW_TILE), in = (size_t)c->in, d = (size_t)c->d,
+    size_t i = tile * k->tile, m = at_most(k->n - i, k->tile), in = (size_t)c->in, d = (size_t)c->d,
            hidden = (size_t)c->hidden;
     const float *x = k->x + i * in;
-    float *y = k->y + i * d, *z = k->z + i * hidden, *h = k->h + i * hidden,
-          *spare = k->spare + tile * wider(c);
+    float *y = k->y + i * d, *z = k->z + i * hidden, *h = k->h + i * hidden;
     if (c->kind == ADA_CONNECTOR_LINEAR) {
-        product(x, m, in, c->w1, c->b1, d, y, spare);
+        product(x, m, in, c->w1, c->b1, d, y);
     } else {
-        product(x, m, in, c->w1, c->b1, hidden, z, spare);
+        product(x, m, in, c->w1, c->b1, hidden, z);
         ada_act_forward(c->act, h, z, m * hidden);
-        product(h, m, hidden, c->w2, c->b2, d, y, spare);
+        product(h, m, hidden, c->w2, c->b2, d, y);
     }
     ada_k.scale(y, y, c->scale, m * d);
 }
@@ -121,7 +117,7 @@ static void forward_tile(void *ctx, size_t tile, int worker) {
 void ada_connector_forward(const ada_connector *c, const float *x, size_t n, float *y, void *scratch) {
     call k = call_of(c, x, n, scratch);
     k.y = y;
-    ada_par_for(tiles(n), forward_tile, &k);
+    ada_par_for(tiles(n, k.tile), forward_tile, &k);
 }
 
 /* ---- backward ---- */
@@ -130,7 +126,7 @@ static void dz_tile(void *ctx, size_t tile, int worker) {
     (void)worker;
     const call *k = ctx;
     const ada_connector *c = k->c;
-    size_t first = tile * ROW_TILE, m = at_most(k->n - first, ROW_TILE), d = (size_t)c->d,
+    size_t first = tile * k->tile, m = at_most(k->n - first, k->tile), d = (size_t)c->d,
            hidden = (size_t)c->hidden, step = d < PIECE ? PIECE / d : 1;
     float *dz = k->dz + first * hidden;
     for (size_t at = 0; at < hidden; at += step)
@@ -173,7 +169,7 @@ void ada_connector_backward(const ada_connector *c, const float *x, size_t n, co
         outer_sum(g->w1, g->b1, x, in, dy, d, n, c->scale);
         return;
     }
-    ada_par_for(tiles(n), dz_tile, &k);
+    ada_par_for(tiles(n, k.tile), dz_tile, &k);
     outer_sum(g->w2, g->b2, k.h, hidden, dy, d, n, c->scale);
     outer_sum(g->w1, g->b1, x, in, k.dz, hidden, n, 1);
 }

@@ -58,12 +58,6 @@ static void k_mm_turn(void *b, size_t ldb, const void *x, size_t ldx, size_t n, 
 }
 #else
 
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 32")
-#endif
-
 /* Most rows of a register tile of one 16-column half and of two: the accumulators, one broadcast and the b
  * vectors fill the registers of the ISA. Fewest: with less there are too few chains to fill the pipes. */
 #if defined(ADA_ISA_AVX512)

@@ -108,6 +108,12 @@ VEC void vi_store_u8_n(uint8_t *p, vi a, size_t n)
 #define LD(p) (m == VL ? vf_load((p) + i) : vf_load_n((p) + i, m))
 #define LD_OR(p, fill) (m == VL ? vf_load((p) + i) : vf_select(vm_first(m), vf_load_n((p) + i, m), fill))
 #define ST(p, v) do { if (m == VL) vf_store((p) + i, v); else vf_store_n((p) + i, v, m); } while (0)
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
 #define VEC_EACH(n, ...)                                                                                     \
     do {                                                                                                     \
         size_t i = 0;                                                                                        \

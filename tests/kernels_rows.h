@@ -251,8 +251,13 @@ static double chain(const float *x, const float *w, size_t ldx, size_t ldw, size
     for (size_t q = 0; q < k; q++) s += fabs((double)x[q * ldx] * w[q * ldw]);
     return ((double)k + 2) * U * s + (double)k * 0x1p-149;
 }
-ROW(row_matmul, out(j, n, 0); in(j, k, ANY);
-    in(j, k *n, ANY), s->row_matmul(F(0), F(1), F(2), k, n), return chain(F(1), F(2) + i, 1, n, k))
+static size_t low_rows(size_t n) {
+    return 1 + n % 7;
+}
+ROW(rows_matmul, inout(j, low_rows(n) * n, ANY); in(j, low_rows(n) * (k + 3), ANY);
+    in(j, k *n, ANY), s->rows_matmul(F(0), n / 4 % 2, F(1), k + 3, low_rows(n), F(2), k, n),
+    return chain(F(1) + i / n * (k + 3), F(2) + i % n, 1, n, k) +
+           (n / 4 % 2 ? 2 * U * (fabs(F(0)[i]) + w) : 0))
 ROW(row_matmul_t, out(j, k, 0); in(j, n, ANY);
     in(j, k *n, ANY), s->row_matmul_t(F(0), F(1), F(2), k, n),
     return depth(n, 0) * U * sum_products(F(1), F(2) + i * n, n) + (double)n * 0x1p-149)
@@ -541,7 +546,7 @@ static void rows_ready(void) {
         "silu",        "gelu_quick", "gelu_tanh",   "gelu_erf",   "max",      "argmax",
         "f32_to_bf16", "f32_to_f16", "bf16_to_f32", "f16_to_f32", "mm_widen", "mm_widen_back",
         "mm_turn",     "mm_zip",     "planes",      NULL};
-    static const char *const two[] = {"row_matmul",  "row_matmul_t", "outer_add", "mm_tile",
+    static const char *const two[] = {"rows_matmul", "row_matmul_t", "outer_add", "mm_tile",
                                       "mm_pairs",    "mm_rows",      "mm_turn",   "mm_narrow",
                                       "attend_rows", "attend_back",  "resample",  NULL};
     for (size_t i = 0; i < ROWS; i++) {

@@ -77,18 +77,17 @@ static void forward_tile(void *ctx, size_t tile, int worker) {
     const call *c = ctx;
     const float *down = param(c->a, c->m, DOWN), *up = param(c->a, c->m, UP);
     const float *down_bias = param(c->a, c->m, DOWN_BIAS), *up_bias = param(c->a, c->m, UP_BIAS);
-    for (size_t i = tile * ROW_TILE; i < c->n && i < (tile + 1) * ROW_TILE; i++) {
-        const float *e = c->e + i * c->d;
-        float *z = c->z + i * c->r, *f = c->f + i * c->r, *y = c->y + i * c->d;
-        ada_k.row_matmul(z, e, down, c->d, c->r);
-        if (down_bias) ada_k.add(z, z, down_bias, c->r);
-        if (c->a->activation == ADA_F_RELU) ada_k.relu(f, z, c->r);
-        if (c->a->activation == ADA_F_GELU) ada_k.gelu_erf(f, z, c->r);
-        ada_k.row_matmul(y, f, up, c->r, c->d);
-        if (up_bias) ada_k.add(y, y, up_bias, c->d);
-        ada_k.scale(y, y, c->a->scale, c->d);
-        ada_k.add(y, e, y, c->d);
-    }
+    size_t at = tile * ROW_TILE, m = c->n - at < ROW_TILE ? c->n - at : ROW_TILE;
+    const float *e = c->e + at * c->d;
+    float *z = c->z + at * c->r, *f = c->f + at * c->r, *y = c->y + at * c->d;
+    ada_k.rows_matmul(z, false, e, c->d, m, down, c->d, c->r);
+    for (size_t i = 0; down_bias && i < m; i++) ada_k.add(z + i * c->r, z + i * c->r, down_bias, c->r);
+    if (c->a->activation == ADA_F_RELU) ada_k.relu(f, z, m * c->r);
+    if (c->a->activation == ADA_F_GELU) ada_k.gelu_erf(f, z, m * c->r);
+    ada_k.rows_matmul(y, false, f, c->r, m, up, c->r, c->d);
+    for (size_t i = 0; up_bias && i < m; i++) ada_k.add(y + i * c->d, y + i * c->d, up_bias, c->d);
+    ada_k.scale(y, y, c->a->scale, m * c->d);
+    ada_k.add(y, e, y, m * c->d);
 }
 
 static void embed_forward(const ada_adapter *a, ada_modality m, const float *e, size_t n, float *y,
