@@ -37,7 +37,7 @@ typedef struct ffn_job {
     const ada_ffn *f;
     const ada_panel *p;
     const void *up; /* [m, up_rows], of the weights' type */
-    void *h;
+    void *h;        /* likewise, backward's result */
     void (*piece)(const struct ffn_job *j, size_t i, size_t c, size_t n); /* columns c … c+n-1 of row i */
 } ffn_job;
 
@@ -58,13 +58,12 @@ static bool gated_bf16(const ada_ffn *f) {
     return f->type == ADA_BF16 && (f->act == ADA_ACT_SILU || f->act == ADA_ACT_GELU_TANH);
 }
 
-static void forward_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
+static void forward_piece(const ffn_job *j, size_t i, size_t c, size_t n, void *h) {
     const ada_ffn *f = j->f;
     size_t w = f->width, at = i * up_rows(f) + c;
     float g[PIECE], u[PIECE];
     if (f->type == ADA_BF16 && (!f->gated || gated_bf16(f))) {
         const uint16_t *from = (const uint16_t *)j->up + at;
-        uint16_t *h = (uint16_t *)j->h + i * w + c;
         if (!f->gated)
             ada_act_forward_bf16(f->act, h, from, n);
         else
@@ -78,7 +77,18 @@ static void forward_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
     } else {
         ada_act_forward(f->act, g, g, n);
     }
-    ada_narrow(f->type, ada_at(f->type, j->h, i * w + c), g, n);
+    ada_narrow(f->type, h, g, n);
+}
+
+static void forward_row(const void *ctx, size_t i, size_t first, size_t n, void *to) {
+    const ffn_job *j = ctx;
+    size_t w = j->f->width, next = (i + 1) * up_rows(j->f) + first;
+    if (n < w && i + 1 < j->f->norm.m) { /* too short for the processor to notice */
+        ada_fetch(j->f->type, j->up, next, n);
+        if (j->f->gated) ada_fetch(j->f->type, j->up, next + w, n);
+    }
+    for (size_t c = 0; c < n; c += PIECE)
+        forward_piece(j, i, first + c, n - c < PIECE ? n - c : PIECE, ada_at(j->f->type, to, c));
 }
 
 /* The activation is of numbers as backward will find them, and in place where nobody will. p->t is scratch of
@@ -86,13 +96,14 @@ static void forward_piece(const ffn_job *j, size_t i, size_t c, size_t n) {
 void ada_ffn_forward(const ada_ffn *f, const ada_panel *p, float *x) {
     size_t m = f->norm.m, d = f->norm.d;
     void *a = f->up_in ? f->up_in : p->a, *up = f->gate_up ? f->gate_up : p->h,
-         *h = f->down_in               ? f->down_in
-              : f->gate_up || f->gated ? p->t
-                                       : up;
+         *all = f->down_in               ? f->down_in
+                : f->gate_up || f->gated ? p->t
+                                         : up;
+    ffn_job j = {.f = f, .p = p, .up = up};
     ada_norm_forward(&f->norm, f->type, x, a, p->n, f->x, f->stat);
     ada_linear_forward_narrow(f->up, a, d, m, p->t, up);
-    ada_par_for(ada_strips(m), in_pieces, &(ffn_job){f, p, up, h, forward_piece});
-    ada_residual_forward(&f->end, p, h, f->width, x);
+    const ada_made h = {.row = forward_row, .ctx = &j, .all = all, .wanted = f->down_in != NULL};
+    ada_residual_forward_made(&f->end, p, &h, x);
 }
 
 static void gated_piece(const ffn_job *j, size_t i, size_t c, size_t n) {

@@ -26,6 +26,11 @@ void ada_linear_forward(const ada_linear *l, const void *x, size_t ldx, size_t m
     ada_matmul(l->w, x, ldx, m, &(ada_end){.y = y, .ld = ldy, .add = add, .bias = l->b});
 }
 
+void ada_linear_forward_made(const ada_linear *l, const ada_made *x, size_t m, float *y, size_t ldy,
+                             bool add) {
+    ada_matmul_made(l->w, x, m, &(ada_end){.y = y, .ld = ldy, .add = add, .bias = l->b});
+}
+
 void ada_linear_forward_narrow(const ada_linear *l, const void *x, size_t ldx, size_t m, float *scratch,
                                void *y) {
     ada_matmul(l->w, x, ldx, m,

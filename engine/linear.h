@@ -67,6 +67,9 @@ static inline bool ada_linear_alone(const ada_linear *l) {
  * elements. */
 void ada_linear_forward(const ada_linear *l, const void *x, size_t ldx, size_t m, float *y, size_t ldy,
                         bool add);
+/* The same of an x that is made; where w is trained, backward is given x->all. */
+void ada_linear_forward_made(const ada_linear *l, const ada_made *x, size_t m, float *y, size_t ldy,
+                             bool add);
 /* The same into y [m, n] of the weight's type, packed. scratch [m, n]. */
 void ada_linear_forward_narrow(const ada_linear *l, const void *x, size_t ldx, size_t m, float *scratch,
                                void *y);

@@ -281,6 +281,7 @@ void ada_mat_row(const ada_mat *w, size_t i, float *out) {
 struct product {
     const ada_mat *w;
     const char *x;
+    const ada_made *made;        /* x in pieces, or NULL */
     size_t ldx, m, inner, outer; /* y [m, outer] = x [m, inner] · B */
     float *y;
     size_t ldy;
@@ -450,7 +451,7 @@ static void multiply(struct product *p, const ada_end *end) {
     size_t apart = (size_t)ada_par_inside(); /* then ada_matmul_apart holds the scratch */
     if (!apart) (void)pthread_mutex_lock(&scratch.busy);
     if (p->w->theirs)
-        ada_pieces_multiply(p->w->theirs, p->back, p->x, p->ldx, p->m, end);
+        ada_pieces_multiply(p->w->theirs, p->back, p->x, p->ldx, p->made, p->m, end);
     else
         multiply_own(p, end, apart);
     if (apart) return;
@@ -478,11 +479,13 @@ static ada_end settle(const ada_mat *w, const ada_end *end, size_t outer) {
     return (ada_end){.y = end->y, .ld = end->ld, .bias = end->bias, .narrow = end->narrow};
 }
 
-static void product(const ada_mat *w, bool back, const void *x, size_t ldx, size_t m, const ada_end *end) {
+static void product(const ada_mat *w, bool back, const void *x, size_t ldx, const ada_made *made, size_t m,
+                    const ada_end *end) {
     size_t inner = back ? w->n : w->k, outer = back ? w->k : w->n;
     ada_end e = settle(w, end, outer);
     multiply(&(struct product){.w = w,
                                .x = x,
+                               .made = made,
                                .ldx = ldx,
                                .m = m,
                                .inner = inner,
@@ -495,11 +498,32 @@ static void product(const ada_mat *w, bool back, const void *x, size_t ldx, size
 }
 
 void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, const ada_end *end) {
-    product(w, false, x, ldx, m, end);
+    product(w, false, x, ldx, NULL, m, end);
+}
+
+struct making {
+    const ada_made *x;
+    size_t m, k, bytes; /* of a number */
+};
+
+static void make_strip(void *ctx, size_t strip, int worker) {
+    const struct making *j = ctx;
+    (void)worker;
+    for (size_t i = strip * 4; i < j->m && i < strip * 4 + 4; i++)
+        j->x->row(j->x->ctx, i, 0, j->k, (char *)j->x->all + i * j->k * j->bytes);
+}
+
+void ada_matmul_made(const ada_mat *w, const ada_made *x, size_t m, const ada_end *end) {
+    if (w->theirs && ada_pieces_many(w->theirs, false) && !x->wanted) {
+        product(w, false, NULL, 0, x, m, end);
+        return;
+    }
+    ada_par_for(pieces(m, 4), make_strip, &(struct making){x, m, w->k, ada_type_size(w->type)});
+    product(w, false, x->all, w->k, NULL, m, end);
 }
 
 void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, const ada_end *end) {
-    product(w, true, dy, ldy, m, end);
+    product(w, true, dy, ldy, NULL, m, end);
 }
 
 static void release_scratch(void) {

@@ -62,6 +62,15 @@ typedef struct ada_end {
 } ada_end;
 /* x [m, k] · Wᵀ, x of the weight's type (ldx elements apart). */
 void ada_matmul(const ada_mat *w, const void *x, size_t ldx, size_t m, const ada_end *end);
+/* An x [m, k] that is made when the product comes to read it, in pieces that then are in its cache, or all at
+ * once. */
+typedef struct ada_made {
+    void (*row)(const void *ctx, size_t i, size_t first, size_t n, void *to); /* n columns of row i, packed */
+    const void *ctx;
+    void *all;   /* [m, k] of the weight's type, packed: where it goes if that is at once */
+    bool wanted; /* it is to be there afterwards */
+} ada_made;
+void ada_matmul_made(const ada_mat *w, const ada_made *x, size_t m, const ada_end *end);
 /* dy [m, n] · W, likewise; needs ADA_BACKWARD. */
 void ada_matmul_back(const ada_mat *w, const void *dy, size_t ldy, size_t m, const ada_end *end);
 /* ada_par_for with more than one item and thread, whose bodies multiply each on its own. */

@@ -214,43 +214,52 @@ ada_status ada_pieces_prepare(ada_pieces *w, ada_arena *weights) {
     return st;
 }
 
+bool ada_pieces_many(const ada_pieces *w, bool back) {
+    return w->count[back] > 1;
+}
+
 enum { STRIP = 16 };
-struct copying {
-    const char *from;
+struct copying { /* of columns at … at+n-1 of rows i … i+m-1; sizes of numbers, and to the next row, in bytes
+                  */
+    const char *x;
+    const ada_made *made;
     char *to;
-    size_t ld, bytes, full, m; /* bytes from a row to the next, of one, and of one that is filled up; rows */
+    size_t ld, ts, i, m, at, n, full;
 };
 
 static void copy_strip(void *ctx, size_t strip, int worker) {
     const struct copying *c = ctx;
+    size_t bytes = c->n * c->ts, full = c->full * c->ts;
     (void)worker;
-    for (size_t i = strip * STRIP; i < c->m && i < strip * STRIP + STRIP; i++) {
-        char *to = c->to + i * c->full;
-        memcpy(to, c->from + i * c->ld, c->bytes);
-        memset(to + c->bytes, 0, c->full - c->bytes);
+    for (size_t r = strip * STRIP; r < c->m && r < strip * STRIP + STRIP; r++) {
+        char *to = c->to + r * full;
+        if (c->made)
+            c->made->row(c->made->ctx, c->i + r, c->at, c->n, to);
+        else
+            memcpy(to, c->x + (c->i + r) * c->ld + c->at * c->ts, bytes);
+        memset(to + bytes, 0, full - bytes);
     }
 }
 
-/* As many rows as there is room for. */
-static void multiply_rows(const ada_pieces *w, bool back, const char *x, size_t ldx, size_t m,
-                          const ada_end *end) {
-    size_t in = inner(w, back), ts = ada_type_size(w->type), step = w->step[back];
-    char *copy = seat((size_t)ada_par_inside());
-    for (size_t i = 0, at = 0; at < in; i++, at += step) {
-        size_t n = in - at < step ? in - at : step, full = ada_round_up(n, ALIKE);
+/* As many rows as there is room for. c: which, and of what. */
+static void multiply_rows(const ada_pieces *w, bool back, struct copying c, const ada_end *end) {
+    size_t in = inner(w, back), step = w->step[back];
+    c.to = seat((size_t)ada_par_inside());
+    for (size_t i = 0; c.at < in; i++, c.at += step) {
+        size_t at = c.at;
         ada_end e = {.y = end->y,
                      .ld = end->ld,
                      .add = at > 0 || end->add,
                      .bias = at > 0 || end->narrow ? NULL : end->bias};
-        ada_par_for((m + STRIP - 1) / STRIP, copy_strip,
-                    &(struct copying){x + at * ts, copy, ldx * ts, n * ts, full * ts, m});
-        ada_dnnl_multiply(w->part[back][i], back, copy, full, m, &e);
+        c.n = in - at < step ? in - at : step, c.full = ada_round_up(c.n, ALIKE);
+        ada_par_for((c.m + STRIP - 1) / STRIP, copy_strip, &c);
+        ada_dnnl_multiply(w->part[back][i], back, c.to, c.full, c.m, &e);
     }
-    if (end->narrow) ada_end_rows(end, m, outer(w, back));
+    if (end->narrow) ada_end_rows(end, c.m, outer(w, back));
 }
 
-void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t ldx, size_t m,
-                         const ada_end *end) {
+void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t ldx, const ada_made *made,
+                         size_t m, const ada_end *end) {
     size_t out = outer(w, back), ts = ada_type_size(w->type), most = rows_of((size_t)ada_par_inside());
     if (w->count[back] == 1) {
         ada_dnnl_multiply(*w->part[back], back, x, ldx, m, end);
@@ -260,7 +269,9 @@ void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t l
         ada_end e = *end;
         e.y += i * e.ld;
         if (e.narrow) e.narrow = (char *)e.narrow + i * out * ts;
-        multiply_rows(w, back, (const char *)x + i * ldx * ts, ldx, m - i < most ? m - i : most, &e);
+        struct copying c = {
+            .x = x, .made = made, .ld = ldx * ts, .ts = ts, .i = i, .m = m - i < most ? m - i : most};
+        multiply_rows(w, back, c, &e);
     }
 }
 

@@ -21,9 +21,11 @@ void ada_pieces_close(ada_pieces **w);
 void ada_pieces_row(const ada_pieces *w, size_t i, float *out);
 /* Room for products of m rows by all of `team` threads together; apart: by each on its own as well. */
 ada_status ada_pieces_reserve(size_t m, int team, bool apart) ADA_MUST_USE;
-/* As ada_matmul and ada_matmul_back: by all threads, or by the one whose loop's body this is. */
-void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t ldx, size_t m,
-                         const ada_end *end);
+bool ada_pieces_many(const ada_pieces *w, bool back); /* more than one */
+/* As ada_matmul and ada_matmul_back: by all threads, or by the one whose loop's body this is. made, where the
+ * direction is cut: x is what it makes. Or NULL. */
+void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t ldx, const ada_made *made,
+                         size_t m, const ada_end *end);
 void ada_pieces_release(void);
 /* For tests: weights packed from now on are cut whatever multiplies them, from inner sides of `from` on; 0:
  * as a rule. */

@@ -95,6 +95,12 @@ void ada_residual_forward(const ada_residual *r, const ada_panel *p, const void 
     if (r->post.w) ada_norm_add(&r->post, r->type, p->n, r->keep, r->stat, x);
 }
 
+void ada_residual_forward_made(const ada_residual *r, const ada_panel *p, const ada_made *h, float *x) {
+    size_t m = r->post.m, d = r->post.d;
+    ada_linear_forward_made(r->out, h, m, r->post.w ? p->n : x, d, !r->post.w);
+    if (r->post.w) ada_norm_add(&r->post, r->type, p->n, r->keep, r->stat, x);
+}
+
 /* p->a: the gradient at the product. */
 static void before_product(const ada_residual *r, const ada_panel *p, const float *dx) {
     size_t m = r->post.m, d = r->post.d;

@@ -15,9 +15,6 @@ typedef struct ada_panel { /* workspace of a panel; wide: the widest row of any 
     float *t;              /* [most, wide] */
     void *h;               /* [most, wide] of the stack's type */
 } ada_panel;
-static inline size_t ada_panel_rows(size_t first, size_t rows) {
-    return rows - first < ADA_PANEL ? rows - first : ADA_PANEL;
-}
 
 /* Panels, and who works on them. Alone: each thread on its own panels, whose rows then stay in its own cache
  * and wait for nobody; where there are too few rows for that, or products that need all threads, all of them
@@ -52,6 +49,8 @@ typedef struct ada_residual {
 
 /* h [m, k] of `type`, ldh apart; x [m, d]. p->n is overwritten where normed. */
 void ada_residual_forward(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh, float *x);
+/* The same of an h that is made. */
+void ada_residual_forward_made(const ada_residual *r, const ada_panel *p, const ada_made *h, float *x);
 /* dh [m, k] (lddh apart) from dx [m, d] after; h as kept, for a trained product, or NULL. p->a, and where
  * normed p->n and p->r, are overwritten. */
 void ada_residual_backward(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh,

@@ -256,6 +256,10 @@ static ada_status prepare(ada_tower *t, int32_t n, int32_t h, int32_t w) {
 
 /* ---- running ---- */
 
+static size_t panel_rows(size_t first, size_t rows) {
+    return rows - first < ADA_PANEL ? rows - first : ADA_PANEL;
+}
+
 typedef struct {
     const ada_tower *t;
     const float *image; /* [channels, h, w] */
@@ -303,7 +307,7 @@ static void embed(void *ctx, size_t image, int worker) {
                  .in = ada_at(t->type, t->in, (size_t)worker * ADA_PANEL * k),
                  .x = t->x + image * (size_t)t->rows * d};
     for (; j.first < n; j.first += ADA_PANEL) {
-        size_t m = ada_panel_rows(j.first, n);
+        size_t m = panel_rows(j.first, n);
         ada_par_for(m, gather_row, &j);
         ada_linear_forward(&t->patch, j.in, k, m, j.x + ((size_t)t->tokens + j.first) * d, d, false);
     }
@@ -325,7 +329,7 @@ static void norm(const ada_tower *t, const float *w, const float *b, float *x, s
     size_t d = (size_t)t->c.d;
     for (size_t i = 0; w && i < m; i += ADA_PANEL) {
         ada_norm_rows r = {
-            .kind = t->c.norm, .w = w, .b = b, .eps = t->c.norm_eps, .m = ada_panel_rows(i, m), .d = d};
+            .kind = t->c.norm, .w = w, .b = b, .eps = t->c.norm_eps, .m = panel_rows(i, m), .d = d};
         ada_norm_forward(&r, ADA_F32, x + i * d, x + i * d, t->tmp, NULL, NULL);
     }
 }

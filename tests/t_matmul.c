@@ -471,6 +471,58 @@ static void apart_bits(void **state) {
 }
 
 static size_t taken;
+/* An x that is made as it is read gives what it gives where it lies: whole and cut, by either maker, more
+ * rows at once than there is room for in pieces; and it is there afterwards if that is wanted. */
+struct maker {
+    const char *x;
+    size_t m, k, bytes;
+};
+static void make_row(const void *ctx, size_t i, size_t first, size_t n, void *to) {
+    const struct maker *j = ctx;
+    assert_true(i < j->m && first + n <= j->k);
+    memcpy(to, j->x + (i * j->k + first) * j->bytes, n * j->bytes);
+}
+
+static void made_of(ada_dtype type, size_t m) {
+    enum { N = 96, K = 656, ROOM = 100 };
+    struct operands o = operands_new(m, N, K, type);
+    ada_arena arena = {0};
+    ada_mat *mat = pack(&arena, o.w, N, K, type);
+    struct maker j = {list(m * K, 4), m, K, type == ADA_BF16 ? 2 : 4};
+    float *want = list(m * N, 4), *y = list(m * N, 4);
+    void *all = list(m * K, 4);
+    for (size_t i = 0; i < m; i++) memcpy((char *)(uintptr_t)j.x + i * K * j.bytes, row(&o, i), K * j.bytes);
+    for (int team = 1; team <= 3; team++) {
+        ada_par_force(team);
+        assert_int_equal(ada_matmul_reserve(m < ROOM ? m : ROOM, N, K, false), ADA_OK);
+        for (int wanted = 0; wanted < 2; wanted++) {
+            const ada_made x = {make_row, &j, all, wanted};
+            run(mat, false, j.x, K, m, want, N, false);
+            memset(all, 0xff, m * K * j.bytes), memset(y, 0xff, m * N * sizeof *y);
+            ada_matmul_made(mat, &x, m, &(ada_end){.y = y, .ld = N});
+            assert_memory_equal(y, want, m * N * sizeof *y);
+            if (wanted) assert_memory_equal(all, j.x, m * K * j.bytes);
+        }
+    }
+    ada_mat_close(&mat);
+    ada_arena_free(&arena);
+    free((void *)(uintptr_t)j.x), free(want), free(y), free(all);
+    operands_free(&o);
+}
+
+static void made(void **state) {
+    (void)state;
+    static const size_t ms[] = {1, 3, 20, 1500};
+    for (int how = 0; how < 4; how++) {
+        if (how / 2) unsetenv("ADALINK_MATMUL");
+        ada_pieces_force(how % 2 ? 640 : 0);
+        for (int t = 0; t < 2; t++)
+            for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) made_of(t ? ADA_F32 : ADA_BF16, ms[i]);
+    }
+    setenv("ADALINK_MATMUL", "own", 1);
+    ada_pieces_force(0);
+}
+
 static void *(*take)(size_t);
 static void *counted(size_t bytes) {
     taken += bytes;
@@ -568,7 +620,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_definition), cmocka_unit_test(long_back),  cmocka_unit_test(specials),
         cmocka_unit_test(stacked),       cmocka_unit_test(refusals),   cmocka_unit_test(library),
-        cmocka_unit_test(library_bits),  cmocka_unit_test(apart_bits), cmocka_unit_test(scratch_once),
-        cmocka_unit_test(room_kept),     cmocka_unit_test(pins)};
+        cmocka_unit_test(library_bits),  cmocka_unit_test(apart_bits), cmocka_unit_test(made),
+        cmocka_unit_test(scratch_once),  cmocka_unit_test(room_kept),  cmocka_unit_test(pins)};
     return cmocka_run_group_tests(tests, own_maker, release);
 }
