@@ -34,8 +34,9 @@ static const struct ada_opt opts[] = {
     { .name = "hidden", F(made.hidden), .arg = "N", .lo = 1, .hi = 1048576,
       .help = "width between mlp2's products; the default is the text model's" },
     { .name = "feature-layer", F(layers), .arg = "N",
-      .help = "features are what the tower has after so many layers, from the end if below 0; given more "
-              "than once: side by side. The default is its last, normed as the tower does" },
+      .help = "features are what the tower has after so many layers, from the end if below 0, before the "
+              "first at 0; given more than once: side by side. The default is its last, normed as the tower "
+              "does" },
     { .name = "feature-rows", F(rows), .arg = "NAME", .words = "patches|default|full", .def = "patches",
       .help = "rows of features: patches alone, all but the first, or all" },
     { .name = "normalize-on", F(made.normalize_on), .arg = "FILE",

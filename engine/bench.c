@@ -160,10 +160,11 @@ static ada_status time_images(ada_tower *t, int32_t n, int32_t side, double *sec
     int32_t rows;
     ADA_TRY(ada_tower_rows(t, h, w, &rows));
     ADA_TRY(ada_arena_take(work, &pixels, (size_t)n * size, sizeof *pixels));
-    ADA_TRY(ada_arena_take(work, &features, (size_t)n * (size_t)rows * (size_t)c->d, sizeof *features));
+    size_t made = (size_t)n * (size_t)rows * ada_tower_features(t);
+    ADA_TRY(ada_arena_take(work, &features, made, sizeof *features));
     for (size_t i = 0; i < (size_t)n * size; i++)
         pixels[i] = (float)(2.0 * ada_rng_uniform(0, ADA_RNG_BENCH, i) - 1.0);
-    memset(features, 0, (size_t)n * (size_t)rows * (size_t)c->d * sizeof *features); /* its pages are there */
+    memset(features, 0, made * sizeof *features); /* its pages are there */
     ADA_TRY(ada_tower_flops(t, h, w, flops));
     *flops *= n;
     double start = ada_os.now();

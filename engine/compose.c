@@ -302,9 +302,12 @@ static ada_status look_at(composer *m, const char *path) {
 
 /* ---- the file ---- */
 
-/* NULL: no memory. */
+/* A number where that says it, 0 being none that was asked for: so files were before there were lists, and a
+ * base is known by its digest. NULL: no memory. */
 static ada_json *layers_of(const ada_tower_opts *o) {
-    ada_json *list = o->layers ? ada_json_new_arr() : ada_json_new_int(0);
+    if (o->layers == 0) return ada_json_new_int(0);
+    if (o->layers == 1 && o->layer[0] != 0) return ada_json_new_int(o->layer[0]);
+    ada_json *list = ada_json_new_arr();
     for (int i = 0; list && i < o->layers; i++)
         if (ada_json_push(list, ada_json_new_int(o->layer[i])) != ADA_OK) ada_json_close(&list);
     return list;

@@ -34,7 +34,7 @@
  *   rope_half pairs x[i] with x[half + i], rope_interleave x[2i] with x[2i + 1]:
  *   (a, b) → (a·c - b·s·sign, b·c + a·s·sign).
  * k_lowrank.h, w and g [k, n] row-major:
- *   rows_matmul: y [m, n] = (or += with add) x [m, k] · w. row_matmul_t: y [k] = w · x [n].
+ *   rows_matmul: y [m, n] = (or += with add) x [m, k], rows ldx apart, · w. row_matmul_t: y [k] = w · x [n].
  *   outer_add: g [k, n] += s · x [k] ⊗ y [n].
  * k_adam.h: one AdamW step, its constants c by the names below.
  * k_matmul.h, w: panels of bf16 pairs as its header says; b: two halves of 16 columns, ldb floats apart, each

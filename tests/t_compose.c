@@ -152,6 +152,28 @@ static void identity(void **state) {
     assert_string_not_equal(one, two);
 }
 
+/* One layer stands as a number, as in files of before there were lists; 0 alone says that none was asked for.
+ */
+static void layers_are_written(void **state) {
+    (void)state;
+    static const struct {
+        int n, layer[2];
+        const char *words;
+    } all[] = {{0, {0}, "0"}, {1, {-2}, "-2"}, {1, {0}, "[0]"}, {2, {0, -1}, "[0, -1]"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        ada_compose_opts o = of(vision_path);
+        ada_buf b = {0};
+        o.features.layers = all[i].n;
+        memcpy(o.features.layer, all[i].layer, sizeof all[i].layer);
+        ada_tensors *t = composed(&o, "layers.h5");
+        assert_ok(
+            ada_json_text(ada_json_get(ada_json_get(ada_tensors_meta(t), "config"), "feature_layer"), 0, &b));
+        assert_string_equal(b.data, all[i].words);
+        ada_buf_free(&b);
+        ada_tensors_close(&t);
+    }
+}
+
 static char told[512];
 static void hear(void *ctx, int level, const char *message) {
     (void)ctx;
@@ -315,6 +337,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(parts_are_whole),
                                        cmocka_unit_test(types),
                                        cmocka_unit_test(identity),
+                                       cmocka_unit_test(layers_are_written),
                                        cmocka_unit_test(from_gguf),
                                        cmocka_unit_test_prestate(channels, &last),
                                        cmocka_unit_test_prestate(channels, &two),

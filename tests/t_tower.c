@@ -213,6 +213,18 @@ static void layers_stand_side_by_side(void **state) {
     ada_tensors_close(&a);
 }
 
+/* Where layers are joined too, bench has room for what the tower says. */
+static void bench_has_room(void **state) {
+    (void)state;
+    ada_tower_opts o = {.layers = ADA_TOWER_LAYERS};
+    ada_tower *t = NULL;
+    double seconds = 0, flops = 0;
+    assert_ok(ada_tower_open(&t, golden_path("clip"), &o));
+    assert_ok(ada_tower_bench(t, 1000, 16, &seconds, &flops));
+    assert_true(seconds > 0 && flops > 0);
+    ada_tower_close(&t);
+}
+
 /* Many more images than a pass takes, on 1 and 3 threads, and each alone. */
 static void bits_do_not_depend_on_company(void **state) {
     (void)state;
@@ -388,6 +400,7 @@ int main(void) {
         cmocka_unit_test(larger_models_have_towers),
         cmocka_unit_test(rows_are_chosen),
         cmocka_unit_test(layers_stand_side_by_side),
+        cmocka_unit_test(bench_has_room),
         cmocka_unit_test(bits_do_not_depend_on_company),
         cmocka_unit_test(threads_share_a_tower),
         cmocka_unit_test(keys_differ_with_what_decides),

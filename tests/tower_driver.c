@@ -15,7 +15,7 @@ static ada_status run(ada_tower *t, int32_t n, int32_t h, int32_t w) {
     float *pixels, *features;
     size_t size = (size_t)n * (size_t)c->channels * (size_t)h * (size_t)w;
     ADA_TRY(ada_tower_rows(t, h, w, &rows));
-    size_t out = (size_t)n * (size_t)rows * (size_t)c->d;
+    size_t out = (size_t)n * (size_t)rows * ada_tower_features(t);
     ADA_TRY(ada_arena_take(&a, &pixels, size, sizeof *pixels));
     ADA_TRY(ada_arena_take(&a, &features, out, sizeof *features));
     if (fread(pixels, sizeof *pixels, size, stdin) != size)
