@@ -219,8 +219,8 @@ bool ada_pieces_many(const ada_pieces *w, bool back) {
 }
 
 enum { STRIP = 16 };
-struct copying { /* of columns at … at+n-1 of rows i … i+m-1; sizes of numbers, and to the next row, in bytes
-                  */
+/* Of columns at … at+n-1 of rows i … i+m-1. ts, ld: bytes of a number, and from a row of x to the next. */
+struct copying {
     const char *x;
     const ada_made *made;
     char *to;
