@@ -58,15 +58,13 @@ void ada_connector_gather(const ada_connector *c, const float *features, int32_t
 static size_t at_most(size_t n, size_t most) {
     return n < most ? n : most;
 }
-static size_t at_least(size_t n, size_t least) {
-    return n > least ? n : least;
-}
 static size_t tiles(size_t n, size_t rows) {
     return (n + rows - 1) / rows;
 }
 /* Of n rows: a tile's, so that each thread has one. */
 static size_t tile_rows(size_t n) {
-    return at_least(at_most(tiles(n, (size_t)ada_par_threads()), MOST_TILE), ROW_TILE);
+    size_t share = at_most(tiles(n, (size_t)ada_par_threads()), MOST_TILE);
+    return share > ROW_TILE ? share : ROW_TILE;
 }
 
 typedef struct call {

@@ -514,7 +514,7 @@ static void make_strip(void *ctx, size_t strip, int worker) {
 }
 
 void ada_matmul_made(const ada_mat *w, const ada_made *x, size_t m, const ada_end *end) {
-    if (w->theirs && ada_pieces_many(w->theirs, false) && !x->wanted) {
+    if (w->theirs && ada_pieces_many(w->theirs) && !x->wanted) {
         product(w, false, NULL, 0, x, m, end);
         return;
     }

@@ -214,8 +214,8 @@ ada_status ada_pieces_prepare(ada_pieces *w, ada_arena *weights) {
     return st;
 }
 
-bool ada_pieces_many(const ada_pieces *w, bool back) {
-    return w->count[back] > 1;
+bool ada_pieces_many(const ada_pieces *w) {
+    return w->count[0] > 1;
 }
 
 enum { STRIP = 16 };

@@ -21,7 +21,7 @@ void ada_pieces_close(ada_pieces **w);
 void ada_pieces_row(const ada_pieces *w, size_t i, float *out);
 /* Room for products of m rows by all of `team` threads together; apart: by each on its own as well. */
 ada_status ada_pieces_reserve(size_t m, int team, bool apart) ADA_MUST_USE;
-bool ada_pieces_many(const ada_pieces *w, bool back); /* more than one */
+bool ada_pieces_many(const ada_pieces *w); /* whether the forward product is in more than one */
 /* As ada_matmul and ada_matmul_back: by all threads, or by the one whose loop's body this is. made, where the
  * direction is cut: x is what it makes. Or NULL. */
 void ada_pieces_multiply(const ada_pieces *w, bool back, const void *x, size_t ldx, const ada_made *made,

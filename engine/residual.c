@@ -89,16 +89,19 @@ void ada_panels_run(const ada_panels *p, size_t first, size_t rows, ada_panel_fn
         ada_matmul_apart(n, run_panel, &j);
 }
 
-void ada_residual_forward(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh, float *x) {
-    size_t m = r->post.m, d = r->post.d;
-    ada_linear_forward(r->out, h, ldh, m, r->post.w ? p->n : x, d, !r->post.w);
+/* Where it is normed, the product waits in p->n. */
+static void after_product(const ada_residual *r, const ada_panel *p, float *x) {
     if (r->post.w) ada_norm_add(&r->post, r->type, p->n, r->keep, r->stat, x);
 }
 
+void ada_residual_forward(const ada_residual *r, const ada_panel *p, const void *h, size_t ldh, float *x) {
+    ada_linear_forward(r->out, h, ldh, r->post.m, r->post.w ? p->n : x, r->post.d, !r->post.w);
+    after_product(r, p, x);
+}
+
 void ada_residual_forward_made(const ada_residual *r, const ada_panel *p, const ada_made *h, float *x) {
-    size_t m = r->post.m, d = r->post.d;
-    ada_linear_forward_made(r->out, h, m, r->post.w ? p->n : x, d, !r->post.w);
-    if (r->post.w) ada_norm_add(&r->post, r->type, p->n, r->keep, r->stat, x);
+    ada_linear_forward_made(r->out, h, r->post.m, r->post.w ? p->n : x, r->post.d, !r->post.w);
+    after_product(r, p, x);
 }
 
 /* p->a: the gradient at the product. */

@@ -24,15 +24,15 @@ struct ada_tower {
     ada_tensors *file, *own; /* own: to be closed */
     size_t params;
     ada_arena weights;
-    ada_stack stack;                 /* the layers that run: as far as the features need */
-    ada_linear patch;                /* [d, channels·patch_h·patch_w] */
-    float *class_token;              /* [d] or NULL */
-    float *registers;                /* [c.registers, d] */
-    float *positions;                /* [c.max_positions, d], the class token's first */
-    float *pre, *pre_b;              /* [d] or NULL */
-    float *last, *last_b;            /* [d]; NULL: features are the stack's own rows */
-    int32_t after[ADA_TOWER_LAYERS]; /* [o.layers] how many layers each feature is after */
-    pthread_mutex_t busy;            /* of what follows, and of the digest */
+    ada_stack stack;                /* the layers that run: as far as the features need */
+    ada_linear patch;               /* [d, channels·patch_h·patch_w] */
+    float *class_token;             /* [d] or NULL */
+    float *registers;               /* [c.registers, d] */
+    float *positions;               /* [c.max_positions, d], the class token's first */
+    float *pre, *pre_b;             /* [d] or NULL */
+    float *last, *last_b;           /* [d]; NULL: features are the stack's own rows */
+    ada_tap taps[ADA_TOWER_LAYERS]; /* [o.layers] in their order; where to is of what follows */
+    pthread_mutex_t busy;           /* of what follows, and of the digest */
     /* of one size of image, h 0 before the first: */
     ada_arena work;
     int32_t h, w, rows, tokens, skip, images; /* rows of an image; tokens before its patches; rows left out */
@@ -42,9 +42,8 @@ struct ada_tower {
     float *x;     /* [images·rows, d] */
     float *tmp;   /* [ADA_PANEL, d] */
     ada_segment *segs;
-    int32_t *out;                   /* [images·(rows - skip)] */
-    float *end;                     /* [images·(rows - skip), d] of the stack, where rows are joined */
-    ada_tap taps[ADA_TOWER_LAYERS]; /* [o.layers] likewise; those of the stack's end are in `end` */
+    int32_t *out; /* [images·(rows - skip)] */
+    float *end;   /* [images·(rows - skip), d] of the stack, where rows are joined */
     ada_pass *pass;
 };
 
@@ -81,8 +80,8 @@ static ada_status find_layers(ada_tower *t, int32_t *run) {
         int asked = t->o.layer[i];
         if (asked > all || asked < -all - 1)
             return ada_fail(ADA_EINVAL, "a tower of %d layers has no features at layer %d", all, asked);
-        t->after[i] = asked < 0 ? all + 1 + asked : asked;
-        if (t->after[i] > most) most = t->after[i];
+        t->taps[i].layer = asked < 0 ? all + 1 + asked : asked;
+        if (t->taps[i].layer > most) most = t->taps[i].layer;
     }
     *run = most;
     return ADA_OK;
@@ -201,15 +200,15 @@ static ada_status place_rows(ada_tower *t) {
 
 /* Whether a row of features is put together, and not the stack's own. */
 static bool joins(const ada_tower *t) {
-    return t->o.layers > 1 || (t->o.layers == 1 && t->after[0] != t->stack.c.layers);
+    return t->o.layers > 1 || (t->o.layers == 1 && t->taps[0].layer != t->stack.c.layers);
 }
 
 static ada_status layout_taps(ada_tower *t, size_t rows) {
     size_t d = (size_t)t->c.d;
     ADA_TRY(ada_arena_rows(&t->work, &t->end, rows, d, sizeof *t->end));
     for (int i = 0; i < t->o.layers; i++) {
-        t->taps[i] = (ada_tap){t->after[i], t->end};
-        if (t->after[i] != t->stack.c.layers)
+        t->taps[i].to = t->end;
+        if (t->taps[i].layer != t->stack.c.layers)
             ADA_TRY(ada_arena_rows(&t->work, &t->taps[i].to, rows, d, sizeof(float)));
     }
     return ADA_OK;
@@ -403,7 +402,8 @@ ada_status ada_tower_key(ada_tower *t, char hex[65]) {
     ada_status st =
         ada_buf_printf(&b, "tower %s rows %d type %s by %s on %s after", t->digest, t->o.rows,
                        ada_dtype_name(t->type), ada_mat_maker(t->stack.layers[0].up.w), ada_k.isa);
-    for (int i = 0; st == ADA_OK && i < t->o.layers; i++) st = ada_buf_printf(&b, " %d", (int)t->after[i]);
+    for (int i = 0; st == ADA_OK && i < t->o.layers; i++)
+        st = ada_buf_printf(&b, " %d", (int)t->taps[i].layer);
     if (st == ADA_OK) st = ada_sha_of(b.data, b.len, hex);
     ada_buf_free(&b);
     return st;
