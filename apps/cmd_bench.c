@@ -11,7 +11,7 @@
 
 struct bench {
     struct ada_common common;
-    const char *model, *dtype;
+    const char *model, *mmproj, *dtype;
     int threads, pp, tg, train, row, target, images, size, repeat;
     bool csv;
 };
@@ -20,6 +20,7 @@ struct bench {
 /* clang-format off */
 static const struct ada_opt opts[] = {
     ADA_OPT_MODEL(struct bench, model),
+    ADA_OPT_MMPROJ(struct bench, mmproj),
     ADA_OPT_DTYPE(struct bench, dtype),
     { .name = "pp", F(pp), .arg = "N", .lo = 0, .hi = 131072, .def = "512",
       .help = "prompt tokens of a pass; 0: none" },
@@ -169,9 +170,10 @@ static ada_status open_tower(struct subject *s, const struct bench *o) {
 }
 
 static ada_status subject_open(struct subject *s, const struct bench *o) {
-    const ada_model_opts how = {.f32 = o->dtype[0] == 'f', .threads = o->threads};
+    const ada_model_opts how = {
+        .f32 = o->dtype[0] == 'f', .threads = o->threads, .mmproj = o->mmproj};
     ada_status st = ada_model_open(&s->m, o->model, &how);
-    if (st == ADA_EUNSUPPORTED) return open_tower(s, o);
+    if (st == ADA_EUNSUPPORTED && !o->mmproj) return open_tower(s, o);
     return st == ADA_OK ? ada_model_describe(s->m, &s->described) : st;
 }
 

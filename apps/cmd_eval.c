@@ -10,7 +10,7 @@
 
 struct eval {
     struct ada_common common;
-    const char *model, *adapter, *dtype, *predictions;
+    const char *model, *mmproj, *adapter, *dtype, *predictions;
     int threads, show;
     bool base;
     ada_eval_opts run;
@@ -22,6 +22,7 @@ struct eval {
 static const struct ada_opt opts[] = {
     ADA_OPT_HEAD("what"),
     ADA_OPT_MODEL(struct eval, model),
+    ADA_OPT_MMPROJ(struct eval, mmproj),
     { .name = "adapter", .letter = 'a', F(adapter), .arg = "FILE",
       .help = "an adapter of that base; it and the base alone are shown side by side" },
     { .name = "data", .letter = 'd', F(run.data), .arg = "FILE", .need = true,
@@ -238,8 +239,9 @@ static ada_status evaluate(struct eval *o, struct job *j) {
                         "standard input can be read once: name a file, or use --no-base and no --show");
     o->run.keys = o->keys;
     if (!input) ADA_TRY(ada_dataset_open(&j->d, o->run.data, &o->keys));
-    ADA_TRY(
-        ada_model_open(&j->m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads}));
+    const ada_model_opts how = {
+        .f32 = o->dtype[0] == 'f', .threads = o->threads, .mmproj = o->mmproj};
+    ADA_TRY(ada_model_open(&j->m, o->model, &how));
     if (o->adapter) ADA_TRY(ada_adapter_open(&j->a, j->m, o->adapter));
     j->base.what = "base";
     j->main.what = o->adapter ? "adapter" : "base";

@@ -16,7 +16,7 @@
 
 struct generate {
     struct ada_common common;
-    const char *model, *adapter, *dtype, *prompt, *file, *system;
+    const char *model, *mmproj, *adapter, *dtype, *prompt, *file, *system;
     const char **stop, **image;
     bool chat;
     int threads, context;
@@ -28,6 +28,7 @@ struct generate {
 static const struct ada_opt opts[] = {
     ADA_OPT_HEAD("what"),
     ADA_OPT_MODEL(struct generate, model),
+    ADA_OPT_MMPROJ(struct generate, mmproj),
     { .name = "adapter", .letter = 'a', F(adapter), .arg = "FILE", .help = "an adapter of that base" },
     { .name = "prompt", .letter = 'p', F(prompt), .arg = "TEXT", .help = "the text to go on with" },
     { .name = "file", .letter = 'f', F(file), .arg = "FILE",
@@ -284,8 +285,9 @@ static ada_status run(struct ada_args *args, void *values) {
     o->run.stop = o->stop;
     o->run.images = o->image;
     while (o->image && o->image[o->run.nimages]) o->run.nimages++;
-    ada_status st =
-        ada_model_open(&m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads});
+    const ada_model_opts how = {
+        .f32 = o->dtype[0] == 'f', .threads = o->threads, .mmproj = o->mmproj};
+    ada_status st = ada_model_open(&m, o->model, &how);
     if (st == ADA_OK && o->adapter) st = ada_adapter_open(&a, m, o->adapter);
     if (st == ADA_OK) st = generate(o, m, a, &t, &text);
     ada_os.release(text);

@@ -16,7 +16,7 @@
 
 struct train {
     struct ada_common common;
-    const char *config, *model, *adapter, *dtype;
+    const char *config, *model, *mmproj, *adapter, *dtype;
     int threads;
     bool dry_run, shuffle, image_from_text;
     ada_dataset_opts keys;
@@ -32,6 +32,7 @@ static const struct ada_opt opts[] = {
     { .name = "config", .letter = 'c', F(config), .arg = "FILE", .local = true,
       .help = "a run file, YAML or JSON, with these options as keys; what the command line says wins" },
     ADA_OPT_MODEL(struct train, model),
+    ADA_OPT_MMPROJ(struct train, mmproj),
     { .name = "data", .letter = 'd', F(run.data), .arg = "FILE", .need = true,
       .help = "JSONL rows to learn from: prompt and completion, messages, or text; - is standard input" },
     { .name = "output", .letter = 'o', F(run.out), .arg = "DIR", .need = true,
@@ -123,8 +124,8 @@ static const struct ada_opt opts[] = {
 
 /* A run goes on as it began: only where it runs may differ. */
 static ada_status check_resume(const struct ada_args *a) {
-    static const char *const free_ones[] = {"resume", "output", "model",   "threads", "dry-run",
-                                            "json",   "quiet",  "verbose", NULL};
+    static const char *const free_ones[] = {"resume",  "output", "model", "mmproj",  "threads",
+                                            "dry-run", "json",   "quiet", "verbose", NULL};
     for (const struct ada_opt *o = opts; o->kind != ADA_OPT_END; o++) {
         if (o->kind == ADA_OPT_HEADING || a->by[o - opts] != ADA_OPT_BY_FLAG) continue;
         const char *const *f = free_ones;
@@ -151,7 +152,7 @@ static ada_status settle_method(const struct train *o, const struct ada_args *ar
 
 static void to_engine(struct train *o) {
     o->run.keys = o->keys;
-    o->run.model = o->model;
+    o->run.model = o->model, o->run.mmproj = o->mmproj;
     o->run.no_shuffle = !o->shuffle;
     o->made.seed = o->run.seed;
     /* The engine's zero means its default; here zero means none. */
@@ -163,7 +164,8 @@ static void to_engine(struct train *o) {
 /* The engine's keys have underscores where options have hyphens; paths are the absolute ones it found. */
 static ada_status write_settings(const struct ada_args *a, const ada_trainer *t, const char *path) {
     static const char *const paths[][2] = {
-        {"model", "model"}, {"data", "data"}, {"eval-data", "eval_data"}, {"features", "features"}};
+        {"model", "model"},         {"mmproj", "mmproj"},     {"data", "data"},
+        {"eval-data", "eval_data"}, {"features", "features"}};
     ada_json *resolved = NULL, *settings = NULL;
     ada_buf text = {0};
     ada_status st = ada_trainer_settings(t, &resolved);
@@ -214,7 +216,7 @@ static ada_status find_run(struct train *o, struct job *j) {
     if (st == ADA_OK && exists(path.data)) st = ada_opt_load(j->args, path.data);
     ada_buf_free(&path);
     ADA_TRY(st);
-    static const char *const keys[] = {"model", "data"};
+    static const char *const keys[] = {"model", "mmproj", "data"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const char *v = ada_json_str(ada_json_get(j->settings, keys[i]), NULL);
         if (v) ADA_TRY(ada_opt_set(j->args, keys[i], v));
@@ -224,6 +226,12 @@ static ada_status find_run(struct train *o, struct job *j) {
     if (ada_opt_given(j->args, "output") != ADA_OPT_BY_FLAG) o->run.out = folder;
     o->run.resume = j->checkpoint.data;
     return ADA_OK;
+}
+
+/* A model named on the command line takes the place of both files of the run that is done again. */
+static void settle_model(struct train *o, const struct ada_args *args) {
+    if (ada_opt_given(args, "model") == ADA_OPT_BY_FLAG && ada_opt_given(args, "mmproj") != ADA_OPT_BY_FLAG)
+        o->mmproj = NULL;
 }
 
 static ada_status settle_length(struct train *o, const struct ada_args *args) {
@@ -245,10 +253,12 @@ static ada_status open_run(struct train *o, struct job *j) {
     if (o->dry_run) ADA_TRY(ada_opt_set(j->args, "output", "."));
     ADA_TRY(ada_opt_check(j->args));
     ADA_TRY(settle_length(o, j->args));
+    settle_model(o, j->args);
     to_engine(o);
     ADA_TRY(settle_method(o, j->args, &made));
-    ADA_TRY(
-        ada_model_open(&j->m, o->model, &(ada_model_opts){.f32 = o->dtype[0] == 'f', .threads = o->threads}));
+    const ada_model_opts how = {
+        .f32 = o->dtype[0] == 'f', .threads = o->threads, .mmproj = o->mmproj};
+    ADA_TRY(ada_model_open(&j->m, o->model, &how));
     const char *from = o->run.resume ? o->run.resume : o->adapter;
     ADA_TRY(from ? ada_adapter_open(&j->a, j->m, from) : ada_adapter_new(&j->a, j->m, &made));
     if (o->image_from_text && !o->run.resume) ADA_TRY(ada_adapter_image_from_text(j->a));

@@ -54,6 +54,9 @@ struct ada_opt {
 #define ADA_OPT_MODEL(T, f)                                                                                  \
     { .name = "model", .letter = 'm', ADA_OPT_FIELD(T, f), .arg = "PATH", .need = true,                      \
       .help = "the frozen base: a Hugging Face folder, a .gguf, or an imported .h5, which opens fastest" }
+#define ADA_OPT_MMPROJ(T, f)                                                                                 \
+    { .name = "mmproj", ADA_OPT_FIELD(T, f), .arg = "FILE",                                                  \
+      .help = "the .gguf with the tower and projector that a text model sees with, where they stand apart" }
 #define ADA_OPT_THREADS(T, f)                                                                                \
     { .name = "threads", ADA_OPT_FIELD(T, f), .arg = "N", .lo = 1, .hi = 1024,                               \
       .help = "threads to use; the default is all this process may use. Results do not depend on it" }

@@ -43,13 +43,16 @@ ADA_API ada_status ada_engine_check(void) ADA_MUST_USE;
 typedef struct ada_model_opts {
     bool f32;    /* [bf16] weights and matmul inputs in f32 */
     int threads; /* [all that this process may use] of the whole process; a later model can only lower it */
+    const char *mmproj; /* [none] a .gguf with the tower and projector that a text model sees with */
 } ada_model_opts;
-/* path: an HF folder, a .gguf, or our .h5. EIO, EFORMAT, EUNSUPPORTED (architecture, type), EMISMATCH
- * (tensors). */
+/* path: an HF folder, a .gguf, or our .h5. EIO, EFORMAT, EUNSUPPORTED (architecture, type, projector),
+ * EMISMATCH (tensors); EINVAL where mmproj is no tower, or the model has one. */
 ADA_API ada_status ada_model_open(ada_model **m, const char *path, const ada_model_opts *o) ADA_MUST_USE;
 ADA_API void ada_model_close(ada_model **m);
-/* Writes weights (dtype: ADA_BF16, ADA_F32), tokenizer, chat template, config and digests as one .h5. */
-ADA_API ada_status ada_model_import(const char *source, const char *out, ada_dtype dtype) ADA_MUST_USE;
+/* Writes weights (dtype: ADA_BF16, ADA_F32), tokenizer, chat template, config and digests as one .h5.
+ * mmproj: as of ada_model_opts, or NULL. */
+ADA_API ada_status ada_model_import(const char *source, const char *mmproj, const char *out,
+                                    ada_dtype dtype) ADA_MUST_USE;
 /* A JSON object: architecture, shapes, parameters, dtype, tokenizer, chat family, matmul maker, ISA, threads
  * … */
 ADA_API ada_status ada_model_describe(const ada_model *m, ada_json **j) ADA_MUST_USE;
@@ -130,6 +133,7 @@ typedef struct ada_train_opts {
     const char *eval_data; /* [none] JSONL for validation */
     const char *out;       /* [none] folder: adapter.h5 (best or last), checkpoint-N.h5, metrics.jsonl */
     const char *model;     /* [none] where m was opened, written down for whoever resumes */
+    const char *mmproj;    /* [none] with which other file */
     const char *features;  /* [memory alone] folder in which what the tower says of images is kept */
     ada_dataset_opts keys;
     double lr;                /* [3e-3] */

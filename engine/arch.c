@@ -371,3 +371,16 @@ ada_status ada_arch_claim_encoder(ada_claims *cl, const struct ada_arch *arch, c
     ada_config mine = *c;
     return claim_rows(cl, arch, arch->encoder, arch->rows, &mine, file, a);
 }
+
+bool ada_claims_vector(const ada_claims *cl, int32_t layers, const ada_tensor *t) {
+    static const ada_param single[] = {ADA_P_POSITIONS, ADA_P_CLASS, ADA_P_REGISTERS};
+    for (size_t i = 0; i < sizeof single / sizeof *single; i++) {
+        const ada_tensor *k = cl->at[single[i]][0].t;
+        if (k && k->data == t->data) return true;
+    }
+    for (int32_t l = 0; l < layers; l++) {
+        const ada_tensor *k = cl->at[ADA_P_BUCKETS][l].t;
+        if (k && k->data == t->data) return true;
+    }
+    return false;
+}

@@ -6,9 +6,11 @@
 #include "engine/arch.h"
 #include "engine/connector.h"
 #include "engine/linear.h"
+#include "engine/mmproj.h"
 #include "engine/model.h"
 #include "engine/rng.h"
 #include "engine/tiles.h"
+#include "engine/vlm.h"
 #include "io/sha.h"
 
 enum {
@@ -45,9 +47,7 @@ typedef struct composer {
 /* ---- the parts ---- */
 
 static bool sees(const ada_json *meta) {
-    const ada_json *config = ada_json_get(meta, "config");
-    return ada_json_is_obj(ada_json_get(config, "vision_config")) ||
-           strcmp(ada_json_str(ada_json_get(config, "model_type"), ""), "adalink_vlm") == 0;
+    return ada_vlm_find(meta) || ada_json_is_obj(ada_json_get(ada_json_get(meta, "config"), "vision_config"));
 }
 
 static ada_status open_file(composer *m, part *p, const char *path) {
@@ -69,40 +69,11 @@ static ada_status open_text(composer *m) {
     return ada_arch_claim_encoder(&p->encoder, p->arch, &encoder, p->file, &m->arena);
 }
 
-static ada_status set_three(ada_json *to, const char *key, const ada_json *meta, const char *from) {
-    const ada_json *v = ada_json_get(meta, from);
-    return v ? ada_json_set(to, key, ada_json_share(v))
-             : ada_fail(ADA_EFORMAT, "a tower without '%s' says nothing of its images", from);
-}
-
-/* A GGUF tower has no preprocessor's json, but what it needs: square, bicubic. */
-static ada_status fill_preprocessor(ada_json *j, const ada_json *meta, const ada_config *c) {
-    ADA_TRY(ada_json_set_str(j, "image_processor_type", "SiglipImageProcessor"));
-    ADA_TRY(set_three(j, "image_mean", meta, "clip.vision.image_mean"));
-    ADA_TRY(set_three(j, "image_std", meta, "clip.vision.image_std"));
-    ADA_TRY(ada_json_set(j, "resample", ada_json_new_int(ADA_BICUBIC)));
-    ada_json *size = ada_json_new_obj();
-    ADA_TRY(ada_json_set(j, "size", size));
-    ADA_TRY(ada_json_set(size, "height", ada_json_new_int(c->image_h)));
-    return ada_json_set(size, "width", ada_json_new_int(c->image_w));
-}
-
-static ada_status add_preprocessor(composer *m, const ada_json *meta) {
-    const ada_json *v;
-    const char *key;
-    if (!(m->vision_meta = ada_json_new_obj())) return ada_fail(ADA_ENOMEM, "no memory for metadata");
-    for (void *it = NULL; ada_json_next(meta, &it, &key, &v);)
-        ADA_TRY(ada_json_set(m->vision_meta, key, ada_json_share(v)));
-    ada_json *j = ada_json_new_obj();
-    ADA_TRY(ada_json_set(m->vision_meta, "preprocessor_config", j));
-    return fill_preprocessor(j, meta, &m->vision.c);
-}
-
 static ada_status read_preprocessing(composer *m) {
     const ada_json *meta = ada_tensors_meta(m->vision.file);
     bool gguf = ada_json_get(meta, "general.architecture") != NULL;
     if (gguf && ada_json_is_null(ada_json_get(meta, "preprocessor_config")))
-        ADA_TRY(add_preprocessor(m, meta));
+        ADA_TRY(ada_mmproj_meta(&m->vision_meta, meta, NULL));
     else
         m->vision_meta = ada_json_share(meta);
     return ada_preprocess_of(&m->preprocess, m->vision_meta);
@@ -365,16 +336,9 @@ static size_t own_count(const own *t) {
     return (size_t)t->rows * (size_t)(t->cols ? t->cols : 1);
 }
 
-/* Whether a claimed tensor is read as a vector, whatever its extents. */
 static bool is_vector(const part *p, const ada_tensor *t) {
-    static const ada_param single[] = {ADA_P_POSITIONS, ADA_P_CLASS, ADA_P_REGISTERS};
-    for (size_t i = 0; i < sizeof single / sizeof *single; i++)
-        if (p->claims.at[single[i]][0].t == t) return true;
-    for (int32_t l = 0; l < p->c.layers; l++)
-        if (p->claims.at[ADA_P_BUCKETS][l].t == t) return true;
-    for (int32_t l = 0; l < p->c.encoder_layers; l++)
-        if (p->encoder.at[ADA_P_BUCKETS][l].t == t) return true;
-    return t->ndim < 2;
+    return t->ndim < 2 || ada_claims_vector(&p->claims, p->c.layers, t) ||
+           (p->c.encoder_layers && ada_claims_vector(&p->encoder, p->c.encoder_layers, t));
 }
 
 static ada_status add(composer *m, const part *p, const char *prefix, const ada_tensor *t) {

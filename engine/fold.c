@@ -47,13 +47,8 @@ static ada_status make_list(folder *f, const char *model) {
 }
 
 static ada_status make_meta(folder *f) {
-    void *it = NULL;
-    const char *key;
-    const ada_json *v;
     if (!(f->meta = ada_json_new_obj())) return ada_fail(ADA_ENOMEM, "no memory for metadata");
-    while (ada_json_next(ada_tensors_meta(f->file), &it, &key, &v))
-        ADA_TRY(ada_json_set(f->meta, key, ada_json_share(v)));
-    return ADA_OK;
+    return ada_json_set_all(f->meta, ada_tensors_meta(f->file));
 }
 
 static ada_status make_digest(const folder *f, char hex[65]) {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From any format to our .h5, and what an open model says of itself. Owns: what is kept of a source.
  * Names, shapes and quirks stay the source's, so that the one table of an architecture reads both; a
- * connector stays f32, as it is trained. Invariant: vectors stay f32; a bf16 file of a tied model opens to
- * the same bits as its source does in bf16.
+ * connector stays f32, as it is trained. Invariant: what is read as a vector stays f32; a bf16 file of a tied
+ * model opens to the same bits as its source does in bf16.
  */
 #include "engine/arch.h"
+#include "engine/mmproj.h"
 #include "engine/model.h"
 #include "engine/vlm.h"
 
@@ -34,51 +35,72 @@ static ada_status fill(void *ctx, const ada_tensor *t, void *out) {
 /* All of the source's metadata, and the name it goes by. */
 static ada_status make_meta(importer *o, const char *path) {
     char *name;
-    void *it = NULL;
-    const char *key;
-    const ada_json *v;
     ADA_TRY(ada_model_name(&name, &o->arena, o->file, path));
     if (!(o->meta = ada_json_new_obj())) return ada_fail(ADA_ENOMEM, "no memory for metadata");
-    while (ada_json_next(ada_tensors_meta(o->file), &it, &key, &v))
-        ADA_TRY(ada_json_set(o->meta, key, ada_json_share(v)));
+    ADA_TRY(ada_json_set_all(o->meta, ada_tensors_meta(o->file)));
     return ada_json_set_str(o->meta, "name", name);
 }
 
-static ada_status import(importer *o, const char *source, const char *out, ada_dtype dtype) {
+/* One part's tensors, all claimed, and those of a matrix's extents that are read as vectors marked f32. */
+static ada_status claim(importer *o, const struct ada_arch *arch, ada_config *c, const ada_tensors *part,
+                        bool encoder) {
+    ada_claims claims;
+    ADA_TRY(encoder ? ada_arch_claim_encoder(&claims, arch, c, part, &o->arena)
+                    : ada_arch_claim(&claims, arch, c, part, &o->arena));
+    for (size_t i = 0; i < ada_tensors_count(o->file); i++)
+        if (ada_claims_vector(&claims, c->layers, ada_tensors_at(o->file, i))) o->list[i].dtype = ADA_F32;
+    return ADA_OK;
+}
+
+static ada_status claim_all(importer *o) {
     const struct ada_arch *arch;
     ada_config c;
-    ada_claims claims;
+    const ada_tensors *text = o->text ? o->text : o->file;
+    ADA_TRY(ada_arch_read(&arch, &c, ada_tensors_meta(text)));
+    ADA_TRY(claim(o, arch, &c, text, false));
+    if (o->text) ADA_TRY(ada_vision_open(&o->vision, o->file, ADA_F32, c.d));
+    if (c.encoder_layers) {
+        ada_config encoder = ada_config_encoder(&c);
+        ADA_TRY(claim(o, arch, &encoder, text, true));
+    }
+    if (!o->text) return ADA_OK;
+    ADA_TRY(ada_arch_read_tower(&arch, &c, ada_tensors_meta(o->vision->file)));
+    return claim(o, arch, &c, o->vision->file, false);
+}
+
+/* What is written as what. */
+static ada_status make_list(importer *o, ada_dtype dtype) {
+    size_t n = ada_tensors_count(o->file);
+    ADA_TRY(ada_arena_take(&o->arena, &o->list, n, sizeof *o->list));
+    for (size_t i = 0; i < n; i++) {
+        ada_tensor *t = &o->list[i];
+        *t = *ada_tensors_at(o->file, i);
+        t->dtype = t->ndim < 2 || ada_vision_is_connector(o->file, t->name) ? ADA_F32 : dtype;
+        t->data = NULL;
+    }
+    ADA_TRY(claim_all(o));
+    for (size_t i = 0; i < n; i++)
+        o->list[i].bytes = ada_tensor_count(&o->list[i]) * ada_type_size(o->list[i].dtype);
+    return ADA_OK;
+}
+
+static ada_status import(importer *o, const char *source, const char *mmproj, const char *out,
+                         ada_dtype dtype) {
     char digest[65];
     if (dtype != ADA_BF16 && dtype != ADA_F32)
         return ada_fail(ADA_EINVAL, "a model is written as bf16 or f32, not %s", ada_dtype_name(dtype));
-    ADA_TRY(ada_tensors_open(&o->file, source));
+    ADA_TRY(ada_mmproj_open(&o->file, source, mmproj));
     ADA_TRY(ada_vision_split(&o->text, o->file));
-    const ada_tensors *text = o->text ? o->text : o->file;
-    ADA_TRY(ada_arch_read(&arch, &c, ada_tensors_meta(text)));
-    ADA_TRY(ada_arch_claim(&claims, arch, &c, text, &o->arena));
-    if (c.encoder_layers) {
-        ada_config encoder = ada_config_encoder(&c);
-        ADA_TRY(ada_arch_claim_encoder(&claims, arch, &encoder, text, &o->arena));
-    }
-    if (o->text) ADA_TRY(ada_vision_open(&o->vision, o->file, ADA_F32, c.d));
+    ADA_TRY(make_list(o, dtype));
     ADA_TRY(make_meta(o, source));
     ADA_TRY(ada_tensors_digest(o->file, digest));
-    size_t n = ada_tensors_count(o->file);
     ADA_TRY(ada_arena_take(&o->arena, &o->wide, PIECE, sizeof *o->wide));
-    ADA_TRY(ada_arena_take(&o->arena, &o->list, n, sizeof *o->list));
-    for (size_t i = 0; i < n; i++) {
-        o->list[i] = *ada_tensors_at(o->file, i);
-        bool wide = o->list[i].ndim < 2 || ada_vision_is_connector(o->file, o->list[i].name);
-        o->list[i].dtype = wide ? ADA_F32 : dtype;
-        o->list[i].data = NULL;
-        o->list[i].bytes = ada_tensor_count(&o->list[i]) * ada_type_size(o->list[i].dtype);
-    }
-    return ada_model_file_write(out, o->meta, digest, o->list, n, fill, o);
+    return ada_model_file_write(out, o->meta, digest, o->list, ada_tensors_count(o->file), fill, o);
 }
 
-ada_status ada_model_import(const char *source, const char *out, ada_dtype dtype) {
+ada_status ada_model_import(const char *source, const char *mmproj, const char *out, ada_dtype dtype) {
     importer o = {0};
-    ada_status st = import(&o, source, out, dtype);
+    ada_status st = import(&o, source, mmproj, out, dtype);
     if (st != ADA_OK) ada_note("while importing '%s'", source);
     ada_json_close(&o.meta);
     ada_vision_close(&o.vision);

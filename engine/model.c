@@ -5,6 +5,7 @@
 #include "engine/model.h"
 #include "engine/arch_read.h"
 #include "engine/load.h"
+#include "engine/mmproj.h"
 #include "io/os.h"
 #include <stdio.h>
 
@@ -149,8 +150,8 @@ ada_status ada_model_name(char **name, ada_arena *a, const ada_tensors *file, co
     return *name ? ADA_OK : ADA_ENOMEM;
 }
 
-static ada_status open_file(ada_model *m, const char *path) {
-    ADA_TRY(ada_tensors_open(&m->file, path));
+static ada_status open_file(ada_model *m, const char *path, const char *mmproj) {
+    ADA_TRY(ada_mmproj_open(&m->file, path, mmproj));
     ADA_TRY(ada_model_name(&m->name, &m->weights, m->file, path));
     m->whole = m->file;
     ada_status st = ada_vision_split(&m->file, m->whole);
@@ -159,8 +160,8 @@ static ada_status open_file(ada_model *m, const char *path) {
     return ADA_OK;
 }
 
-static ada_status open_into(ada_model *m, const char *path) {
-    ADA_TRY(open_file(m, path));
+static ada_status open_into(ada_model *m, const char *path, const char *mmproj) {
+    ADA_TRY(open_file(m, path, mmproj));
     ADA_TRY(load(m));
     if (m->whole) ADA_TRY(ada_vision_open(&m->vision, m->whole, m->type, m->c.d));
     if (m->vision) ADA_TRY(set_mask(m));
@@ -177,7 +178,7 @@ ada_status ada_model_open(ada_model **m, const char *path, const ada_model_opts 
     if (!x) return ada_fail(ADA_ENOMEM, "no memory for a model");
     memset(x, 0, sizeof *x);
     x->type = o && o->f32 ? ADA_F32 : ADA_BF16;
-    ada_status st = open_into(x, path);
+    ada_status st = open_into(x, path, o ? o->mmproj : NULL);
     if (st != ADA_OK) {
         ada_note("while opening '%s'", path);
         ada_model_close(&x);

@@ -18,6 +18,7 @@ typedef struct field {
     { #name, offsetof(ada_train_opts, keys) + offsetof(ada_dataset_opts, name), TEXT }
 static const field fields[] = {
     F(model, TEXT),
+    F(mmproj, TEXT),
     F(data, TEXT),
     F(eval_data, TEXT),
     F(out, TEXT),

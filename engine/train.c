@@ -454,6 +454,7 @@ static ada_status absolute(ada_trainer *t, const char **path) {
 
 static ada_status make_settings(ada_trainer *t) {
     ADA_TRY(absolute(t, &t->o.model));
+    ADA_TRY(absolute(t, &t->o.mmproj));
     ADA_TRY(absolute(t, &t->o.data));
     ADA_TRY(absolute(t, &t->o.eval_data));
     ADA_TRY(absolute(t, &t->o.features));

@@ -40,24 +40,15 @@ ada_status ada_vlm_read_layers(ada_tower_opts *t, const ada_json *config, const 
     return ADA_OK;
 }
 
-/* Adds what `from` holds. */
-static ada_status add_all(ada_json *to, const ada_json *from) {
-    const ada_json *v;
-    const char *key;
-    for (void *it = NULL; ada_json_next(from, &it, &key, &v);)
-        ADA_TRY(ada_json_set(to, key, ada_json_share(v)));
-    return ADA_OK;
-}
-
 static ada_status fill(ada_json *part, const ada_json *meta, bool vision) {
     static const char tied[] = "tie_word_embeddings";
     const char *key = vision ? "vision_config" : "text_config";
     const ada_json *whole = ada_json_get(meta, "config"), *own = ada_json_get(whole, key);
     if (!ada_json_is_obj(own))
         return ada_fail(ADA_EFORMAT, "config.json of a vision-language model has no object '%s'", key);
-    ADA_TRY(add_all(part, meta));
+    ADA_TRY(ada_json_set_all(part, meta));
     ada_json *config = ada_json_new_obj();
-    ada_status st = config ? add_all(config, own) : ada_fail(ADA_ENOMEM, "no memory for metadata");
+    ada_status st = config ? ada_json_set_all(config, own) : ada_fail(ADA_ENOMEM, "no memory for metadata");
     /* The head is tied where either says so. */
     if (st == ADA_OK && ada_json_bool(ada_json_get(whole, tied), false))
         st = ada_json_set(config, tied, ada_json_new_bool(true));
@@ -71,4 +62,10 @@ ada_status ada_vlm_hf_meta(ada_json **part, const ada_json *meta, bool vision) {
     ada_status st = *part ? fill(*part, meta, vision) : ada_fail(ADA_ENOMEM, "no memory for metadata");
     if (st != ADA_OK) ada_json_close(part);
     return st;
+}
+
+ada_status ada_vlm_parts_meta(ada_json **part, const ada_json *meta, bool vision) {
+    const char *key = vision ? "vision" : "text";
+    *part = ada_json_share(ada_json_get(meta, key));
+    return *part ? ADA_OK : ada_fail(ADA_EFORMAT, "the model's metadata has no '%s'", key);
 }

@@ -298,6 +298,14 @@ ada_status ada_json_set_str(ada_json *obj, const char *key, const char *s) {
     return ada_json_set(obj, key, ada_json_new_str(s, strlen(s)));
 }
 
+ada_status ada_json_set_all(ada_json *obj, const ada_json *from) {
+    const ada_json *v;
+    const char *key;
+    for (void *it = NULL; ada_json_next(from, &it, &key, &v);)
+        ADA_TRY(ada_json_set(obj, key, ada_json_share(v)));
+    return ADA_OK;
+}
+
 ada_status ada_json_push(ada_json *arr, ada_json *v) {
     if (v == NULL) return ada_fail(ADA_ENOMEM, "out of memory while adding to an array");
     if (!json_is_array(arr)) {

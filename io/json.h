@@ -53,6 +53,8 @@ ADA_API ada_json *ada_json_new_bool(bool v);
 ADA_API ada_status ada_json_set(ada_json *obj, const char *key, ada_json *v) ADA_MUST_USE;
 ADA_API ada_status ada_json_set_str(ada_json *obj, const char *key, const char *s) ADA_MUST_USE;
 ADA_API ada_status ada_json_push(ada_json *arr, ada_json *v) ADA_MUST_USE;
+/* Whatever `from` holds, shared, in the place of what is there under the same keys. */
+ADA_API ada_status ada_json_set_all(ada_json *obj, const ada_json *from) ADA_MUST_USE;
 /* indent 0: one line */
 ADA_API ada_status ada_json_text(const ada_json *j, int indent, ada_buf *out) ADA_MUST_USE;
 

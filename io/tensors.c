@@ -9,6 +9,7 @@
 #include "simd/kernels.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,7 +196,27 @@ ada_status ada_tensors_open(ada_tensors **t, const char *path) {
     return st;
 }
 
-/* ---- a part of it ---- */
+/* ---- a part of it, two as one ---- */
+
+/* v under a name of two halves; the list has room. name: scratch. */
+static ada_status add_named(ada_tensors *t, ada_buf *name, const ada_tensor *v, const char *front,
+                            const char *rest) {
+    ada_tensor *to = &t->list[t->count];
+    name->len = 0;
+    ADA_TRY(ada_buf_printf(name, "%s%s", front, rest));
+    *to = *v;
+    to->name = ada_arena_str(&t->arena, name->data, name->len);
+    if (!to->name) return ADA_ENOMEM;
+    t->count++;
+    return ADA_OK;
+}
+
+static ada_status list_new(ada_tensors *t, size_t n) {
+    t->list = ada_os.alloc(n * sizeof *t->list);
+    if (!t->list) return ada_fail(ADA_ENOMEM, "out of memory: a list of %zu tensors", n);
+    t->cap = n;
+    return ADA_OK;
+}
 
 static const ada_rename *rename_of(const ada_rename *r, const char *name) {
     while (r->from && strncmp(name, r->from, strlen(r->from)) != 0) r++;
@@ -204,20 +225,11 @@ static const ada_rename *rename_of(const ada_rename *r, const char *name) {
 
 static ada_status take_part(ada_tensors *t, const ada_tensors *whole, const ada_rename *renames) {
     ada_buf name = {0};
-    ada_status st = ADA_OK;
-    t->list = ada_os.alloc(whole->count * sizeof *t->list);
-    if (!t->list) return ada_fail(ADA_ENOMEM, "out of memory: a list of %zu tensors", whole->count);
-    t->cap = whole->count;
+    ada_status st = list_new(t, whole->count);
     for (size_t i = 0; st == ADA_OK && i < whole->count; i++) {
-        const ada_rename *r = rename_of(renames, whole->list[i].name);
-        if (!r) continue;
-        name.len = 0;
-        st = ada_buf_printf(&name, "%s%s", r->to, whole->list[i].name + strlen(r->from));
-        if (st != ADA_OK) break;
-        ada_tensor *v = &t->list[t->count++];
-        *v = whole->list[i];
-        v->name = ada_arena_str(&t->arena, name.data, name.len);
-        if (!v->name) st = ADA_ENOMEM;
+        const ada_tensor *v = &whole->list[i];
+        const ada_rename *r = rename_of(renames, v->name);
+        if (r) st = add_named(t, &name, v, r->to, v->name + strlen(r->from));
     }
     ada_buf_free(&name);
     ADA_TRY(st);
@@ -237,8 +249,33 @@ ada_status ada_tensors_part(ada_tensors **part, const ada_tensors *whole, const 
     return st;
 }
 
+static ada_status take_both(ada_tensors *t, const char *const front[2]) {
+    ada_buf name = {0};
+    ada_status st = list_new(t, t->joined[0]->count + t->joined[1]->count);
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; st == ADA_OK && i < t->joined[k]->count; i++)
+            st = add_named(t, &name, &t->joined[k]->list[i], front[k], t->joined[k]->list[i].name);
+    ada_buf_free(&name);
+    return st == ADA_OK ? check_and_index(t, "the two files") : st;
+}
+
+ada_status ada_tensors_join(ada_tensors **joined, ada_tensors *one, const char *first, ada_tensors *other,
+                            const char *second, const ada_json *meta) {
+    ada_tensors *t = *joined = ada_os.alloc(sizeof *t);
+    if (!t) {
+        ada_tensors_close(&one);
+        ada_tensors_close(&other);
+        return ada_fail(ADA_ENOMEM, "out of memory for a model of two files");
+    }
+    *t = (ada_tensors){.format = one->format, .meta = ada_json_share(meta), .joined = {one, other}};
+    ada_status st = take_both(t, (const char *const[]){first, second});
+    if (st != ADA_OK) ada_tensors_close(joined);
+    return st;
+}
+
 void ada_tensors_close(ada_tensors **t) {
     if (*t == NULL) return;
+    for (int k = 0; k < 2; k++) ada_tensors_close(&(*t)->joined[k]);
     for (struct ada_map *m = (*t)->maps; m != NULL; m = m->next) ada_os.unmap(m->p, m->n);
     ada_json_close(&(*t)->meta);
     ada_os.release((*t)->list);
@@ -293,7 +330,16 @@ static ada_status rehash(const ada_tensors *t, char hex[65]) {
     return st != ADA_OK ? st : end;
 }
 
+/* So that it is the same, whatever format either part is kept in. */
+static ada_status digest_of_both(const ada_tensors *t, char hex[65]) {
+    char of[2][65], text[160];
+    for (int k = 0; k < 2; k++) ADA_TRY(ada_tensors_digest(t->joined[k], of[k]));
+    int n = snprintf(text, sizeof text, "joined %s %s", of[0], of[1]);
+    return ada_sha_of(text, (size_t)n, hex);
+}
+
 ada_status ada_tensors_digest(const ada_tensors *t, char hex[65]) {
+    if (t->joined[0]) return digest_of_both(t, hex);
     if (t->digest[0] == 0) return rehash(t, hex);
     memcpy(hex, t->digest, sizeof t->digest);
     return ADA_OK;
@@ -301,6 +347,8 @@ ada_status ada_tensors_digest(const ada_tensors *t, char hex[65]) {
 
 ada_status ada_tensors_verify(const ada_tensors *t) {
     char hex[65];
+    for (int k = 0; k < 2; k++)
+        if (t->joined[k]) ADA_TRY(ada_tensors_verify(t->joined[k]));
     if (t->own[0] == 0) return ADA_OK;
     ADA_TRY(rehash(t, hex));
     if (strcmp(hex, t->own) == 0) return ADA_OK;

@@ -35,6 +35,11 @@ typedef struct ada_rename {
 } ada_rename;
 ada_status ada_tensors_part(ada_tensors **part, const ada_tensors *whole, const ada_rename *renames,
                             const ada_json *meta) ADA_MUST_USE;
+/* Two open models as one, which owns them, even where this fails: names of the one begin with `first`, then
+ * those of the other with `second`. meta: as of a part. EFORMAT where two would have one name. Its digest is
+ * one of theirs. */
+ada_status ada_tensors_join(ada_tensors **t, ada_tensors *one, const char *first, ada_tensors *other,
+                            const char *second, const ada_json *meta) ADA_MUST_USE;
 /* An object, or NULL. gguf: all key-values, arrays as arrays. hdf5 (an imported model): what it was
  * written with. HF folder: {"config": …, "tokenizer": …, "tokenizer_config": …, "generation_config": …,
  * "preprocessor_config": …, "processor_config": …}, absent ones left out; chat_template.jinja, where present,

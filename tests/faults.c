@@ -177,7 +177,7 @@ static ada_status session_in(struct session *s, const char *folder, enum scene s
     char final[4300];
     bool resume = scene == RESUME;
     snprintf(final, sizeof final, "%s/%s.h5", folder, scene == IMPORT ? "base" : "final");
-    if (scene == IMPORT) return ada_model_import(model_path, final, ADA_F32);
+    if (scene == IMPORT) return ada_model_import(model_path, NULL, final, ADA_F32);
     ada_train_opts o = {.data = data_path,
                         .out = folder,
                         .model = model_path,

@@ -3,7 +3,7 @@
  * expand them, rows of images, logits, the loss of an AdaLink adapter of each modality and its gradients, and
  * what greedy and beam search say with and without it; conversations with images, by a template beside them;
  * a tower and an encoder-decoder that `compose` glues, against torch. Files and how they came to be:
- * golden/make_vlm.py, golden/make_vlm_chat.py, golden/make_pali.py. */
+ * golden/make_vlm.py, golden/make_vlm_chat.py, golden/make_mmproj.py, golden/make_pali.py. */
 #include "tests/golden.h"
 #include "engine/adapter.h"
 #include "engine/generate.h"
@@ -289,11 +289,23 @@ static void scene_agrees(scene *s, bool f32) {
     scene_close(s);
 }
 
+/* A folder of Hugging Face's, or of llama.cpp's two files. */
+static ada_model *open_either(const char *name, bool f32) {
+    char text[1100], mmproj[1100];
+    ada_model *m = NULL;
+    (void)snprintf(text, sizeof text, "%s/text.gguf", golden_path(name));
+    (void)snprintf(mmproj, sizeof mmproj, "%s/mmproj.gguf", golden_path(name));
+    if (access(mmproj, R_OK) != 0) return golden_model(name, f32);
+    assert_ok(ada_model_open(&m, text, &(ada_model_opts){.f32 = f32, .mmproj = mmproj}));
+    assert_ok(ada_model_prepare(m, ADA_FORWARD | ADA_BACKWARD));
+    return m;
+}
+
 static void agrees(const golden *g, bool f32) {
     char data[128];
     scene s;
     (void)snprintf(data, sizeof data, "%s/data.jsonl", g->model);
-    scene_open(&s, golden_model(g->model, f32), g->answers, data);
+    scene_open(&s, open_either(g->model, f32), g->answers, data);
     scene_agrees(&s, f32);
 }
 
@@ -432,11 +444,19 @@ int main(void) {
         {"a SigLIP and T5 1.0, two products", composed_agrees, io_test_begin, io_test_end, &pali[1]},
         {"conversations", talks_agree, io_test_begin, io_test_end, NULL}};
     static golden all[] = {
-        {"vlm/llava_clip", "vlm/llava_clip"},   {"vlm/llava_siglip", "vlm/llava_siglip"},
-        {"vlm/llava_tied", "vlm/llava_tied"},   {"vlm/paligemma_1", "vlm/paligemma_1"},
-        {"vlm/paligemma_2", "vlm/paligemma_2"}, {"vlm/idefics3_tiles", "vlm/idefics3_tiles"},
-        {"vlm/smolvlm", "vlm/smolvlm"},         {"vlm/llava_layers", "vlm/llava_layers"},
+        {"vlm/llava_clip", "vlm/llava_clip"},
+        {"vlm/llava_siglip", "vlm/llava_siglip"},
+        {"vlm/llava_tied", "vlm/llava_tied"},
+        {"vlm/paligemma_1", "vlm/paligemma_1"},
+        {"vlm/paligemma_2", "vlm/paligemma_2"},
+        {"vlm/idefics3_tiles", "vlm/idefics3_tiles"},
+        {"vlm/smolvlm", "vlm/smolvlm"},
+        {"vlm/llava_layers", "vlm/llava_layers"},
         {"vlm/llava_first", "vlm/llava_first"},
+        {"vlm/mmproj_clip", "vlm/mmproj_clip"},
+        {"vlm/mmproj_layers", "vlm/mmproj_layers"},
+        {"vlm/mmproj_siglip", "vlm/mmproj_siglip"},
+        {"vlm/mmproj_tiles", "vlm/mmproj_tiles"},
     };
     return golden_run(all, sizeof all / sizeof *all, f32_agrees, bf16_agrees) +
            cmocka_run_group_tests(glued, NULL, NULL);

@@ -39,6 +39,17 @@ static ada_status open_tower(const char *path) {
     return st;
 }
 
+/* Beside a text model of width 32 that is good. */
+static ada_status open_mmproj(const char *path) {
+    ada_model *m = NULL;
+    char mmproj[1200];
+    (void)snprintf(mmproj, sizeof mmproj, "%s", path);
+    ada_status st = ada_model_open(&m, io_tests_path("golden/vlm/mmproj_siglip/text.gguf"),
+                                   &(ada_model_opts){.mmproj = mmproj});
+    ada_model_close(&m);
+    return st;
+}
+
 static ada_status open_h5(const char *path) {
     ada_h5_in *f = NULL;
     ada_status st = ada_h5_open(&f, path, true);
@@ -127,7 +138,7 @@ static const struct {
     {"gguf", open_tensors}, {"model", open_tensors},       {"hdf5", open_h5},
     {"hdf5-read", read_h5}, {"tokenizer", open_tokenizer}, {"jsonl", open_jsonl},
     {"chat", open_chat},    {"image", read_image},         {"preprocess", read_preprocess},
-    {"tower", open_tower},  {"spiece", read_spiece},
+    {"tower", open_tower},  {"spiece", read_spiece},       {"mmproj", open_mmproj},
 };
 
 static ada_status (*kind_named(const char *name))(const char *) {

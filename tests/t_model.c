@@ -299,7 +299,7 @@ static void test_gguf_is_the_same(void **state) {
 static void imported(const char *source, ada_dtype type) {
     ada_model *a = golden_model(source, type == ADA_F32), *b = NULL;
     const char *da, *db;
-    assert_ok(ada_model_import(golden_path(source), io_path("model.h5"), type));
+    assert_ok(ada_model_import(golden_path(source), NULL, io_path("model.h5"), type));
     assert_ok(ada_model_open(&b, io_path("model.h5"), &(ada_model_opts){.f32 = type == ADA_F32}));
     same_weights(a, b);
     assert_memory_equal(a->stack.inv_freq, b->stack.inv_freq, (size_t)a->c.head_dim / 2 * sizeof(float));
@@ -317,10 +317,10 @@ static void test_import(void **state) {
     imported("tied_gqa", ADA_BF16);
     imported("rope_llama3.gguf", ADA_BF16);
     imported("rope_linear", ADA_F32);
-    assert_fails(ada_model_import(golden_path("tied_gqa"), io_path("x.h5"), ADA_I8), ADA_EINVAL,
+    assert_fails(ada_model_import(golden_path("tied_gqa"), NULL, io_path("x.h5"), ADA_I8), ADA_EINVAL,
                  "bf16 or f32");
-    assert_fails(ada_model_import(plain_folder("", standard, 3), io_path("x.h5"), ADA_F32), ADA_EMISMATCH,
-                 "missing");
+    assert_fails(ada_model_import(plain_folder("", standard, 3), NULL, io_path("x.h5"), ADA_F32),
+                 ADA_EMISMATCH, "missing");
     ada_model *m = NULL;
     assert_fails(ada_model_open(&m, io_path("x.h5"), NULL), ADA_EIO, "x.h5");
 }

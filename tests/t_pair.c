@@ -179,7 +179,7 @@ static void test_import(void **state) {
     ada_json *j = NULL;
     heard a = {0}, b = {0};
     (void)tiny_rows(data, "import.jsonl", 4);
-    assert_ok(ada_model_import(tiny_path(out, "model"), tiny_path(file, "pair.h5"), ADA_F32));
+    assert_ok(ada_model_import(tiny_path(out, "model"), NULL, tiny_path(file, "pair.h5"), ADA_F32));
     assert_ok(ada_model_open(&own, file, &(ada_model_opts){.f32 = true}));
     assert_ok(ada_eval(m, NULL, &(ada_eval_opts){.data = data}, hear, &a, &j));
     ada_json_close(&j);

@@ -38,7 +38,9 @@ static void swap(ada_claims *cl, ada_param a, ada_param b, int32_t layer) {
 }
 
 static void from_gguf_tensors(ada_config *c, ada_claims *cl) {
-    c->class_token = c->last_raw = cl->at[ADA_P_CLASS][0].t != NULL;
+    c->class_token = cl->at[ADA_P_CLASS][0].t != NULL;
+    /* a tower that was cut behind the layer that a projector reads has no last norm */
+    c->last_raw = c->class_token || !cl->at[ADA_P_FINAL_NORM][0].t;
     c->max_positions += c->class_token;
     c->patch_bias = cl->at[ADA_P_PATCH_B][0].t != NULL;
     c->pre_norm = cl->at[ADA_P_PRE_NORM][0].t != NULL;

@@ -28,12 +28,6 @@ static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     return ada_read_act(&c->act, ada_json_str(ada_json_get(k, "activation"), "gelu"), NULL);
 }
 
-static ada_status part_meta(ada_json **part, const ada_json *meta, bool vision) {
-    const char *key = vision ? "vision" : "text";
-    *part = ada_json_share(ada_json_get(meta, key));
-    return *part ? ADA_OK : ada_fail(ADA_EFORMAT, "the model's metadata has no '%s'", key);
-}
-
 const struct ada_vlm ada_vlm_composed = {
     .name = "composed",
     .hf_types = (const char *const[]){"adalink_vlm", NULL},
@@ -44,5 +38,5 @@ const struct ada_vlm ada_vlm_composed = {
                   ADA_VLM_NAMES("connector.bias", "connector.bias_1"), ADA_VLM_NAMES("connector.weight_2"),
                   ADA_VLM_NAMES("connector.bias_2")},
     .read = from_config,
-    .part_meta = part_meta,
+    .part_meta = ada_vlm_parts_meta,
 };

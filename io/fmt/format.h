@@ -20,6 +20,7 @@ struct ada_tensors {
     ada_json *meta;
     const struct ada_format *format;
     char digest[65], own[65]; /* of the source and of these bytes, where the file keeps them; "" otherwise */
+    ada_tensors *joined[2];   /* what it is made of, or NULL */
 };
 
 struct ada_format {

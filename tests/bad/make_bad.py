@@ -15,7 +15,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KINDS = {"json", "yaml", "safetensors", "gguf", "hdf5", "hdf5-read", "model", "tokenizer", "jsonl", "chat",
-         "image", "preprocess", "tower", "spiece"}
+         "image", "preprocess", "tower", "mmproj", "spiece"}
 rows = []
 
 
@@ -165,11 +165,11 @@ bad_gguf("alignment_absurd", "no power of two", gguf([kv("general.alignment", 10
 
 
 # ---- towers: a tiny one of llama.cpp's kind, wrong in one way each ----
-def tower(name, words, status="EMISMATCH", drop=None, replace=(), **keys):
+def tower_file(drop, replace, keys, more=()):
     d, ffn, image, patch = 4, 8, 4, 2
     sizes = dict(embedding_length=d, block_count=1, feed_forward_length=ffn, image_size=image, patch_size=patch)
     sizes["attention.head_count"] = 2
-    kvs = [kv("general.architecture", 8, s("clip"))]
+    kvs = [kv("general.architecture", 8, s(keys.get("_arch", "clip"))), *more]
     kvs += [kv(f"clip.vision.{k}", 4, struct.pack("<I", v)) for k, v in (sizes | keys).items() if k[0] != "_"]
     kvs += [kv("clip.has_vision_encoder", 7, bytes([keys.get("_encoder", 1)]))]
     tensors = {"v.patch_embd.weight": ([patch, patch, 3, d], F32), "v.position_embd.weight": ([d, 4], F32),
@@ -184,7 +184,11 @@ def tower(name, words, status="EMISMATCH", drop=None, replace=(), **keys):
     for key, (shape, kind) in tensors.items():
         infos.append(info(key, shape, kind, at))
         at += -(-4 * int(np.prod(shape)) // 32) * 32
-    put(f"{name}.gguf", "tower", status, words, gguf(kvs, infos, b"\0" * at))
+    return gguf(kvs, infos, b"\0" * at)
+
+
+def tower(name, words, status="EMISMATCH", drop=None, replace=(), **keys):
+    put(f"{name}.gguf", "tower", status, words, tower_file(drop, replace, keys))
 
 
 I32 = 26
@@ -205,6 +209,59 @@ tower("tower_patch_large", "patch height is 5", "EFORMAT", patch_size=5)
 tower("tower_image_absurd", "image height is 60000", "EFORMAT", image_size=60000)
 tower("tower_layers_absurd", "number of layers is", "EFORMAT", block_count=1 << 30)
 tower("tower_no_encoder", "holds no vision tower", "EUNSUPPORTED", _encoder=0)
+
+
+# ---- the same with a projector, for a text model of width 32 ----
+def mmproj(name, words, status, drop=None, replace=(), projector="mlp", reals=(), strings=(), lists=(), cut=None, **keys):
+    tensors = {"mm.0.weight": ([4, 32], F32), "mm.0.bias": ([32], F32), "mm.2.weight": ([32, 32], F32),
+               "mm.2.bias": ([32], F32)}
+    tensors.update(replace)
+    if drop in tensors:
+        tensors.pop(drop)
+    colours = dict(image_mean=(0.5, 0.5, 0.5), image_std=(0.5, 0.5, 0.5)) | dict(reals)
+    more = [kv("clip.projector_type", 8, s(projector))] if projector else []
+    more += [kv(f"clip.vision.{k}", 8, s(v)) for k, v in dict(strings).items()]
+    more += [kv(f"clip.vision.{k}", 9, struct.pack("<IQ", 5, len(v)) + struct.pack(f"<{len(v)}i", *v))
+             for k, v in dict(lists).items()]
+    more += [kv(f"clip.vision.{k}", 9, struct.pack("<IQ", 6, len(v)) + struct.pack(f"<{len(v)}f", *v))
+             for k, v in colours.items() if v]
+    put(f"{name}.gguf", "mmproj", status, words, tower_file(drop, tensors, keys, more)[:cut])
+
+
+TILES = {"mm.model.fc.weight": ([16, 32], F32)}
+mmproj("mmproj_good", "", "OK")
+mmproj("mmproj_unsaid", "", "OK", projector=None)
+mmproj("mmproj_arch", "whose architecture is 'clip'", "EINVAL", _arch="llama")
+mmproj("mmproj_audio", "holds no vision tower", "EUNSUPPORTED", _encoder=0)
+mmproj("mmproj_projector", "projector 'gemma3' is not known here (known: mlp, idefics3)", "EUNSUPPORTED", projector="gemma3")
+mmproj("mmproj_merge", "'clip.vision.mm_patch_merge_type': images in tiles", "EUNSUPPORTED",
+       strings={"mm_patch_merge_type": "spatial_unpad"})
+mmproj("mmproj_ratio", "'clip.vision.image_aspect_ratio': images in tiles", "EUNSUPPORTED",
+       strings={"image_aspect_ratio": "anyres"})
+mmproj("mmproj_grid", "'clip.vision.image_grid_pinpoints': images in tiles", "EUNSUPPORTED",
+       lists={"image_grid_pinpoints": [8, 4]})
+mmproj("mmproj_mean", "without 'clip.vision.image_mean'", "EFORMAT", reals={"image_mean": None})
+mmproj("mmproj_std", "'image_std' is not a number for each", "EFORMAT", reals={"image_std": (0.5, 0.5)})
+mmproj("mmproj_std_zero", "'image_std' is not a deviation", "EFORMAT", reals={"image_std": (0.5, 0, 0.5)})
+mmproj("mmproj_side", "'size' is not a size of 1", "EFORMAT", image_size=0)
+mmproj("mmproj_layer", "a tower of 1 layers has no features at layer 2", "EFORMAT", lists={"feature_layer": [2]})
+mmproj("mmproj_layers", "lists 0 layers", "EFORMAT", lists={"feature_layer": []})
+mmproj("mmproj_layer_text", "'vision_feature_layer' is no layer", "EFORMAT", strings={"feature_layer": "last"})
+mmproj("mmproj_width", "'mm.2.weight' of the connector has not the shape [32, 32]", "EMISMATCH",
+       replace={"mm.2.weight": ([32, 16], F32), "mm.2.bias": ([16], F32)})
+mmproj("mmproj_in", "'mm.0.weight' of the connector has not the shape [32, 4]", "EMISMATCH",
+       replace={"mm.0.weight": ([8, 32], F32)})
+mmproj("mmproj_half", "tensor 'mm.2.weight' is missing", "EMISMATCH", drop="mm.2.weight")
+mmproj("mmproj_norm", "'mm.3.weight' belongs to no part", "EMISMATCH", replace={"mm.3.weight": ([32, 32], F32)})
+mmproj("mmproj_no_tower", "missing from the model", "EMISMATCH", drop="v.patch_embd.weight")
+mmproj("mmproj_ints", "holds I32", "EUNSUPPORTED", replace={"mm.0.bias": ([32], I32)})
+mmproj("mmproj_twin", "'text.output.weight' is twice", "EFORMAT", replace={"text.output.weight": ([4], F32)})
+mmproj("mmproj_other", "tensor 'mm.0.weight' is missing", "EMISMATCH", projector="idefics3", drop="mm.0.weight")
+mmproj("mmproj_scale_0", "pixel shuffle 0", "EFORMAT", projector="idefics3", replace=TILES, **{"projector.scale_factor": 0})
+mmproj("mmproj_scale", "pixel shuffle 65", "EFORMAT", projector="idefics3", replace=TILES, **{"projector.scale_factor": 65})
+mmproj("mmproj_longest", "'clip.vision.preproc_image_size'", "EFORMAT", projector="idefics3", replace=TILES,
+       strings={"preproc_image_size": "large"})
+mmproj("mmproj_cut", "ends at", "EFORMAT", cut=-40)
 
 
 def tower_folder(name, status, words, config):

@@ -205,12 +205,21 @@ def gguf_tensor(model, arch, name, a):
     return f'blk.{layer}.{(NAMES | OTHERS.get(arch.replace("3", "2"), {}))[part]}.{kind}', a
 
 
-def save_gguf(model, path):
+def finish(w):
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+def save_gguf(model, path, more=lambda w: None):
+    """more: adds keys, as those of a tokenizer."""
     c = model.config
     arch = {'gemma3_text': 'gemma3', 'gpt_neox': 'gptneox'}.get(c.model_type, c.model_type)
     w = gguf.GGUFWriter(path, arch)
     w.add_name('golden ' + os.path.basename(path))
     gguf_keys(w, c, arch)
+    more(w)
     if arch == 'llama' and c.rope_parameters['rope_type'] == 'llama3':
         dim = torch.arange(0, c.head_dim, 2).float() / c.head_dim
         plain = 1.0 / c.rope_parameters['rope_theta'] ** dim
@@ -219,10 +228,7 @@ def save_gguf(model, path):
         name, a = gguf_tensor(model, arch, name, p.numpy())
         if name:
             w.add_tensor(name, np.ascontiguousarray(a))
-    w.write_header_to_file()
-    w.write_kv_data_to_file()
-    w.write_tensors_to_file()
-    w.close()
+    finish(w)
 
 
 def make(kind, changes, seed):

@@ -18,6 +18,8 @@ from transformers import (CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov
                           SiglipVisionModel, SmolVLMVisionConfig, ViTConfig, ViTModel)
 from transformers.models.smolvlm.modeling_smolvlm import SmolVLMVisionTransformer
 
+from make_golden import finish
+
 BASE = dict(hidden_size=24, num_hidden_layers=3, num_attention_heads=3, intermediate_size=40, image_size=16,
             patch_size=4)
 DINO = dict(hidden_size=24, num_hidden_layers=3, num_attention_heads=4, mlp_ratio=2, image_size=16,
@@ -94,11 +96,9 @@ OTHERS = {'embeddings.class_embedding': 'v.class_embd',
           'post_layernorm.weight': 'v.post_ln.weight', 'post_layernorm.bias': 'v.post_ln.bias'}
 
 
-def save_gguf(model, path, swapped):
-    c = model.config
-    w = gguf.GGUFWriter(path, 'clip')
+def add_tower(w, c, weights, swapped, blocks):
+    """A tower's keys and tensors, of its first so many blocks."""
     w.add_bool('clip.has_vision_encoder', True)
-    w.add_string('clip.projector_type', 'mlp')
     w.add_uint32('clip.vision.image_size', c.image_size)
     w.add_uint32('clip.vision.patch_size', c.patch_size)
     w.add_uint32('clip.vision.embedding_length', c.hidden_size)
@@ -106,12 +106,9 @@ def save_gguf(model, path, swapped):
     w.add_uint32('clip.vision.projection_dim', c.hidden_size)
     w.add_uint32('clip.vision.attention.head_count', c.num_attention_heads)
     w.add_float32('clip.vision.attention.layer_norm_epsilon', c.layer_norm_eps)
-    w.add_uint32('clip.vision.block_count', c.num_hidden_layers)
-    w.add_array('clip.vision.image_mean', [0.5, 0.5, 0.5])
-    w.add_array('clip.vision.image_std', [0.5, 0.5, 0.5])
+    w.add_uint32('clip.vision.block_count', blocks)
     w.add_bool('clip.use_gelu', c.hidden_act == 'gelu_pytorch_tanh')
-    w.add_tensor('mm.0.weight', np.zeros((8, c.hidden_size), np.float32))
-    for name, p in model.state_dict().items():
+    for name, p in weights.items():
         if name.startswith('head.'):
             continue
         a = np.ascontiguousarray(p.numpy())
@@ -119,15 +116,23 @@ def save_gguf(model, path, swapped):
             w.add_tensor(OTHERS[name], a)
             continue
         _, _, layer, part = name.split('.', 3)
+        if int(layer) >= blocks:
+            continue
         part, kind = part.rsplit('.', 1)
         part = NAMES[part]
         if swapped and part.startswith('ffn'):
             part = 'ffn_down' if part == 'ffn_up' else 'ffn_up'
         w.add_tensor(f'v.blk.{layer}.{part}.{kind}', a)
-    w.write_header_to_file()
-    w.write_kv_data_to_file()
-    w.write_tensors_to_file()
-    w.close()
+
+
+def save_gguf(model, path, swapped):
+    w = gguf.GGUFWriter(path, 'clip')
+    w.add_string('clip.projector_type', 'mlp')
+    w.add_array('clip.vision.image_mean', [0.5, 0.5, 0.5])
+    w.add_array('clip.vision.image_std', [0.5, 0.5, 0.5])
+    w.add_tensor('mm.0.weight', np.zeros((8, model.config.hidden_size), np.float32))
+    add_tower(w, model.config, model.state_dict(), swapped, model.config.num_hidden_layers)
+    finish(w)
 
 
 def make(kind, model, changes, seed):

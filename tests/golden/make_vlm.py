@@ -229,6 +229,11 @@ def pictures(folder):
         Image.fromarray(a.clip(0, 255).astype(np.uint8)).save(f'{folder}/{name}', optimize=True)
 
 
+def save_rows(rows, folder):
+    with open(f'{folder}/data.jsonl', 'w') as f:
+        f.writelines(json.dumps(r) + '\n' for r in rows)
+
+
 def files_of(row):
     return row['images'] if 'images' in row else [row['image']] if 'image' in row else []
 
@@ -376,8 +381,7 @@ def make(case, folder, seed):
     clean(folder)
     age(folder, os.path.basename(folder))
     pictures(folder)
-    with open(f'{folder}/data.jsonl', 'w') as f:
-        f.writelines(json.dumps(r) + '\n' for r in rows)
+    save_rows(rows, folder)
     return answers(m, p, rows, folder, 100 + seed)
 
 
