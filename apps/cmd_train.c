@@ -229,9 +229,9 @@ static ada_status find_run(struct train *o, struct job *j) {
 }
 
 /* A model named on the command line takes the place of both files of the run that is done again. */
-static void settle_model(struct train *o, const struct ada_args *args) {
+static void settle_model(struct ada_args *args) {
     if (ada_opt_given(args, "model") == ADA_OPT_BY_FLAG && ada_opt_given(args, "mmproj") != ADA_OPT_BY_FLAG)
-        o->mmproj = NULL;
+        ada_opt_forget(args, "mmproj");
 }
 
 static ada_status settle_length(struct train *o, const struct ada_args *args) {
@@ -253,7 +253,7 @@ static ada_status open_run(struct train *o, struct job *j) {
     if (o->dry_run) ADA_TRY(ada_opt_set(j->args, "output", "."));
     ADA_TRY(ada_opt_check(j->args));
     ADA_TRY(settle_length(o, j->args));
-    settle_model(o, j->args);
+    settle_model(j->args);
     to_engine(o);
     ADA_TRY(settle_method(o, j->args, &made));
     const ada_model_opts how = {

@@ -323,6 +323,13 @@ ada_opt_by ada_opt_given(const struct ada_args *a, const char *name) {
     return o ? (ada_opt_by)a->by[o - a->command->opts] : ADA_OPT_BY_NOBODY;
 }
 
+void ada_opt_forget(struct ada_args *a, const char *name) {
+    const struct ada_opt *o = find(a, name, strlen(name));
+    if (!o || o->kind != ADA_OPT_STR || o->def) return;
+    *(const char **)((char *)a->values + o->offset) = NULL;
+    a->by[o - a->command->opts] = ADA_OPT_BY_NOBODY;
+}
+
 static ada_json *value_json(const struct ada_opt *o, const void *field) {
     switch (o->kind) {
     case ADA_OPT_BOOL:

@@ -126,6 +126,8 @@ ada_status ada_opt_parse(struct ada_args *a, const struct ada_command *c, int ar
 ada_status ada_opt_load(struct ada_args *a, const char *path) ADA_MUST_USE;
 /* Sets one option that nobody gave, as a run file would. */
 ada_status ada_opt_set(struct ada_args *a, const char *name, const char *text) ADA_MUST_USE;
+/* A text without a default, as if nobody had given it. */
+void ada_opt_forget(struct ada_args *a, const char *name);
 /* Every needed option was given, and operands agree with the command. */
 ada_status ada_opt_check(const struct ada_args *a) ADA_MUST_USE;
 /* Who set an option. */

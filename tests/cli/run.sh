@@ -60,6 +60,32 @@ run "$@" --modalities image --image-from-text --steps 1 -o none
 check "no text part is not exit 2" [ $? -eq 2 ]
 check "no text part is not named" errs "has not both a text and an image part"
 
+# ---- a text model, and its tower and projector in a file of their own ----
+pair=$ADA_TESTS/golden/vlm/mmproj_layers # tied, so that its import in bf16 has the same bits
+set -- -m "$pair/text.gguf" --mmproj "$pair/mmproj.gguf"
+check "two files learn" run train "$@" -d "$pair/data.jsonl" --batch 1 --steps 3 --save-every 1 -q -o joined
+check "run.json does not name both" grep -q '"mmproj": "/.*/mmproj.gguf"' joined/run.json
+check "two files answer" run generate "$@" -a joined/adapter.h5 --image "$pair/a.png" -p 'is it' -n 4 -q
+cp out answer
+check "two files are imported" run import "$@" -o pair.h5
+check "their import answers" run generate -m pair.h5 -a joined/adapter.h5 --image "$pair/a.png" -p 'is it' \
+    -n 4 -q
+check "their import answers otherwise" cmp out answer
+check "the run again on one file" run train -c joined/run.json -m pair.h5 -o rerun -q
+check "it goes otherwise" cmp_metrics joined rerun
+check "one file is not told as one" sh -c '! grep -q "\"mmproj\"" rerun/run.json'
+for way in '' '-m pair.h5'; do
+    rm -f joined/checkpoint-00000003.h5 joined/adapter.h5
+    check "a run of two files goes on${way:+ on one}" run train --resume joined $way -q
+    check "it goes on otherwise${way:+ on one}" cmp_metrics joined rerun
+    check "it does more than a step${way:+ on one}" says '^tokens  *25$'
+done
+run eval "$@" -m pair.h5 -d "$pair/data.jsonl"
+check "a second tower is not exit 2" [ $? -eq 2 ]
+check "a second tower is not named" errs "has a tower and a projector already"
+run generate -m "$pair/text.gguf" --image "$pair/a.png" -p x
+check "the text model alone sees" errs "has no vision tower"
+
 # ---- tokenize ----
 t tokenize -m base.h5 -p 'the answer is an apple'
 t tokenize -m base.h5 -p '<|im_start|>'

@@ -64,12 +64,12 @@ def mmproj_siglip():
 
 def mmproj_tiles():
     """As SmolVLM's."""
-    images = Idefics3ImageProcessorPil(size=dict(longest_edge=16), max_image_size=dict(longest_edge=8))
-    made = vlm.idefics(Idefics3Config, LlamaConfig, Idefics3ForConditionalGeneration, images, 2, 8, 2,
+    images = Idefics3ImageProcessorPil(size=dict(longest_edge=32), max_image_size=dict(longest_edge=16))
+    made = vlm.idefics(Idefics3Config, LlamaConfig, Idefics3ForConditionalGeneration, images, 4, 16, 2,
                        [*vlm.MERGES, ('Ċ', 'Ċ')], [vlm.NO_IMAGE, vlm.ONE, vlm.TWO], num_key_value_heads=4)
     return *made, (2, False, True), {'clip.projector_type': 'idefics3',
-                                     'clip.vision.projector.scale_factor': 2,
-                                     'clip.vision.preproc_image_size': 16}
+                                     'clip.vision.projector.scale_factor': 4,
+                                     'clip.vision.preproc_image_size': 32}
 
 
 CASES = (mmproj_clip, mmproj_layers, mmproj_siglip, mmproj_tiles)
