@@ -58,12 +58,12 @@ static ada_status claim_all(importer *o) {
     const ada_tensors *text = o->text ? o->text : o->file;
     ADA_TRY(ada_arch_read(&arch, &c, ada_tensors_meta(text)));
     ADA_TRY(claim(o, arch, &c, text, false));
-    if (o->text) ADA_TRY(ada_vision_open(&o->vision, o->file, ADA_F32, c.d));
     if (c.encoder_layers) {
         ada_config encoder = ada_config_encoder(&c);
         ADA_TRY(claim(o, arch, &encoder, text, true));
     }
     if (!o->text) return ADA_OK;
+    ADA_TRY(ada_vision_open(&o->vision, o->file, ADA_F32, c.d));
     ADA_TRY(ada_arch_read_tower(&arch, &c, ada_tensors_meta(o->vision->file)));
     return claim(o, arch, &c, o->vision->file, false);
 }

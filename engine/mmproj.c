@@ -10,18 +10,19 @@
 
 /* ---- preprocessing ---- */
 
-static ada_status set_edge(ada_json *j, const char *key, const char *edge, int64_t n) {
+/* other: NULL, or another edge of that length. */
+static ada_status set_edge(ada_json *j, const char *key, const char *edge, const char *other, int64_t n) {
     ada_json *size = ada_json_new_obj();
     ADA_TRY(ada_json_set(j, key, size));
-    return ada_json_set(size, edge, ada_json_new_int(n));
+    ADA_TRY(ada_json_set(size, edge, ada_json_new_int(n)));
+    return other ? ada_json_set(size, other, ada_json_new_int(n)) : ADA_OK;
 }
 
 /* Stretched to the square that the tower was made for. */
 static ada_status prepare_square(ada_json *j, const ada_json *meta, int32_t side) {
     (void)meta;
     ADA_TRY(ada_json_set_str(j, "image_processor_type", "SiglipImageProcessor"));
-    ADA_TRY(set_edge(j, "size", "height", side));
-    return ada_json_set((ada_json *)ada_json_get(j, "size"), "width", ada_json_new_int(side));
+    return set_edge(j, "size", "height", "width", side);
 }
 
 static ada_status refuse(const ada_json *meta, const char *key, const char *but) {
@@ -38,7 +39,7 @@ static ada_status prepare_padded(ada_json *j, const ada_json *meta, int32_t side
     ADA_TRY(refuse(meta, KEY "image_grid_pinpoints", NULL));
     ADA_TRY(ada_json_set_str(j, "image_processor_type", "LlavaImageProcessor"));
     ADA_TRY(ada_json_set(j, "do_pad", ada_json_new_bool(true)));
-    ADA_TRY(set_edge(j, "size", "shortest_edge", side));
+    ADA_TRY(set_edge(j, "size", "shortest_edge", NULL, side));
     return ada_json_set(j, "crop_size", ada_json_new_int(side));
 }
 
@@ -47,8 +48,8 @@ static ada_status prepare_tiles(ada_json *j, const ada_json *meta, int32_t side)
     ADA_TRY(ada_read_int_or(meta, KEY "preproc_image_size", &longest));
     ADA_TRY(ada_json_set_str(j, "image_processor_type", "Idefics3ImageProcessor"));
     /* files of before that key: as many tiles as Idefics3's own default */
-    ADA_TRY(set_edge(j, "size", "longest_edge", longest ? longest : 4 * (int64_t)side));
-    return set_edge(j, "max_image_size", "longest_edge", side);
+    ADA_TRY(set_edge(j, "size", "longest_edge", NULL, longest ? longest : 4 * (int64_t)side));
+    return set_edge(j, "max_image_size", "longest_edge", NULL, side);
 }
 
 static const struct projector {
@@ -76,8 +77,7 @@ static ada_status add_preprocessor(ada_json *to, const ada_json *meta, const str
     ADA_TRY(ada_read_int(meta, KEY "image_size", &side));
     ADA_TRY(p->prepare(j, meta, side));
     ADA_TRY(set_three(j, "image_mean", meta, KEY "image_mean"));
-    ADA_TRY(set_three(j, "image_std", meta, KEY "image_std"));
-    return p == &known[1] ? ADA_OK : ada_json_set(j, "resample", ada_json_new_int(ADA_BICUBIC));
+    return set_three(j, "image_std", meta, KEY "image_std");
 }
 
 ada_status ada_mmproj_meta(ada_json **out, const ada_json *meta, const char *projector) {
@@ -90,7 +90,7 @@ ada_status ada_mmproj_meta(ada_json **out, const ada_json *meta, const char *pro
 
 /* ---- two files ---- */
 
-/* EUNSUPPORTED where there is another, or a file is none of a tower. */
+/* EINVAL: another kind of file; EUNSUPPORTED: another projector. */
 static ada_status read_projector(const char **name, const ada_json *meta) {
     const char *arch = ada_json_str(ada_json_get(meta, "general.architecture"), "");
     if (strcmp(arch, "clip") != 0)
@@ -99,7 +99,8 @@ static ada_status read_projector(const char **name, const ada_json *meta) {
     *name = ada_json_str(ada_json_get(meta, "clip.projector_type"), "mlp");
     *name = ada_json_str(ada_json_get(meta, KEY "projector_type"), *name);
     if (find(*name)) return ADA_OK;
-    return ada_fail(ADA_EUNSUPPORTED, "projector '%s' is not known here (known: mlp, idefics3)", *name);
+    return ada_fail(ADA_EUNSUPPORTED, "projector '%s' is not known here (known: %s, %s)", *name,
+                    known[0].name, known[1].name);
 }
 
 static ada_status share(ada_json *to, const char *key, const ada_json *meta, const char *from) {

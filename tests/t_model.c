@@ -311,8 +311,30 @@ static void imported(const char *source, ada_dtype type) {
     ada_model_close(&b);
 }
 
+/* What has a matrix's extents and is read as a vector is not rounded on the way. */
+static void imported_vectors(const char *source) {
+    ada_model *a = golden_model(source, false), *b = NULL;
+    assert_ok(ada_model_import(golden_path(source), NULL, io_path("model.h5"), ADA_BF16));
+    assert_ok(ada_model_open(&b, io_path("model.h5"), NULL));
+    const ada_stack *x[] = {&a->stack, &a->encoder}, *y[] = {&b->stack, &b->encoder};
+    size_t n = (size_t)a->c.max_positions * (size_t)a->c.d;
+    size_t m = (size_t)a->c.heads * ada_attn_bias_width(a->c.max_distance);
+    bool found = false;
+    for (int i = 0; i < 2; i++) {
+        if (x[i]->positions) assert_memory_equal(x[i]->positions, y[i]->positions, n * sizeof(float));
+        if (x[i]->bias) assert_memory_equal(x[i]->bias[0].at, y[i]->bias[0].at, m * sizeof(float));
+        found |= x[i]->positions || x[i]->bias;
+    }
+    assert_true(found);
+    ada_model_close(&a);
+    ada_model_close(&b);
+}
+
 static void test_import(void **state) {
     (void)state;
+    imported_vectors("gpt2");
+    imported_vectors("t5_gated");
+    imported_vectors("umt5");
     imported("untied_bias", ADA_F32);
     imported("tied_gqa", ADA_BF16);
     imported("rope_llama3.gguf", ADA_BF16);
