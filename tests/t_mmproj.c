@@ -213,11 +213,59 @@ static void refused(void **state) {
         ADA_EINVAL, "sees already");
 }
 
+/* ---- no memory ---- */
+
+static void *(*take)(size_t);
+static void *(*again)(void *, size_t, size_t);
+static void (*give)(void *);
+static long left, live; /* allocations until one is refused; blocks not given back */
+
+static void *taken(size_t n) {
+    void *p = left-- == 0 ? NULL : take(n);
+    live += p != NULL;
+    return p;
+}
+static void *taken_again(void *p, size_t old, size_t n) {
+    void *q = left-- == 0 ? NULL : again(p, old, n);
+    live += q && !p;
+    return q;
+}
+static void given(void *p) {
+    live -= p != NULL;
+    give(p);
+}
+
+/* Each allocation in turn: an error of its own, and nothing kept. */
+static void memory_is_refused(void **state) {
+    (void)state;
+    enum { MANY = 100000 };
+    char text[1100], mmproj[1100];
+    long k = 0;
+    paths_of("vlm/mmproj_tiles", text, mmproj);
+    take = ada_os.alloc, again = ada_os.resize, give = ada_os.release;
+    ada_os.alloc = taken, ada_os.resize = taken_again, ada_os.release = given;
+    ada_status st = ADA_ENOMEM;
+    for (; st != ADA_OK && k < MANY; k++) {
+        ada_tensors *t = NULL;
+        left = k, live = 0;
+        st = ada_mmproj_open(&t, text, mmproj);
+        ada_tensors_close(&t);
+        if (st != ADA_OK && st != ADA_ENOMEM) break;
+        if (live != 0) break;
+    }
+    left = -1;
+    ada_os.alloc = take, ada_os.resize = again, ada_os.release = give;
+    if (st != ADA_OK || live != 0) fail_msg("allocation %ld: status %d, %ld blocks left", k, st, live);
+    assert_in_range(k, 30, MANY - 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(images_are_prepared), cmocka_unit_test(tiles_without_a_size),
+        cmocka_unit_test(images_are_prepared),
+        cmocka_unit_test(tiles_without_a_size),
         cmocka_unit_test_setup_teardown(import_is_the_same, io_test_begin, io_test_end),
         cmocka_unit_test_setup_teardown(text_may_be_imported, io_test_begin, io_test_end),
-        cmocka_unit_test_setup_teardown(refused, io_test_begin, io_test_end)};
+        cmocka_unit_test_setup_teardown(refused, io_test_begin, io_test_end),
+        cmocka_unit_test(memory_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
