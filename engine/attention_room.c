@@ -87,11 +87,11 @@ ada_status ada_room_layout(ada_attn_room *r, ada_arena *a, size_t head_dim, size
 static void put(const ada_attn_room *r, size_t row, ada_dtype type, float *f, uint16_t *h, const void *from) {
     enum { LINE = 64 };
     size_t bytes = r->hd * sizeof *h, i = 0;
-    char *to = (char *)(h + row * r->w);
     if (!r->pairs) {
         ada_widen(type, f + row * r->w, from, r->hd);
         return;
     }
+    char *to = (char *)(h + row * r->w);
     for (; i + LINE <= bytes; i += LINE) memcpy(to + i, (const char *)from + i, LINE); /* no call */
     if (i < bytes) memcpy(to + i, (const char *)from + i, bytes - i);
 }

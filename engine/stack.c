@@ -542,8 +542,8 @@ static void forward_layer(const pass_job *j, int32_t l, const ada_part *t) {
     const ada_stack *s = j->s;
     ada_pass *ws = j->ws;
     projection in = qkv_of(s, ws, l, t);
-    for (const ada_tap *tap = ws->taps; tap < ws->taps + ws->ntaps; tap++)
-        if (tap->layer == l) wanted_rows(j, t, tap->to);
+    for (int32_t i = 0; i < ws->ntaps; i++)
+        if (ws->taps[i].layer == l) wanted_rows(j, t, ws->taps[i].to);
     project(&in, j->x, ws->layers[l].qkv);
     if (is_last(s, l)) {
         in = q_of(s, ws, j->p, t);
