@@ -123,15 +123,26 @@ static ada_status fill_meta(ada_json *j, const ada_json *text, const ada_json *v
     return ada_json_set(j, "vision", own);
 }
 
-static ada_status make_meta(ada_json **out, const ada_tensors *text, const char *path,
-                            const ada_tensors *vision) {
+/* Of both, as a composed model's. */
+static ada_status make_name(ada_buf *name, const ada_tensors *text, const char *path,
+                            const ada_tensors *vision, const char *mmproj) {
     ada_arena a = {0};
-    char *name;
+    char *of_text, *of_vision;
+    ada_status st = ada_model_name(&of_text, &a, text, path);
+    if (st == ADA_OK) st = ada_model_name(&of_vision, &a, vision, mmproj);
+    if (st == ADA_OK) st = ada_buf_printf(name, "%s+%s", of_vision, of_text);
+    ada_arena_free(&a);
+    return st;
+}
+
+static ada_status make_meta(ada_json **out, const ada_tensors *text, const char *path,
+                            const ada_tensors *vision, const char *mmproj) {
+    ada_buf name = {0};
     *out = ada_json_new_obj();
     ada_status st =
-        *out ? ada_model_name(&name, &a, text, path) : ada_fail(ADA_ENOMEM, "no memory for metadata");
-    if (st == ADA_OK) st = fill_meta(*out, ada_tensors_meta(text), ada_tensors_meta(vision), name);
-    ada_arena_free(&a);
+        *out ? make_name(&name, text, path, vision, mmproj) : ada_fail(ADA_ENOMEM, "no memory for metadata");
+    if (st == ADA_OK) st = fill_meta(*out, ada_tensors_meta(text), ada_tensors_meta(vision), name.data);
+    ada_buf_free(&name);
     return st;
 }
 
@@ -141,7 +152,7 @@ static ada_status join(ada_tensors **t, ada_tensors **text, const char *path, co
     if (ada_vlm_find(ada_tensors_meta(*text)))
         return ada_fail(ADA_EINVAL, "the model has a tower and a projector already");
     ada_status st = ada_tensors_open(&vision, mmproj);
-    if (st == ADA_OK) st = make_meta(&meta, *text, path, vision);
+    if (st == ADA_OK) st = make_meta(&meta, *text, path, vision, mmproj);
     if (st != ADA_OK) {
         ada_note("while opening '%s'", mmproj);
         ada_tensors_close(&vision);

@@ -137,7 +137,7 @@ static void import_is(const char *name, bool f32) {
     assert_ok(ada_model_digest(b, &db));
     assert_string_equal(da, db);
     assert_string_equal(a->name, b->name);
-    assert_string_equal(a->name, "golden text.gguf");
+    assert_string_equal(a->name, "mmproj+golden text.gguf");
     same_features(a, b);
     same_connector(&a->vision->connector, &b->vision->connector);
     assert_ok(ada_preprocess_text(&a->vision->preprocess, &how[0]));
