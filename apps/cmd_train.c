@@ -228,10 +228,12 @@ static ada_status find_run(struct train *o, struct job *j) {
     return ADA_OK;
 }
 
-/* A model named on the command line takes the place of both files of the run that is done again. */
-static void settle_model(struct ada_args *args) {
-    if (ada_opt_given(args, "model") == ADA_OPT_BY_FLAG && ada_opt_given(args, "mmproj") != ADA_OPT_BY_FLAG)
-        ada_opt_forget(args, "mmproj");
+/* The tower of a run that is done again goes with its model: where a flag names another, without it. */
+static void settle_model(const struct train *o, struct ada_args *args) {
+    if (!ada_opt_overruled(args, "model") || ada_opt_given(args, "mmproj") != ADA_OPT_BY_FILE) return;
+    ada_log(ADA_LOG_WARN, "'%s' is left out: it went with the model that --model takes the place of",
+            o->mmproj);
+    ada_opt_forget(args, "mmproj");
 }
 
 static ada_status settle_length(struct train *o, const struct ada_args *args) {
@@ -253,7 +255,7 @@ static ada_status open_run(struct train *o, struct job *j) {
     if (o->dry_run) ADA_TRY(ada_opt_set(j->args, "output", "."));
     ADA_TRY(ada_opt_check(j->args));
     ADA_TRY(settle_length(o, j->args));
-    settle_model(j->args);
+    settle_model(o, j->args);
     to_engine(o);
     ADA_TRY(settle_method(o, j->args, &made));
     const ada_model_opts how = {

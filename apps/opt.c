@@ -278,7 +278,11 @@ static ada_status load_tree(struct ada_args *a, const char *path, const ada_json
             return ada_fail(ADA_EINVAL, "'%s': unknown key '%s'%s%s%s", path, key,
                             near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         }
-        if (a->by[o - a->command->opts] == ADA_OPT_BY_FLAG || ada_json_is_null(v)) continue;
+        if (ada_json_is_null(v)) continue;
+        if (a->by[o - a->command->opts] == ADA_OPT_BY_FLAG) {
+            a->overruled[o - a->command->opts] = true;
+            continue;
+        }
         if (o->kind == ADA_OPT_LIST && ada_json_is_arr(v)) {
             for (size_t i = 0; i < ada_json_len(v); i++) ADA_TRY(load_value(a, o, s, ada_json_at(v, i)));
         } else {
@@ -301,7 +305,9 @@ ada_status ada_opt_load(struct ada_args *a, const char *path) {
 ada_status ada_opt_set(struct ada_args *a, const char *name, const char *text) {
     const struct ada_opt *o = find(a, name, strlen(name));
     if (!o) return ada_fail(ADA_EINTERNAL, "'%s' has no option '%s'", a->command->name, name);
-    if (a->by[o - a->command->opts] != ADA_OPT_BY_NOBODY) return ADA_OK;
+    unsigned char by = a->by[o - a->command->opts];
+    if (by == ADA_OPT_BY_FLAG) a->overruled[o - a->command->opts] = true;
+    if (by != ADA_OPT_BY_NOBODY) return ADA_OK;
     return set_text(a, o, (source){NULL, ADA_OPT_BY_FILE}, text);
 }
 
@@ -321,6 +327,11 @@ ada_status ada_opt_check(const struct ada_args *a) {
 ada_opt_by ada_opt_given(const struct ada_args *a, const char *name) {
     const struct ada_opt *o = find(a, name, strlen(name));
     return o ? (ada_opt_by)a->by[o - a->command->opts] : ADA_OPT_BY_NOBODY;
+}
+
+bool ada_opt_overruled(const struct ada_args *a, const char *name) {
+    const struct ada_opt *o = find(a, name, strlen(name));
+    return o && a->overruled[o - a->command->opts];
 }
 
 void ada_opt_forget(struct ada_args *a, const char *name) {

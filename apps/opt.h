@@ -114,6 +114,7 @@ struct ada_args { /* one command line, read */
     const struct ada_command *command;
     void *values;
     unsigned char by[ADA_OPT_MAX]; /* who set each row */
+    bool overruled[ADA_OPT_MAX];   /* a flag did, and a run file says something of it, too */
     const char **operands;         /* [noperands] */
     size_t noperands;
     bool help;        /* --help was met: nothing else counts */
@@ -126,6 +127,7 @@ ada_status ada_opt_parse(struct ada_args *a, const struct ada_command *c, int ar
 ada_status ada_opt_load(struct ada_args *a, const char *path) ADA_MUST_USE;
 /* Sets one option that nobody gave, as a run file would. */
 ada_status ada_opt_set(struct ada_args *a, const char *name, const char *text) ADA_MUST_USE;
+bool ada_opt_overruled(const struct ada_args *a, const char *name);
 /* A text without a default, as if nobody had given it. */
 void ada_opt_forget(struct ada_args *a, const char *name);
 /* Every needed option was given, and operands agree with the command. */

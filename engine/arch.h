@@ -121,7 +121,8 @@ ada_status ada_arch_claim(ada_claims *cl, const struct ada_arch *arch, ada_confi
 ada_status ada_arch_claim_encoder(ada_claims *cl, const struct ada_arch *arch, const ada_config *c,
                                   const ada_tensors *file, ada_arena *a) ADA_MUST_USE;
 /* Whether a tensor of the claimed file, or the same of one that this is a part of, is read as a vector though
- * its extents are a matrix's: positions, tokens, biases by distance. layers: as many as were claimed. */
+ * its extents are a matrix's: positions, class and register tokens, biases by distance. layers: as many as
+ * were claimed. */
 bool ada_claims_vector(const ada_claims *cl, int32_t layers, const ada_tensor *t);
 
 #endif

@@ -82,8 +82,7 @@ static ada_status read_preprocessing(composer *m) {
 /* A tower's GGUF may hold the way into a text model of its own, which is not this one. */
 static void tell_of_projector(const ada_tensors *file, const char *path) {
     const ada_json *meta = ada_tensors_meta(file);
-    const char *type = ada_json_str(ada_json_get(meta, "clip.vision.projector_type"),
-                                    ada_json_str(ada_json_get(meta, "clip.projector_type"), NULL));
+    const char *type = ada_mmproj_projector(meta);
     size_t n = 0;
     if (!ada_json_get(meta, "general.architecture")) return;
     for (size_t i = 0; i < ada_tensors_count(file); i++)

@@ -101,6 +101,7 @@ static ada_status import(importer *o, const char *source, const char *mmproj, co
 ada_status ada_model_import(const char *source, const char *mmproj, const char *out, ada_dtype dtype) {
     importer o = {0};
     ada_status st = import(&o, source, mmproj, out, dtype);
+    if (st != ADA_OK && mmproj) ada_note("with '%s'", mmproj);
     if (st != ADA_OK) ada_note("while importing '%s'", source);
     ada_json_close(&o.meta);
     ada_vision_close(&o.vision);

@@ -5,6 +5,8 @@
 #include "engine/arch_read.h"
 #include "engine/model.h"
 #include "engine/vlm.h"
+#include <stdio.h>
+#include <string.h>
 
 #define KEY "clip.vision."
 
@@ -25,18 +27,18 @@ static ada_status prepare_square(ada_json *j, const ada_json *meta, int32_t side
     return set_edge(j, "size", "height", "width", side);
 }
 
-static ada_status refuse(const ada_json *meta, const char *key, const char *but) {
+static ada_status only(const ada_json *meta, const char *key, const char *value) {
     const ada_json *v = ada_json_get(meta, key);
-    if (ada_json_is_null(v) || (but && strcmp(ada_json_str(v, ""), but) == 0)) return ADA_OK;
-    return ada_fail(ADA_EUNSUPPORTED, "'%s': images in tiles of several sizes (LLaVA 1.6) are not there yet",
-                    key);
+    if (ada_json_is_null(v) || strcmp(ada_json_str(v, ""), value) == 0) return ADA_OK;
+    return ada_fail(ADA_EUNSUPPORTED, "'%s' is not '%s': no other way with images is known here", key, value);
 }
 
 /* As LLaVA 1.5 was trained: padded to a square, then resized. */
 static ada_status prepare_padded(ada_json *j, const ada_json *meta, int32_t side) {
-    ADA_TRY(refuse(meta, KEY "image_aspect_ratio", "pad"));
-    ADA_TRY(refuse(meta, KEY "mm_patch_merge_type", "flat"));
-    ADA_TRY(refuse(meta, KEY "image_grid_pinpoints", NULL));
+    if (!ada_json_is_null(ada_json_get(meta, KEY "image_grid_pinpoints")))
+        return ada_fail(ADA_EUNSUPPORTED, "images in tiles of several sizes (LLaVA 1.6) are not there yet");
+    ADA_TRY(only(meta, KEY "image_aspect_ratio", "pad"));
+    ADA_TRY(only(meta, KEY "mm_patch_merge_type", "flat"));
     ADA_TRY(ada_json_set_str(j, "image_processor_type", "LlavaImageProcessor"));
     ADA_TRY(ada_json_set(j, "do_pad", ada_json_new_bool(true)));
     ADA_TRY(set_edge(j, "size", "shortest_edge", NULL, side));
@@ -90,14 +92,18 @@ ada_status ada_mmproj_meta(ada_json **out, const ada_json *meta, const char *pro
 
 /* ---- two files ---- */
 
+const char *ada_mmproj_projector(const ada_json *meta) {
+    const char *own = ada_json_str(ada_json_get(meta, KEY "projector_type"), NULL);
+    return ada_json_str(ada_json_get(meta, "clip.projector_type"), own);
+}
+
 /* EINVAL: another kind of file; EUNSUPPORTED: another projector. */
 static ada_status read_projector(const char **name, const ada_json *meta) {
     const char *arch = ada_json_str(ada_json_get(meta, "general.architecture"), "");
     if (strcmp(arch, "clip") != 0)
         return ada_fail(ADA_EINVAL, "this is no tower with a projector, whose architecture is 'clip'");
-    /* the first files had no other */
-    *name = ada_json_str(ada_json_get(meta, "clip.projector_type"), "mlp");
-    *name = ada_json_str(ada_json_get(meta, KEY "projector_type"), *name);
+    *name = ada_mmproj_projector(meta);
+    if (!*name) *name = "mlp"; /* the first files had no other */
     if (find(*name)) return ADA_OK;
     return ada_fail(ADA_EUNSUPPORTED, "projector '%s' is not known here (known: %s, %s)", *name,
                     known[0].name, known[1].name);
@@ -110,12 +116,13 @@ static ada_status share(ada_json *to, const char *key, const ada_json *meta, con
 
 static ada_status fill_meta(ada_json *j, const ada_json *text, const ada_json *vision, const char *name) {
     const char *projector;
+    char kind[64];
     ada_json *config, *own;
     ADA_TRY(read_projector(&projector, vision));
     ADA_TRY(ada_json_set_str(j, "name", name));
     ADA_TRY(ada_json_set(j, "config", config = ada_json_new_obj()));
-    ADA_TRY(ada_json_set_str(config, "model_type", "mmproj"));
-    ADA_TRY(ada_json_set_str(config, "projector", projector));
+    snprintf(kind, sizeof kind, "mmproj_%s", projector);
+    ADA_TRY(ada_json_set_str(config, "model_type", kind));
     ADA_TRY(share(config, "vision_feature_layer", vision, KEY "feature_layer"));
     ADA_TRY(share(config, "scale_factor", vision, KEY "projector.scale_factor"));
     ADA_TRY(ada_json_set(j, "text", ada_json_share(text)));

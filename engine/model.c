@@ -180,7 +180,10 @@ ada_status ada_model_open(ada_model **m, const char *path, const ada_model_opts 
     x->type = o && o->f32 ? ADA_F32 : ADA_BF16;
     ada_status st = open_into(x, path, o ? o->mmproj : NULL);
     if (st != ADA_OK) {
-        ada_note("while opening '%s'", path);
+        if (o && o->mmproj)
+            ada_note("while opening '%s' with '%s'", path, o->mmproj);
+        else
+            ada_note("while opening '%s'", path);
         ada_model_close(&x);
         return st;
     }

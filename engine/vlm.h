@@ -51,6 +51,19 @@ struct ada_vlm {
             NULL, NULL                                                                                       \
         }                                                                                                    \
     }
+/* And engine/mmproj.c, of two files. */
+#define ADA_MMPROJ_TEXT                                                                                      \
+    (const ada_rename[]) {                                                                                   \
+        {"text.", ""}, {                                                                                     \
+            NULL, NULL                                                                                       \
+        }                                                                                                    \
+    }
+#define ADA_MMPROJ_VISION                                                                                    \
+    (const ada_rename[]) {                                                                                   \
+        {"v.", "v."}, {                                                                                      \
+            NULL, NULL                                                                                       \
+        }                                                                                                    \
+    }
 #define ADA_LLAVA_PROJECTOR(x) ADA_VLM_NAMES("multi_modal_projector." x, "model.multi_modal_projector." x)
 
 /* `key`, a number or a list of them, says which layers' features are wanted; t as it was where it is absent.

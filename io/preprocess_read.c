@@ -253,7 +253,8 @@ ada_status ada_preprocess_of(ada_preprocess *p, const ada_json *meta) {
     if (ada_json_is_null(part))
         return ada_fail(ADA_EFORMAT, "the model has neither preprocessor_config.json nor an "
                                      "'image_processor' in processor_config.json");
-    return ada_preprocess_read(p, part, "preprocessor_config.json");
+    bool gguf = !ada_json_is_null(ada_json_get(meta, "general.architecture"));
+    return ada_preprocess_read(p, part, gguf ? "clip.vision" : "preprocessor_config.json");
 }
 
 ada_status ada_preprocess_text(const ada_preprocess *p, ada_buf *out) {

@@ -64,6 +64,18 @@ static const ada_arch_row rows[] = {
     {ADA_P_PRE_NORM_B, "pre_layrnorm.bias", "pre_ln.bias", 0, 0},
     {ADA_P_ATTN_SCALE, NULL, G "ls1.weight", 0, 0},
     {ADA_P_FFN_SCALE, NULL, G "ls2.weight", 0, 0},
+    /* SigLIP's pooling head, as old converters name it */
+    {ADA_P_IGNORED, NULL, "head.probe", 0, 0},
+    {ADA_P_IGNORED, NULL, "head.attention.in_weight", 0, 0},
+    {ADA_P_IGNORED, NULL, "head.attention.in_bias", 0, 0},
+    {ADA_P_IGNORED, NULL, "head.attention.out.weight", 0, 0},
+    {ADA_P_IGNORED, NULL, "head.attention.out.bias", 0, 0},
+    {ADA_P_IGNORED, NULL, "head.ln.weight", 0, 0},
+    {ADA_P_IGNORED, NULL, "head.ln.bias", 0, 0},
+    {ADA_P_IGNORED, NULL, "head.ffn_down.weight", 0, 0},
+    {ADA_P_IGNORED, NULL, "head.ffn_down.bias", 0, 0},
+    {ADA_P_IGNORED, NULL, "head.ffn_up.weight", 0, 0},
+    {ADA_P_IGNORED, NULL, "head.ffn_up.bias", 0, 0},
     {ADA_P_COUNT, NULL, NULL, 0, 0},
 };
 

@@ -215,9 +215,7 @@ tower("tower_no_encoder", "holds no vision tower", "EUNSUPPORTED", _encoder=0)
 def mmproj(name, words, status, drop=None, replace=(), projector="mlp", reals=(), strings=(), lists=(), cut=None, **keys):
     tensors = {"mm.0.weight": ([4, 32], F32), "mm.0.bias": ([32], F32), "mm.2.weight": ([32, 32], F32),
                "mm.2.bias": ([32], F32)}
-    tensors.update(replace)
-    if drop in tensors:
-        tensors.pop(drop)
+    tensors = {k: v for k, v in (tensors | dict(replace)).items() if v and k != drop}
     colours = dict(image_mean=(0.5, 0.5, 0.5), image_std=(0.5, 0.5, 0.5)) | dict(reals)
     more = [kv("clip.projector_type", 8, s(projector))] if projector else []
     more += [kv(f"clip.vision.{k}", 8, s(v)) for k, v in dict(strings).items()]
@@ -228,20 +226,21 @@ def mmproj(name, words, status, drop=None, replace=(), projector="mlp", reals=()
     put(f"{name}.gguf", "mmproj", status, words, tower_file(drop, tensors, keys, more)[:cut])
 
 
-TILES = {"mm.model.fc.weight": ([16, 32], F32)}
+TILES = {"mm.model.fc.weight": ([16, 32], F32), "mm.0.weight": None, "mm.0.bias": None, "mm.2.weight": None,
+         "mm.2.bias": None}
 mmproj("mmproj_good", "", "OK")
 mmproj("mmproj_unsaid", "", "OK", projector=None)
 mmproj("mmproj_arch", "whose architecture is 'clip'", "EINVAL", _arch="llama")
 mmproj("mmproj_audio", "holds no vision tower", "EUNSUPPORTED", _encoder=0)
 mmproj("mmproj_projector", "projector 'gemma3' is not known here (known: mlp, idefics3)", "EUNSUPPORTED", projector="gemma3")
-mmproj("mmproj_merge", "'clip.vision.mm_patch_merge_type': images in tiles", "EUNSUPPORTED",
+mmproj("mmproj_merge", "'clip.vision.mm_patch_merge_type' is not 'flat'", "EUNSUPPORTED",
        strings={"mm_patch_merge_type": "spatial_unpad"})
-mmproj("mmproj_ratio", "'clip.vision.image_aspect_ratio': images in tiles", "EUNSUPPORTED",
+mmproj("mmproj_ratio", "'clip.vision.image_aspect_ratio' is not 'pad'", "EUNSUPPORTED",
        strings={"image_aspect_ratio": "anyres"})
-mmproj("mmproj_grid", "'clip.vision.image_grid_pinpoints': images in tiles", "EUNSUPPORTED",
+mmproj("mmproj_grid", "images in tiles of several sizes (LLaVA 1.6)", "EUNSUPPORTED",
        lists={"image_grid_pinpoints": [8, 4]})
 mmproj("mmproj_mean", "without 'clip.vision.image_mean'", "EFORMAT", reals={"image_mean": None})
-mmproj("mmproj_std", "'image_std' is not a number for each", "EFORMAT", reals={"image_std": (0.5, 0.5)})
+mmproj("mmproj_std", "'clip.vision': 'image_std' is not a number for each", "EFORMAT", reals={"image_std": (0.5, 0.5)})
 mmproj("mmproj_std_zero", "'image_std' is not a deviation", "EFORMAT", reals={"image_std": (0.5, 0, 0.5)})
 mmproj("mmproj_side", "'size' is not a size of 1", "EFORMAT", image_size=0)
 mmproj("mmproj_layer", "a tower of 1 layers has no features at layer 2", "EFORMAT", lists={"feature_layer": [2]})
@@ -256,7 +255,9 @@ mmproj("mmproj_norm", "'mm.3.weight' belongs to no part", "EMISMATCH", replace={
 mmproj("mmproj_no_tower", "missing from the model", "EMISMATCH", drop="v.patch_embd.weight")
 mmproj("mmproj_ints", "holds I32", "EUNSUPPORTED", replace={"mm.0.bias": ([32], I32)})
 mmproj("mmproj_twin", "'text.output.weight' is twice", "EFORMAT", replace={"text.output.weight": ([4], F32)})
-mmproj("mmproj_other", "tensor 'mm.0.weight' is missing", "EMISMATCH", projector="idefics3", drop="mm.0.weight")
+mmproj("mmproj_other", "'mm.0.weight' belongs to no part", "EMISMATCH", projector="idefics3")
+mmproj("mmproj_fc", "'mm.model.fc.weight' belongs to no part", "EMISMATCH", replace={"mm.model.fc.weight": ([16, 32], F32)})
+mmproj("mmproj_no_fc", "tensor 'mm.model.fc.weight' is missing", "EMISMATCH", projector="idefics3", replace=TILES | {"mm.model.fc.weight": None})
 mmproj("mmproj_scale_0", "pixel shuffle 0", "EFORMAT", projector="idefics3", replace=TILES, **{"projector.scale_factor": 0})
 mmproj("mmproj_scale", "pixel shuffle 65", "EFORMAT", projector="idefics3", replace=TILES, **{"projector.scale_factor": 65})
 mmproj("mmproj_longest", "'clip.vision.preproc_image_size'", "EFORMAT", projector="idefics3", replace=TILES,

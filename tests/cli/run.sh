@@ -80,6 +80,12 @@ for way in '' '-m pair.h5'; do
     check "it goes on otherwise${way:+ on one}" cmp_metrics joined rerun
     check "it does more than a step${way:+ on one}" says '^tokens  *25$'
 done
+printf 'mmproj: %s\ndata: %s\n' "$pair/mmproj.gguf" "$pair/data.jsonl" >half.yaml
+check "a run file's tower goes with any model" run train -c half.yaml -m "$pair/text.gguf" --batch 1 \
+    --steps 3 --save-every 1 -o half
+check "it does so otherwise" cmp_metrics half rerun
+run train -c joined/run.json -m pair.h5 -o rerun2
+check "a tower that is left out is not told" errs "mmproj.gguf' is left out"
 run eval "$@" -m pair.h5 -d "$pair/data.jsonl"
 check "a second tower is not exit 2" [ $? -eq 2 ]
 check "a second tower is not named" errs "has a tower and a projector already"

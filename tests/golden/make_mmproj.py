@@ -56,7 +56,7 @@ def mmproj_layers():
 def mmproj_siglip():
     """Nothing said of projector or layers: what is behind the last block of the file, as it is."""
     tok = vlm.tokenizer('bytes', ['<image>'], bos=False)
-    vision = SiglipVisionConfig(**vlm.VISION | dict(image_size=8), vision_use_head=False)
+    vision = SiglipVisionConfig(**vlm.VISION | dict(image_size=8))
     text = Qwen2Config(vocab_size=len(tok) + 3, **vlm.TEXT | dict(num_key_value_heads=4, bos_token_id=None))
     made = vlm.llava(vision, text, tok, -1, 'full', padded(8), [vlm.NO_IMAGE, vlm.FRONT, vlm.TWO])
     return *made, (2, False, False), {}

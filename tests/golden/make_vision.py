@@ -96,6 +96,9 @@ OTHERS = {'embeddings.class_embedding': 'v.class_embd',
           'post_layernorm.weight': 'v.post_ln.weight', 'post_layernorm.bias': 'v.post_ln.bias'}
 
 
+HEAD = {'_proj': '', 'layernorm': 'ln', 'mlp.fc1': 'ffn_down', 'mlp.fc2': 'ffn_up'}
+
+
 def add_tower(w, c, weights, swapped, blocks):
     """A tower's keys and tensors, of its first so many blocks."""
     w.add_bool('clip.has_vision_encoder', True)
@@ -110,6 +113,10 @@ def add_tower(w, c, weights, swapped, blocks):
     w.add_bool('clip.use_gelu', c.hidden_act == 'gelu_pytorch_tanh')
     for name, p in weights.items():
         if name.startswith('head.'):
+            for new, old in HEAD.items():
+                name = name.replace(new, old)
+            if 'post_layernorm.weight' not in weights:  # the converter that leaves that out keeps the head
+                w.add_tensor(f'v.{name}', np.ascontiguousarray(p.numpy()))
             continue
         a = np.ascontiguousarray(p.numpy())
         if name in OTHERS:
