@@ -60,10 +60,11 @@ static const struct projector {
 } alone = {NULL, prepare_square}, known[] = {{"mlp", prepare_padded}, {"idefics3", prepare_tiles}};
 enum { KNOWN = sizeof known / sizeof *known };
 
-static const struct projector *find(const char *name) {
+static ada_status find(const struct projector **p, const char *name) {
     for (int i = 0; i < KNOWN; i++)
-        if (strcmp(known[i].name, name) == 0) return &known[i];
-    return NULL;
+        if (strcmp(known[i].name, name) == 0) return *p = &known[i], ADA_OK;
+    return ada_fail(ADA_EUNSUPPORTED, "projector '%s' is not known here (known: %s, %s)", name, known[0].name,
+                    known[1].name);
 }
 
 static ada_status set_three(ada_json *to, const char *key, const ada_json *meta, const char *from) {
@@ -83,9 +84,11 @@ static ada_status add_preprocessor(ada_json *to, const ada_json *meta, const str
 }
 
 ada_status ada_mmproj_meta(ada_json **out, const ada_json *meta, const char *projector) {
+    const struct projector *p = &alone;
+    if (projector) ADA_TRY(find(&p, projector));
     ada_json *j = *out = ada_json_new_obj();
     ada_status st = j ? ada_json_set_all(j, meta) : ada_fail(ADA_ENOMEM, "no memory for metadata");
-    if (st == ADA_OK) st = add_preprocessor(j, meta, projector ? find(projector) : &alone);
+    if (st == ADA_OK) st = add_preprocessor(j, meta, p);
     if (st != ADA_OK) ada_json_close(out);
     return st;
 }
@@ -97,16 +100,14 @@ const char *ada_mmproj_projector(const ada_json *meta) {
     return ada_json_str(ada_json_get(meta, "clip.projector_type"), own);
 }
 
-/* EINVAL: another kind of file; EUNSUPPORTED: another projector. */
+/* EINVAL: another kind of file. */
 static ada_status read_projector(const char **name, const ada_json *meta) {
     const char *arch = ada_json_str(ada_json_get(meta, "general.architecture"), "");
     if (strcmp(arch, "clip") != 0)
         return ada_fail(ADA_EINVAL, "this is no tower with a projector, whose architecture is 'clip'");
     *name = ada_mmproj_projector(meta);
     if (!*name) *name = "mlp"; /* the first files had no other */
-    if (find(*name)) return ADA_OK;
-    return ada_fail(ADA_EUNSUPPORTED, "projector '%s' is not known here (known: %s, %s)", *name,
-                    known[0].name, known[1].name);
+    return ADA_OK;
 }
 
 static ada_status share(ada_json *to, const char *key, const ada_json *meta, const char *from) {
@@ -119,15 +120,15 @@ static ada_status fill_meta(ada_json *j, const ada_json *text, const ada_json *v
     char kind[64];
     ada_json *config, *own;
     ADA_TRY(read_projector(&projector, vision));
+    ADA_TRY(ada_mmproj_meta(&own, vision, projector));
+    ADA_TRY(ada_json_set(j, "vision", own));
     ADA_TRY(ada_json_set_str(j, "name", name));
     ADA_TRY(ada_json_set(j, "config", config = ada_json_new_obj()));
     snprintf(kind, sizeof kind, "mmproj_%s", projector);
     ADA_TRY(ada_json_set_str(config, "model_type", kind));
     ADA_TRY(share(config, "vision_feature_layer", vision, KEY "feature_layer"));
     ADA_TRY(share(config, "scale_factor", vision, KEY "projector.scale_factor"));
-    ADA_TRY(ada_json_set(j, "text", ada_json_share(text)));
-    ADA_TRY(ada_mmproj_meta(&own, vision, projector));
-    return ada_json_set(j, "vision", own);
+    return ada_json_set(j, "text", ada_json_share(text));
 }
 
 /* Of both, as a composed model's. */

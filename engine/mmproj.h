@@ -13,7 +13,8 @@ ada_status ada_mmproj_open(ada_tensors **t, const char *path, const char *mmproj
 /* The projector's type as a GGUF tower's meta has it; NULL where it says nothing. */
 const char *ada_mmproj_projector(const ada_json *meta);
 /* meta of a GGUF tower with what it says of its images as a "preprocessor_config": for such a projector, or,
- * where that is NULL, for the tower alone. EFORMAT where it doesn't say enough. */
+ * where that is NULL, for the tower alone. EUNSUPPORTED: a projector that is not ours; EFORMAT: it doesn't
+ * say enough. */
 ada_status ada_mmproj_meta(ada_json **out, const ada_json *meta, const char *projector) ADA_MUST_USE;
 
 #endif

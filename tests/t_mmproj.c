@@ -57,6 +57,7 @@ static void tiles_without_a_size(void **state) {
     for (void *it = NULL; ada_json_next(ada_tensors_meta(t), &it, &key, &v);)
         if (strcmp(key, "clip.vision.preproc_image_size") != 0)
             assert_ok(ada_json_set(less, key, ada_json_share(v)));
+    assert_fails(ada_mmproj_meta(&out, less, "gemma3"), ADA_EUNSUPPORTED, "(known: mlp, idefics3)");
     assert_ok(ada_mmproj_meta(&out, less, "idefics3"));
     const ada_json *size = ada_json_get(ada_json_get(out, "preprocessor_config"), "size");
     assert_int_equal(ada_json_int(ada_json_get(size, "longest_edge"), 0), 64);
