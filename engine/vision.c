@@ -140,8 +140,9 @@ static ada_status open_into(ada_vision *v, const ada_tensors *file, ada_dtype ty
     const ada_json *meta = ada_tensors_meta(file);
     ada_vlm_config c = {.shuffle = 1, .scale = 1, .tower = {.f32 = type == ADA_F32}};
     ada_json *own = NULL;
+    v->prompt = v->kind->prompt;
     ADA_TRY(v->kind->read(&c, ada_json_get(meta, "config")));
-    v->mask = c.mask, v->prompt = c.prompt;
+    v->mask = c.mask;
     ADA_TRY(v->kind->part_meta(&own, meta, true));
     ada_status st = ada_tensors_part(&v->file, file, v->kind->vision, own);
     if (st == ADA_OK) st = ada_preprocess_of(&v->preprocess, own);

@@ -17,7 +17,6 @@ typedef struct ada_vlm_config {
     ada_act_kind act;
     float scale;
     ada_mask_kind mask; /* of the text model's rows: what they have unless ADA_MASK_PREFIX */
-    ada_prompt_kind prompt;
 } ada_vlm_config;
 
 struct ada_vlm {
@@ -28,6 +27,7 @@ struct ada_vlm {
     /* The connector's tensors: mean, std, w1, b1, w2, b2; NULL: there is none. */
     const char *const *connector[ADA_VLM_TENSORS]; /* each a list of names, ended by NULL: files differ */
     bool transposed;                               /* its products stand as [out, in] */
+    ada_prompt_kind prompt;
     ada_status (*read)(ada_vlm_config *c, const ada_json *config);
     /* The metadata of the parts, as files of their own have it. */
     ada_status (*part_meta)(ada_json **part, const ada_json *meta, bool vision);

@@ -7,7 +7,6 @@
 static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     c->connector = ADA_CONNECTOR_LINEAR;
     c->tower.rows = ADA_TOWER_FULL;
-    c->prompt = ADA_PROMPT_TILES;
     c->shuffle = 2;
     return ada_read_int_or(j, "scale_factor", &c->shuffle);
 }
@@ -19,6 +18,7 @@ const struct ada_vlm ada_vlm_idefics3 = {
     .vision = (const ada_rename[]){{"model.vision_model.", ""}, {NULL, NULL}},
     .connector = {NULL, NULL, ADA_VLM_NAMES("model.connector.modality_projection.proj.weight")},
     .transposed = true,
+    .prompt = ADA_PROMPT_TILES,
     .read = from_config,
     .part_meta = ada_vlm_hf_meta,
 };

@@ -6,7 +6,6 @@
 
 static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     c->connector = ADA_CONNECTOR_LINEAR;
-    c->prompt = ADA_PROMPT_TILES;
     c->shuffle = 2;
     return ada_read_int_or(j, "scale_factor", &c->shuffle);
 }
@@ -18,6 +17,7 @@ const struct ada_vlm ada_vlm_mmproj_idefics3 = {
     .vision = ADA_MMPROJ_VISION,
     .connector = {NULL, NULL, ADA_VLM_NAMES("mm.model.fc.weight")},
     .transposed = true,
+    .prompt = ADA_PROMPT_TILES,
     .read = from_config,
     .part_meta = ada_vlm_parts_meta,
 };

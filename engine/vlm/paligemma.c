@@ -8,7 +8,6 @@ static ada_status from_config(ada_vlm_config *c, const ada_json *j) {
     c->connector = ADA_CONNECTOR_LINEAR;
     c->tower.rows = ADA_TOWER_FULL;
     c->mask = ADA_MASK_PREFIX;
-    c->prompt = ADA_PROMPT_FIRST;
     return ADA_OK;
 }
 
@@ -19,6 +18,7 @@ const struct ada_vlm ada_vlm_paligemma = {
     .vision = ADA_LLAVA_VISION,
     .connector = {NULL, NULL, ADA_LLAVA_PROJECTOR("linear.weight"), ADA_LLAVA_PROJECTOR("linear.bias")},
     .transposed = true,
+    .prompt = ADA_PROMPT_FIRST,
     .read = from_config,
     .part_meta = ada_vlm_hf_meta,
 };
